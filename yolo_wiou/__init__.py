@@ -1,0 +1,21 @@
+"""The whole family of IoU losses for Ultralytics YOLO, behind one word: `loss=wiou3`."""
+
+from yolo_wiou.config import LossConfig, available_losses
+from yolo_wiou.losses import BoxLoss, load_loss
+from yolo_wiou.registry import ConfigError
+from yolo_wiou.training.criterion import FocusedDetectionLoss
+from yolo_wiou.training.model import YOLO
+from yolo_wiou.training.trainer import DetectionTrainer
+from yolo_wiou.version import __version__
+
+__all__ = [
+    "YOLO",
+    "BoxLoss",
+    "ConfigError",
+    "DetectionTrainer",
+    "FocusedDetectionLoss",
+    "LossConfig",
+    "__version__",
+    "available_losses",
+    "load_loss",
+]

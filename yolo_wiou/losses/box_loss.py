@@ -1,0 +1,122 @@
+"""BoxLoss: loss = gain · (1 − overlap + penalty)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from yolo_wiou.config import DEFAULT_LOSS, LossConfig, load_config
+from yolo_wiou.losses.boxes import BoxPair
+from yolo_wiou.losses.overlap import focaler
+from yolo_wiou.losses.running_mean import RunningMean
+from yolo_wiou.registry import GAINS, OVERLAPS, PENALTIES
+
+
+class Float32(torch.autograd.Function):
+    """`x.float()`, whose gradient saturates at the range of x's dtype: in float16 a box without size would get inf."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Cast."""
+        ctx.dtype = x.dtype
+        return x.float()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        """Clamp and cast back."""
+        limits = torch.finfo(ctx.dtype)
+        return grads[0].clamp(limits.min, limits.max).to(ctx.dtype)
+
+
+class BoxLoss(nn.Module):
+    """A box regression loss, one value a box; reduction is the caller's.
+
+    A step is judged by the running mean of the steps before it. The mean advances at the end of each call whose
+    prediction requires a gradient, whatever `.training` says; who makes several calls a step, or has several processes,
+    sets `self_advancing = False` and calls `advance` of running_mean.py at the end of a step.
+
+    Args:
+        config: which overlap, penalty and gain.
+
+    Attributes:
+        running_mean: the state; a submodule, so `state_dict()` holds it.
+        self_advancing: whether a call is a step.
+    """
+
+    def __init__(self, config: LossConfig) -> None:
+        """Bind the functions of the three axes to their settings."""
+        super().__init__()
+        self.config = config
+        self.overlap = OVERLAPS.bind(config.overlap)
+        self.penalty = PENALTIES.bind(config.penalty)
+        self.gain = GAINS.bind(config.gain)
+        self.running_mean = RunningMean(config.running_mean.value)
+        self.self_advancing = True
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        *,
+        stride: Tensor | float = 1.0,
+        imgsz: Tensor | tuple[float, float] | None = None,
+    ) -> Tensor:
+        """Compute the loss of each box, in float32 whatever the input is.
+
+        Args:
+            pred: predicted boxes, (N, 4) xyxy.
+            target: target boxes, (N, 4) xyxy, same unit.
+            stride: pixels per box unit, () or (N,), for the losses that hold a length in pixels.
+            imgsz: (height, width) of the network's input in pixels.
+
+        Returns:
+            (N,) float32; the gain in it is detached. An empty input gives an empty loss that keeps its graph.
+        """
+        gain, loss = self.split(pred, target, stride=stride, imgsz=imgsz)
+        return gain * loss
+
+    def split(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        *,
+        stride: Tensor | float = 1.0,
+        imgsz: Tensor | tuple[float, float] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return (gain, 1 − overlap + penalty), (N,) each, for callers that use the gain elsewhere too."""
+        pair = BoxPair(pred if pred.dtype == torch.float32 else Float32.apply(pred), target.float(), stride, imgsz)
+        loss, grad = self.base(pair), torch.is_grad_enabled()
+        with torch.no_grad():
+            gain = self.gain(pair, loss, self.running_mean.mean)
+            if pred.requires_grad and grad:
+                self.running_mean.observe(pair.iou_loss, gain)
+                if self.self_advancing:
+                    self.running_mean.advance()
+        return gain, loss
+
+    def base(self, pair: BoxPair) -> Tensor:
+        """1 − overlap + penalty, every term to the power α of α-IoU; Inner and Focaler change the overlap alone."""
+        settings, power = self.config.overlap, self.config.power
+        overlap = focaler(self.overlap(pair.scaled(settings.inner)), settings.focaler)
+        terms = self.penalty(pair)
+        if power != 1:
+            overlap, terms = overlap.pow(power), tuple(term.pow(power) for term in terms)
+        loss: Tensor = sum(terms, start=1 - overlap)
+        return loss
+
+
+def load_loss(loss: str | Path | Mapping[str, Any] | LossConfig = DEFAULT_LOSS, **overrides: Any) -> BoxLoss:
+    """Build a loss from a preset's name, a YAML file, a mapping or a LossConfig.
+
+    Args:
+        loss: e.g. "wiou3", "my_loss.yaml" or {"penalty": "ciou", "gain": {"name": "monotonic"}}.
+        overrides: settings by dotted key, e.g. `**{"gain.delta": 5}`.
+
+    Raises:
+        ConfigError: anything wrong with it, with the valid choices.
+    """
+    return BoxLoss(load_config(loss, overrides))

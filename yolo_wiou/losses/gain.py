@@ -1,0 +1,76 @@
+"""Gains: how much a box counts, a constant for the gradient. (N,) each, computed without a graph.
+
+A gain sees the pair, the loss that it will weigh, and the running mean of the IoU loss. It judges a box by its plain
+IoU, whatever the overlap is.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from yolo_wiou.losses.boxes import EPS, BoxPair
+from yolo_wiou.registry import GAINS, Number
+
+Exponent = Annotated[Number, Field(ge=0, le=5)]
+
+
+@GAINS.register("none")
+def none(pair: BoxPair, loss: Tensor, mean: Tensor) -> Tensor:
+    """Every box counts 1."""
+    return torch.ones_like(loss)
+
+
+@GAINS.register("iou-power")
+def iou_power(pair: BoxPair, loss: Tensor, mean: Tensor, *, gamma: Exponent = 0.5) -> Tensor:
+    """Focal-EIoU: IoU^γ, good boxes count more, boxes that don't touch nothing (2101.08158, eq. 13; γ UNVERIFIED)."""
+    return pair.iou.pow(gamma)
+
+
+@GAINS.register("iou-balanced")
+def iou_balanced(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Exponent = 1.5) -> Tensor:
+    """IoU-balanced localisation: IoU^λ (1908.05641, eq. 6), scaled so that the sum of the losses stays what it was.
+
+    The scaling is ours, in place of the authors' constant in the configuration. Where no box overlaps, all count 1.
+    """
+    weight = pair.iou.pow(lam)
+    weighted = (weight * loss).sum()
+    return torch.where(weighted > EPS, weight * (loss.sum() / weighted.clamp(min=EPS)), 1.0)
+
+
+@GAINS.register("piou2")
+def piou2(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Annotated[Number, Field(gt=0, le=10)] = 1.3) -> Tensor:
+    """PIoU v2: 3·λq·exp(−(λq)²) with q = exp(−P), most at medium quality (Neural Networks 170, 2024).
+
+    The authors' code lets the gradient through, which pushes far boxes away from their target; here it is a constant.
+    """
+    quality = lam * torch.exp(-pair.edge_distance)
+    return 3 * quality * torch.exp(-quality.square())
+
+
+@GAINS.register("monotonic")
+def monotonic(pair: BoxPair, loss: Tensor, mean: Tensor, *, gamma: Exponent = 0.5) -> Tensor:
+    """Wise-IoU v2: β^γ, hard boxes count more (2301.10051, eq. 12; γ from the authors' code)."""
+    return outlier_degree(pair, mean).pow(gamma)
+
+
+@GAINS.register("nonmonotonic")
+def nonmonotonic(
+    pair: BoxPair,
+    loss: Tensor,
+    mean: Tensor,
+    *,
+    alpha: Annotated[Number, Field(gt=1, le=10)] = 1.9,
+    delta: Annotated[Number, Field(gt=0, le=20)] = 3.0,
+) -> Tensor:
+    """Wise-IoU v3: r = β/(δ·α^(β−δ)), largest at β = 1/ln α, 1 at β = δ, small for outliers (2301.10051, eq. 15)."""
+    beta = outlier_degree(pair, mean)
+    return beta * torch.pow(alpha, delta - beta) / delta
+
+
+def outlier_degree(pair: BoxPair, mean: Tensor) -> Tensor:
+    """Wise-IoU's β: a box's IoU loss over the running mean (2301.10051, eq. 11)."""
+    return pair.iou_loss / mean

@@ -1,0 +1,158 @@
+"""Penalties: what IoU does not see, 0 where the boxes are equal.
+
+Each returns the terms of a sum, (N,) each, so that α-IoU can raise every one of them to its power. Nothing is detached
+but what the docstring names.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from yolo_wiou.losses.boxes import EPS, BoxPair, area, norm2
+from yolo_wiou.registry import PENALTIES, Number
+
+Terms = tuple[Tensor, ...]
+Theta = Annotated[Number, Field(ge=1, le=10)]
+Kappa = Annotated[Number, Field(gt=0, lt=1)]
+
+
+@PENALTIES.register("none")
+def none(pair: BoxPair) -> Terms:
+    """No penalty: the plain overlap loss."""
+    return ()
+
+
+@PENALTIES.register("giou")
+def giou(pair: BoxPair) -> Terms:
+    """GIoU: the empty share of the enclosing box, (C − U)/C (1902.09630, alg. 2)."""
+    enclosing = area(pair.enclosing) + EPS
+    return ((enclosing - pair.union) / enclosing,)
+
+
+@PENALTIES.register("diou")
+def diou(pair: BoxPair) -> Terms:
+    """DIoU: squared centre distance over the enclosing box's squared diagonal, ρ²/c² (1911.08287, eq. 6)."""
+    return (pair.distance2 / pair.diagonal2,)
+
+
+@PENALTIES.register("ciou")
+def ciou(pair: BoxPair) -> Terms:
+    """CIoU: DIoU's term and a·v (1911.08287, eq. 7-11; 2005.03572).
+
+    v is the squared difference of the aspect angles, scaled to [0, 1); its trade-off a = v/(1 − IoU + v) is detached.
+    """
+    v = torch.square(_aspect(pair.target_size) - _aspect(pair.size)) * (4 / math.pi**2)
+    with torch.no_grad():
+        a = v / (pair.iou_loss + v + EPS)
+    return (*diou(pair), a * v)
+
+
+@PENALTIES.register("eiou")
+def eiou(pair: BoxPair) -> Terms:
+    """EIoU: DIoU's term, Δw²/cw² and Δh²/ch², size differences over the enclosing box (2101.08158, eq. 7)."""
+    width, height = ((pair.size - pair.target_size) / (pair.enclosing + EPS)).square().unbind(-1)
+    return (*diou(pair), width, height)
+
+
+@PENALTIES.register("siou")
+def siou(pair: BoxPair, *, theta: Theta = 4.0) -> Terms:
+    """SIoU: half of distance cost Δ and half of shape cost Ω (2205.12740).
+
+    Δ = Σ 1 − exp(−(2 − Λ)·(d/c)²) over x and y, with the angle cost in closed form, Λ = sin 2α = 2|dx·dy|/ρ². The range
+    of θ is UNVERIFIED: the paper's text was not at hand.
+    """
+    angle = 2 * area(pair.offset).abs() / (pair.distance2 + EPS)
+    distance = (pair.offset / (pair.enclosing + EPS)).square() * (2 - angle)[:, None]
+    return -torch.expm1(-distance).sum(-1) / 2, _shape_cost(pair, theta) / 2
+
+
+@PENALTIES.register("shape")
+def shape(pair: BoxPair, *, scale: Annotated[Number, Field(ge=0, le=10)] = 0.0, theta: Theta = 4.0) -> Terms:
+    """Shape-IoU: distance and shape cost, weighted by the target's own shape (2312.17663, eq. 4-9).
+
+    The weight of x is hh = 2·hg^s/(wg^s + hg^s), that of y is ww = 2 − hh: a flat target is held more firmly along its
+    short side. s = `scale` follows the data set's object sizes; how to choose it is UNVERIFIED, the authors' code has
+    0.
+    """
+    width, height = (pair.target_size + EPS).log().unbind(-1)
+    across = 2 * torch.sigmoid(scale * (height - width))
+    weight = torch.stack((across, 2 - across), -1)
+    distance = (pair.offset.square() * weight).sum(-1) / pair.diagonal2
+    return distance, _shape_cost(pair, theta, weight) / 2
+
+
+@PENALTIES.register("mpdiou")
+def mpdiou(pair: BoxPair) -> Terms:
+    """MPDIoU: squared distances of both corners over the image's squared diagonal, in box units (2307.07662, eq. 5-8).
+
+    That the normaliser is the network's input is UNVERIFIED in the paper's text; the known codes agree.
+
+    Raises:
+        ValueError: the image size is not known.
+    """
+    if pair.imgsz is None:
+        raise ValueError("MPDIoU is normalised by the image: pass imgsz=(height, width), and stride= for stride units")
+    image = torch.as_tensor(pair.imgsz, device=pair.pred.device, dtype=pair.pred.dtype)
+    diagonal2 = image.square().sum() / torch.as_tensor(pair.stride, device=image.device).square()
+    return norm2(pair.pred_lt - pair.target_lt) / diagonal2, norm2(pair.pred_rb - pair.target_rb) / diagonal2
+
+
+@PENALTIES.register("piou")
+def piou(pair: BoxPair) -> Terms:
+    """PIoU: 1 − exp(−P²), P the mean edge distance over the target's size (Powerful-IoU, Neural Networks 170, 2024)."""
+    return (-torch.expm1(-pair.edge_distance.square()),)
+
+
+@PENALTIES.register("interp")
+def interp(pair: BoxPair, *, kappa: Kappa = 0.98) -> Terms:
+    """InterpIoU: 1 − IoU of the target and a box moved to it by the share κ (2507.12420); κ is UNVERIFIED."""
+    return (pair.interpolated(kappa).iou_loss,)
+
+
+@PENALTIES.register("d-interp")
+def d_interp(pair: BoxPair, *, low: Kappa = 0.6, high: Kappa = 0.99) -> Terms:
+    """D-InterpIoU: κ = 1 − IoU between two bounds, detached (2507.12420); the bounds are UNVERIFIED."""
+    return (pair.interpolated(pair.iou_loss.detach().clamp(low, high)[:, None]).iou_loss,)
+
+
+@PENALTIES.register("focal-l1")
+def focal_l1(pair: BoxPair, *, beta: Annotated[Number, Field(ge=1 / math.e, le=1)] = 0.8) -> Terms:
+    """Focal-L1: f(x) summed over |Δx|/wg, |Δy|/hg, |log(w/wg)|, |log(h/hg)| (2101.08158, eq. 11-12).
+
+    f'(x) = −α·x·ln(βx) up to 1, and constant beyond; α = e·β makes the largest slope 1. A whole loss of its own. The
+    paper's text is UNVERIFIED, the algebra is not; heads without anchors have no offset of order 1 but these.
+    """
+    offset = pair.offset / (pair.target_size + EPS)
+    size = (pair.size + EPS).log() - (pair.target_size + EPS).log()
+    x = torch.cat((offset, size), -1).abs()
+    alpha, tail = math.e * beta, math.log(beta)
+    inside = x.clamp(EPS, 1)
+    near = -alpha * inside.square() * (2 * (beta * inside).log() - 1) / 4
+    far = -alpha * tail * x + alpha * (2 * tail + 1) / 4
+    return tuple(torch.where(x <= 1, near, far).unbind(-1))
+
+
+@PENALTIES.register("wiou")
+def wiou(pair: BoxPair) -> Terms:
+    """Wise-IoU's distance attention R = exp(ρ²/c²), as what R·(1 − IoU) adds to 1 − IoU (2301.10051, eq. 9-10).
+
+    c² is detached, so that no box grows to be forgiven; ρ² is not: it is the pull on boxes that don't touch.
+    """
+    return (torch.expm1(pair.distance2 / pair.diagonal2.detach()) * pair.iou_loss,)
+
+
+def _aspect(size: Tensor) -> Tensor:
+    """Angle of the diagonal, (N, 2) -> (N,); the constant keeps the gradient finite where a box has no size."""
+    width, height = size.unbind(-1)
+    return torch.atan2(width, height + EPS)
+
+
+def _shape_cost(pair: BoxPair, theta: float, weight: Tensor | float = 1.0) -> Tensor:
+    """Ω = Σ (1 − exp(−ω))^θ over width and height, ω the weighted relative difference: SIoU and Shape-IoU."""
+    difference = (pair.size - pair.target_size).abs() / (pair.size.maximum(pair.target_size) + EPS)
+    return (-torch.expm1(-difference * weight)).pow(theta).sum(-1)

@@ -1,0 +1,82 @@
+"""The running mean of the IoU loss: the only state of a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+class RunningMean(nn.Module):
+    """Exponential mean of the plain IoU loss of all positives, unweighted, from 1.0 (2301.10051 §3.3).
+
+    `observe` gathers what a step saw, `advance` moves the mean by it: once a step, however many calls a step makes.
+
+    Args:
+        momentum: weight of a step's mean in the new mean, in (0, 1).
+
+    Attributes:
+        mean: float32 scalar buffer.
+        seen: float32 (3,) buffer of the step so far: sum of IoU losses, number of boxes, sum of gains (for the log).
+        steps: int64 scalar buffer, the number of advances by at least one box.
+    """
+
+    mean: Tensor
+    seen: Tensor
+    steps: Tensor
+
+    def __init__(self, momentum: float) -> None:
+        """Start at 1.0."""
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("mean", torch.ones(()))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+        self.register_buffer("seen", torch.zeros(3), persistent=False)
+
+    @torch.no_grad()
+    def observe(self, iou_loss: Tensor, gain: Tensor) -> None:
+        """Add boxes to the step; (N,) float32 each. A box with a loss that is not finite does not count."""
+        finite = iou_loss.isfinite()
+        seen = torch.stack((iou_loss, torch.ones_like(iou_loss), gain))
+        self.seen += torch.where(finite, seen, 0.0).sum(-1)
+
+    @torch.no_grad()
+    def advance(self) -> Tensor:
+        """Move the mean by the step's boxes and start a new step; returns what was seen. No boxes, no change."""
+        seen, self.seen = self.seen, torch.zeros_like(self.seen)
+        total, count, _ = seen.unbind()
+        moved = torch.lerp(self.mean, total / count.clamp(min=1), self.momentum)
+        self.mean = torch.where(count > 0, moved, self.mean)
+        self.steps = self.steps + (count > 0)
+        return seen
+
+    def discard(self) -> None:
+        """Forget a step that was not finished."""
+        self.seen = torch.zeros_like(self.seen)
+
+    def export_state(self) -> dict[str, Any]:
+        """The state as plain numbers, exact."""
+        return {"mean": self.mean.item(), "steps": int(self.steps.item()), "momentum": self.momentum}
+
+    def import_state(self, state: dict[str, Any]) -> None:
+        """Continue from exported numbers; a step under way is forgotten."""
+        self.mean.fill_(state["mean"])
+        self.steps.fill_(state["steps"])
+        self.discard()
+        self.momentum = state["momentum"]
+
+
+def reduce_over_ranks(means: Sequence[RunningMean]) -> None:
+    """Sum what all ranks saw in this step, so that `advance` moves every rank's means alike.
+
+    One small all-reduce, whatever the number of means; every rank must call it every step. Without a process group
+    it does nothing.
+    """
+    if means and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        seen = torch.stack([mean.seen for mean in means])
+        dist.all_reduce(seen)
+        for mean, row in zip(means, seen, strict=True):
+            mean.seen = row

@@ -1,0 +1,1 @@
+"""Where the losses meet Ultralytics: the only package that imports it."""

@@ -1,0 +1,36 @@
+"""The loss state in checkpoints: a plain dict on the EMA module, which stock Ultralytics carries and never reads.
+
+Not in the state dict, which a stock model would then refuse; not in the training arguments, which older releases
+filter; not as an object of ours, which a machine without this package could not unpickle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from yolo_wiou.config import LossConfig
+from yolo_wiou.training.bbox_loss import FocusedBboxLoss
+
+ATTRIBUTE = "yolo_wiou"
+VERSION = 1
+
+
+def write_state(ema: nn.Module, config: LossConfig, heads: Mapping[str, FocusedBboxLoss]) -> None:
+    """Put the loss and its running means on the module that the checkpoint pickles."""
+    means = {path: head.box_loss.running_mean.export_state() for path, head in heads.items()}
+    setattr(ema, ATTRIBUTE, {"version": VERSION, "loss": config.model_dump(mode="json"), "heads": means})
+
+
+def read_state(ckpt: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what `write_state` put into a loaded checkpoint, or None where a stock trainer wrote it."""
+    return getattr(ckpt.get("ema") or ckpt.get("model"), ATTRIBUTE, None)
+
+
+def restore_state(state: Mapping[str, Any], heads: Mapping[str, FocusedBboxLoss]) -> None:
+    """Continue the running means from a checkpoint's state."""
+    for path, mean in state["heads"].items():
+        if path in heads:
+            heads[path].box_loss.running_mean.import_state(mean)

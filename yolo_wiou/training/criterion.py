@@ -1,0 +1,111 @@
+"""Put a loss on every head of a stock criterion."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from ultralytics import __version__ as ultralytics_version
+from ultralytics.utils.loss import BboxLoss, v8DetectionLoss
+
+from yolo_wiou.config import DEFAULT_LOSS, LossConfig, load_config
+from yolo_wiou.losses import BoxLoss
+from yolo_wiou.training.bbox_loss import FocusedBboxLoss
+
+Heads = dict[str, FocusedBboxLoss]
+"""The box losses of a criterion by the path of their head: "" for one head, "one2many" and "one2one" for two."""
+
+_ARGUMENTS = [
+    "pred_dist",
+    "pred_bboxes",
+    "anchor_points",
+    "target_bboxes",
+    "target_scores",
+    "target_scores_sum",
+    "fg_mask",
+]
+
+
+class ContractError(RuntimeError):
+    """The installed Ultralytics is not built as this package needs it."""
+
+
+def check_contract() -> None:
+    """Check that the stock box loss takes what we hand to it.
+
+    Raises:
+        ContractError: it doesn't; says with which release, and what to do.
+    """
+    arguments = list(inspect.signature(BboxLoss.forward).parameters)[1:]
+    if arguments[:7] != _ARGUMENTS or arguments[7:] not in ([], ["imgsz", "stride"]):
+        raise ContractError(
+            f"Ultralytics {ultralytics_version} calls its box loss with {arguments}, which this yolo-wiou does not "
+            "know. Update yolo-wiou, or install a release that it supports: pip install 'ultralytics>=8.3.0,<8.5'."
+        )
+
+
+def find_heads(criterion: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield path and criterion of every head that regresses boxes: what has an assigner, a BCE and a box loss."""
+    if all(hasattr(criterion, part) for part in ("assigner", "bce", "bbox_loss")):
+        yield path, criterion
+        return
+    for name, part in vars(criterion).items() if hasattr(criterion, "__dict__") else ():
+        if hasattr(part, "bbox_loss") or type(part).__module__ == v8DetectionLoss.__module__:
+            yield from find_heads(part, f"{path}.{name}".lstrip("."))
+
+
+def install(criterion: Any, config: LossConfig, heads: Mapping[str, FocusedBboxLoss] | None = None) -> Heads:
+    """Replace the box loss on every head of a criterion, in place.
+
+    Args:
+        criterion: any Ultralytics criterion that regresses boxes, already on its device.
+        config: which loss.
+        heads: box losses of another criterion of the same model to share with; the EMA's reads the training's state.
+
+    Returns:
+        The box losses now in place, by head.
+
+    Raises:
+        ContractError: the criterion is not built as we know it.
+    """
+    check_contract()
+    installed: Heads = {}
+    for path, head in find_heads(criterion):
+        if not isinstance(head.bbox_loss, BboxLoss) or not isinstance(head.assigner, nn.Module):
+            raise ContractError(f"{type(head).__name__} of Ultralytics {ultralytics_version} has no known box loss.")
+        if heads:
+            head.bbox_loss = heads[path]
+        else:
+            head.bbox_loss = FocusedBboxLoss(head.reg_max, BoxLoss(config), head.stride).to(head.device)
+        installed[path] = head.bbox_loss
+    if not installed:
+        raise ContractError(f"{type(criterion).__name__} of Ultralytics {ultralytics_version} regresses no boxes.")
+    return installed
+
+
+class FocusedDetectionLoss(v8DetectionLoss):
+    """Ultralytics' detection criterion with another box loss, for own training loops.
+
+    Args:
+        model: a de-paralleled DetectionModel with `args`.
+        *args: what else the stock criterion takes.
+        loss: a preset's name, a YAML file, a mapping or a LossConfig; its running mean advances by itself.
+        **kwargs: likewise.
+
+    Raises:
+        ConfigError: `loss` is wrong.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *args: Any,
+        loss: str | Path | Mapping[str, Any] | LossConfig = DEFAULT_LOSS,
+        **kwargs: Any,
+    ) -> None:
+        """Build the stock criterion and put the loss on it."""
+        super().__init__(model, *args, **kwargs)
+        install(self, load_config(loss))

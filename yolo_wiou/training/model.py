@@ -1,0 +1,55 @@
+"""YOLO: Ultralytics' YOLO, whose `train` takes `loss=`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ultralytics
+from ultralytics.engine.trainer import BaseTrainer
+
+from yolo_wiou.config import DEFAULT_LOSS, load_config
+from yolo_wiou.registry import ConfigError
+from yolo_wiou.training.trainer import DetectionTrainer
+
+TRAINERS: dict[str, type[BaseTrainer]] = {"detect": DetectionTrainer}
+"""Our trainer of every task that regresses boxes."""
+
+
+def trainer_for(task: str, loss: Any) -> type[BaseTrainer] | None:
+    """Return our trainer of a task; None, for the stock one, if the task has no boxes and no loss was asked for.
+
+    Raises:
+        ConfigError: a box loss was asked for where it has no meaning.
+    """
+    if task not in TRAINERS and loss is not None:
+        raise ConfigError(f"task '{task}' has no box loss. 'loss=' works with: {', '.join(TRAINERS)}.")
+    return TRAINERS.get(task)
+
+
+class YOLO(ultralytics.YOLO):
+    """Ultralytics' YOLO with `loss=` in `train`; everything else is inherited.
+
+    Example:
+        >>> model = YOLO("yolo11n.yaml")
+        >>> results = model.train(data="my.yaml", loss="wiou3", epochs=100)  # doctest: +SKIP
+    """
+
+    def train(self, trainer: Any = None, *, loss: Any = None, **kwargs: Any) -> Any:
+        """Train with a box loss.
+
+        Args:
+            trainer: a trainer class, as in Ultralytics; ours by default.
+            loss: a preset's name, a YAML file, a mapping or a LossConfig; wiou3 by default. A resumed run has its own.
+            **kwargs: any argument of Ultralytics' `train`, and settings of the loss (`**{"loss.gain.delta": 5}`).
+
+        Returns:
+            What Ultralytics' `train` returns.
+
+        Raises:
+            ConfigError: the loss is wrong, has no meaning for the task, or differs from that of the resumed run.
+        """
+        dotted = {key.removeprefix("loss."): kwargs.pop(key) for key in list(kwargs) if key.startswith("loss.")}
+        if loss is not None or dotted:
+            kwargs["loss"] = load_config(DEFAULT_LOSS if loss is None else loss, dotted).spec
+        trainer = trainer or trainer_for(self.task, kwargs.get("loss"))
+        return super().train(trainer=trainer, **kwargs)

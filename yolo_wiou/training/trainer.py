@@ -1,0 +1,168 @@
+"""The trainers: Ultralytics' own, with the box loss that `loss=` names."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.models import yolo
+from ultralytics.nn.tasks import torch_safe_load
+from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK, colorstr
+
+from yolo_wiou.config import load_config
+from yolo_wiou.losses.running_mean import RunningMean, reduce_over_ranks
+from yolo_wiou.registry import ConfigError
+from yolo_wiou.training.checkpoint import read_state, restore_state, write_state
+from yolo_wiou.training.criterion import Heads, check_contract, install
+
+OWN_KEYS = ("loss",)
+"""Arguments of ours among a run's `args`; Ultralytics' validator and stock releases refuse them."""
+
+
+class BoxLossMixin(BaseTrainer):
+    """What a trainer needs to train with another box loss; mixed into a stock trainer, before it.
+
+    It hangs on the few methods of Ultralytics' trainer whose signatures never changed, and always calls them.
+    `args.loss` is a preset's name or the whole configuration as a dict, so it reaches args.yaml, the loggers and the
+    worker processes of a multi-GPU run by itself.
+    """
+
+    def __init__(
+        self,
+        cfg: Any = DEFAULT_CFG,
+        overrides: dict[str, Any] | None = None,
+        _callbacks: dict[str, Any] | None = None,
+    ) -> None:
+        """Build the stock trainer; a mistake in `loss` raises ConfigError before anything is written."""
+        check_contract()
+        overrides = dict(overrides or {})
+        self.requested = load_config(overrides.pop("loss")) if "loss" in overrides else None
+        self.config = self.requested or load_config()
+        self.heads: Heads = {}
+        self.state: dict[str, Any] | None = None  # of the checkpoint that this run continues
+        self.epoch_seen: dict[str, Tensor] = {}
+        super().__init__(cfg, overrides, _callbacks)
+
+    def check_resume(self, overrides: dict[str, Any]) -> None:
+        """Decide which loss this run has, as soon as it is known whether it continues another."""
+        super().check_resume(overrides)
+        if self.resume:
+            self.state = read_state(torch_safe_load(self.args.resume)[0])
+            self.config = load_config(self.state["loss"] if self.state else "ciou")
+            if self.requested not in (None, self.config):
+                raise ConfigError(
+                    f"'{self.args.resume}' was trained with {self.config}, and resume continues it. Leave out 'loss=', "
+                    f"or start a new run from its weights, without resume: model={self.args.resume} "
+                    f"loss={self.requested.name}."
+                )
+        self.args.loss = self.config.spec
+
+    def run_callbacks(self, event: str) -> None:
+        """Do our part of an event, then let everybody else's callbacks run."""
+        match event:
+            case "on_pretrain_routine_end":
+                self._attach()
+            case "on_train_epoch_start":
+                self.epoch_seen = {path: torch.zeros(3, device=self.device) for path in self.heads}
+            case "on_train_batch_start":  # a step that ended early, out of memory say, is forgotten
+                for mean in self.means.values():
+                    mean.discard()
+            case "on_train_batch_end":
+                reduce_over_ranks(list(self.means.values()))
+                for path, mean in self.means.items():
+                    self.epoch_seen[path] += mean.advance()
+            case "on_train_epoch_end":  # every logger, and results.csv, takes the learning rates
+                self.lr.update(self._columns())
+        super().run_callbacks(event)
+
+    @property
+    def means(self) -> dict[str, RunningMean]:
+        """The running mean of every head."""
+        return {path: head.box_loss.running_mean for path, head in self.heads.items()}
+
+    def _attach(self) -> None:
+        """Put the loss on the criterion: class weights are set by now, and resume has rebuilt what it rebuilds."""
+        model = unwrap(self.model)
+        if getattr(model, "criterion", None) is None:
+            model.criterion = model.init_criterion()
+        running_mean = self.config.running_mean.resolve(batches=len(self.train_loader), epochs=self.epochs)
+        resolved = self.config.model_copy(update={"running_mean": running_mean})
+        self.heads = install(model.criterion, resolved)
+        for head in self.heads.values():
+            head.box_loss.self_advancing = False
+        if self.state:
+            restore_state(self.state, self.heads)
+        if RANK in {-1, 0}:
+            (self.save_dir / "loss.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
+            means = ", ".join(f"{mean.mean.item():.4g}" for mean in self.means.values())
+            heads = "1 head" if len(self.heads) == 1 else f"{len(self.heads)} heads"
+            LOGGER.info(
+                f"{colorstr('yolo-wiou:')} {self.config} on {heads} of task {self.args.task}, "
+                f"running mean {means}, momentum {running_mean.value:.3g}"
+            )
+
+    def _columns(self) -> dict[str, float]:
+        """What the epoch showed, by column; the head that predicts has the plain names."""
+        columns = {}
+        for path, mean in self.means.items():
+            suffix = "" if path in {"", "one2one"} else f"_{path}"
+            total, count, gain = self.epoch_seen[path].tolist()
+            columns[f"wiou/iou{suffix}"] = 1 - total / max(count, 1)
+            columns[f"wiou/running_mean{suffix}"] = mean.mean.item()
+            columns[f"wiou/gain{suffix}"] = gain / max(count, 1)
+        return columns
+
+    def get_validator(self) -> Any:
+        """Return the stock validator, which knows stock arguments only."""
+        with self._stock_args():
+            return super().get_validator()
+
+    def validate(self) -> Any:
+        """Validate; the EMA's criterion reads the training's running means."""
+        if self.ema and self.heads:
+            model = unwrap(self.ema.ema)
+            if getattr(model, "criterion", None) is None:
+                model.criterion = model.init_criterion()
+            install(model.criterion, self.config, self.heads)
+        return super().validate()
+
+    def save_model(self) -> Any:
+        """Save a checkpoint of stock classes, with the state beside them as a plain dict."""
+        model = unwrap(self.ema.ema)
+        model.criterion = None  # releases before 8.4.95 pickle it
+        write_state(model, self.config, self.heads)
+        with self._stock_args():
+            return super().save_model()
+
+    def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
+        """Recover from NaN (or resume): the running means go back with the weights."""
+        super()._load_checkpoint_state(ckpt)
+        state = read_state(ckpt)
+        if state:
+            restore_state(state, self.heads)
+
+    @contextlib.contextmanager
+    def _stock_args(self) -> Iterator[None]:
+        """Hide our arguments for a while."""
+        own = {key: self.args.__dict__.pop(key) for key in OWN_KEYS if key in self.args.__dict__}
+        try:
+            yield
+        finally:
+            self.args.__dict__.update(own)
+
+
+class DetectionTrainer(BoxLossMixin, yolo.detect.DetectionTrainer):
+    """Ultralytics' DetectionTrainer with `loss=`."""
+
+
+def unwrap(model: nn.Module) -> Any:
+    """Return the model inside DataParallel, DistributedDataParallel and torch.compile."""
+    while True:
+        inner = getattr(model, "module", None) or getattr(model, "_orig_mod", None)
+        if inner is None:
+            return model
+        model = inner
