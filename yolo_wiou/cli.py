@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ultralytics.cfg import (
     DEFAULT_CFG_DICT,
     MODES,
@@ -17,7 +18,6 @@ from ultralytics.cfg import (
     get_cfg,
     merge_equals_args,
     parse_key_value_pair,
-    smart_value,
 )
 from ultralytics.utils import LOGGER, checks
 
@@ -117,7 +117,7 @@ def parse(words: list[str]) -> dict[str, Any]:
         word = raw.removeprefix("--").rstrip(",")
         key, equals, value = word.partition("=")
         if is_own(word):
-            arguments[key] = smart_value(value) if value else ""
+            arguments[key] = value if key == "loss" else own_value(word)
         elif equals:
             arguments.update([_ultralytics(parse_key_value_pair, word)])
         elif word in TASKS:
@@ -132,6 +132,17 @@ def parse(words: list[str]) -> dict[str, Any]:
         arguments = {**read_mapping(Path(_ultralytics(checks.check_yaml, file))), **arguments}
     arguments.pop("mode", None)
     return arguments
+
+
+def own_value(word: str) -> Any:
+    """Read the value of one of our `key=value` as YAML."""
+    key, _, value = word.partition("=")
+    if not value:
+        raise ConfigError(f"'{key}' needs a value: {key}=...")
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"cannot read the value of '{key}': {value}") from error
 
 
 def check_arguments(arguments: dict[str, Any]) -> None:
@@ -153,9 +164,11 @@ def load_model(name: Any, task: str | None) -> YOLO:
     Raises:
         ConfigError: there is no such file, or it is no YOLO.
     """
-    model = _ultralytics(YOLO, name, task=task)
+    model = None if "rtdetr" in Path(str(name)).stem.lower() else _ultralytics(YOLO, name, task=task)
     if not isinstance(model, YOLO):
-        raise ConfigError(f"'{name}' is a {type(model).__name__} model, for which there is no box loss here yet.")
+        raise ConfigError(
+            f"'{name}' is no YOLO of a kind that has other box losses here; 'yolo train' has CIoU for it."
+        )
     return model
 
 
@@ -184,8 +197,10 @@ def losses(words: list[str]) -> None:
     if words:
         print(load_config(words[0]).to_yaml(), end="")
         return
-    for name, description, _ in about():
-        print(f"{name:14}{description['formula']:60}{description['good_for']}")
+    rows = [("loss", "formula", "good for"), *((name, d["formula"], d["good_for"]) for name, d, _ in about())]
+    widths = [max(len(row[i]) for row in rows) + 2 for i in (0, 1)]
+    for name, formula, good_for in rows:
+        print(f"{name:{widths[0]}}{formula:{widths[1]}}{good_for}")
     print("\n'yolo-wiou losses NAME' prints one as YAML; edit it and pass it back as loss=FILE.yaml.")
 
 

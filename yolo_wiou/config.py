@@ -39,10 +39,16 @@ def auto_momentum(updates: float) -> float:
 
 
 def _momentum(value: Any) -> Any:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value != "auto" and not (number and 0 < value < 1):
+    """A number may come as text: YAML 1.1 reads 1e-3 as such."""
+    if value == "auto":
+        return value
+    try:
+        number = -1.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 < number < 1:
         raise ValueError("should be 'auto' or a number between 0 and 1")
-    return value
+    return number
 
 
 class RunningMeanConfig(Settings):
@@ -68,8 +74,70 @@ class RunningMeanConfig(Settings):
         return auto_momentum(PAPER_UPDATES) if self.momentum == "auto" else self.momentum
 
 
+Ratio = Annotated[Number, Field(ge=0.1, le=3)]
+
+
+class Scale(Settings):
+    """Unified-IoU: overlap and penalty see both boxes scaled about their own centres, by a ratio that moves.
+
+    The authors' schedule (2408.06636) goes from 2 to 0.5; theirs is fixed to 300 epochs, this one to the run's own.
+
+    Attributes:
+        start: ratio at the beginning; 1 to 1 changes nothing.
+        end: ratio at the end.
+        schedule: how it moves: on a line, half a cosine, or steeply at first (a fraction).
+    """
+
+    start: Ratio = 1.0
+    end: Ratio = 1.0
+    schedule: Literal["linear", "cosine", "fraction"] = "linear"
+
+    def ratio(self, progress: float) -> float:
+        """Return the ratio after a share of the run, in [0, 1]."""
+        start, end = self.start, self.end
+        if self.schedule == "cosine":
+            return (start + end) / 2 + (start - end) / 2 * math.cos(math.pi * progress)
+        if self.schedule == "fraction":  # 1/ratio moves on a line
+            return 1 / (1 / start + (1 / end - 1 / start) * progress)
+        return start + (end - start) * progress
+
+
+class ClsWeighting(Settings):
+    """IoU-balanced classification (1908.05641 §3.2): positive entries of the BCE weighted by detached IoU^η, sum kept.
+
+    Attributes:
+        name: none, or iou-balanced.
+        eta: the exponent η. Ultralytics' targets grow with IoU already, so this counts it twice: off by default.
+    """
+
+    name: Literal["none", "iou-balanced"] = "none"
+    eta: Annotated[Number, Field(gt=0, le=3)] = 1.5
+
+
+class TaskBalance(Settings):
+    """ALWA (2103.09488): the classification loss weighted down while it fluctuates more than the box loss.
+
+    Attributes:
+        name: none, or alwa.
+        window: batches between two decisions.
+        statistic: what is compared, std or mean+std of the losses in the window.
+        rule: multiplicative, w <- min(1, w·BOX/CLS), which settles; or paper, w <- BOX/CLS if CLS > BOX, the authors'
+            code to the letter. As CLS is measured on the weighted loss, that one flips between two values.
+    """
+
+    name: Literal["none", "alwa"] = "none"
+    window: Annotated[int, Field(ge=2, le=100_000)] = 100
+    statistic: Literal["std", "mean+std"] = "std"
+    rule: Literal["multiplicative", "paper"] = "multiplicative"
+
+
+def _named(value: Any) -> Any:
+    """A section may be given by its name alone."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 class LossConfig(Settings):
-    """One box loss: gain · (1 − overlap + penalty), each part a name with its settings.
+    """One box loss, gain · (1 − overlap + penalty), and the two switches beside it.
 
     Attributes:
         name: what the run calls it; a preset's name unless a file gives another.
@@ -77,7 +145,10 @@ class LossConfig(Settings):
         penalty: what IoU does not see.
         gain: how much a box counts.
         power: α-IoU's α: the overlap and each term of the penalty are raised to it (2110.13675).
+        scale: Unified-IoU's scaling of both boxes.
         running_mean: the state behind Wise-IoU's gains.
+        cls_weighting: IoU-balanced classification.
+        task_balance: ALWA.
     """
 
     name: Annotated[str, Field(min_length=1)] = "custom"
@@ -91,7 +162,10 @@ class LossConfig(Settings):
         default_factory=lambda: GAINS.parse("none")
     )
     power: Annotated[Number, Field(gt=0, le=10)] = 1.0
+    scale: Scale = Scale()
     running_mean: RunningMeanConfig = RunningMeanConfig()
+    cls_weighting: Annotated[ClsWeighting, BeforeValidator(_named)] = ClsWeighting()
+    task_balance: Annotated[TaskBalance, BeforeValidator(_named)] = TaskBalance()
 
     @model_validator(mode="before")
     @classmethod
@@ -102,26 +176,19 @@ class LossConfig(Settings):
     @model_validator(mode="after")
     def _makes_sense(self) -> LossConfig:
         """Refuse parts that contradict each other."""
-        overlap, penalty = self.overlap, self.penalty.name
-        modified = overlap.inner != 1 or overlap.focaler != (0.0, 1.0)
-        for wrong, reason in (
-            (overlap.name == "none" and modified, "overlap 'none' has nothing that 'inner' or 'focaler' could change."),
-            (overlap.name == penalty == "none", "overlap 'none' needs a penalty, or the loss is always 0."),
-            (
-                penalty == "focal-l1" and overlap.name != "none",
-                "penalty 'focal-l1' replaces the overlap: set it 'none'.",
-            ),
-            (
-                penalty == "wiou" and overlap.name != "iou",
-                "penalty 'wiou' multiplies the IoU loss: it needs overlap 'iou'.",
-            ),
-            (overlap.name == "nwd" and overlap.inner != 1, "overlap 'nwd' compares sizes, which 'inner' would scale."),
-            (
-                overlap.focaler[0] > 0 and penalty == "none",
-                "boxes below 'focaler' d > 0 need a penalty to be moved at all.",
-            ),
-        ):
-            if wrong:
+        overlap, penalty, inner = self.overlap.name, self.penalty.name, self.overlap.inner != 1
+        low, high = self.overlap.focaler
+        contradictions = {
+            "overlap 'none' has nothing that 'inner' or 'focaler' could change.": overlap == "none"
+            and (inner or (low, high) != (0, 1)),
+            "overlap 'none' needs a penalty, or the loss is always 0.": overlap == penalty == "none",
+            "penalty 'focal-l1' replaces the overlap: set it 'none'.": penalty == "focal-l1" and overlap != "none",
+            "penalty 'wiou' multiplies the IoU loss: it needs overlap 'iou'.": penalty == "wiou" and overlap != "iou",
+            "overlap 'nwd' compares sizes, which 'inner' would scale.": overlap == "nwd" and inner,
+            "boxes below 'focaler' d > 0 need a penalty to be moved at all.": low > 0 and penalty == "none",
+        }
+        for reason, is_so in contradictions.items():
+            if is_so:
                 raise ConfigError(reason)
         return self
 
@@ -135,8 +202,8 @@ class LossConfig(Settings):
     @property
     def is_stock(self) -> bool:
         """Whether this is Ultralytics' own loss, CIoU without any change."""
-        plain = OVERLAPS.parse("iou"), PENALTIES.parse("ciou"), 1.0, "none"
-        return (self.overlap, self.penalty, self.power, self.gain.name) == plain
+        plain = OVERLAPS.parse("iou"), PENALTIES.parse("ciou"), 1.0, Scale(), "none"
+        return (self.overlap, self.penalty, self.power, self.scale, self.gain.name) == plain
 
     def to_yaml(self) -> str:
         """The whole configuration as YAML that `loss=FILE` takes."""
@@ -147,16 +214,20 @@ class LossConfig(Settings):
         gain = "" if self.gain.name == "none" else f"{_call(self.gain)} · "
         terms = ["" if self.overlap.name == "none" else f"1 - {_call(self.overlap)}"]
         terms += [_call(self.penalty)] if self.penalty.name != "none" else []
-        power = "" if self.power == 1 else f", each term to the power {self.power:g}"
-        return f"{self.name} = {gain}({' + '.join(filter(None, terms))}){power}"
+        formula = f"{gain}({' + '.join(filter(None, terms))})"
+        extras = [f"each term to the power {self.power:g}"] * (self.power != 1)
+        extras += [f"boxes scaled by {self.scale.start:g} to {self.scale.end:g}"] * (self.scale != Scale())
+        extras += [f"{name}={_call(part)}" for name, part in self if name in SWITCHES and part.name != "none"]
+        return f"{self.name} = {', '.join([formula, *extras])}"
 
 
-def _call(part: Part) -> str:
+def _call(part: Part | ClsWeighting | TaskBalance) -> str:
     """`name(setting=value, …)`: every setting of the function's own, and a shared one that is not at its default."""
     own = {k: v for k, v in part if k != "name" and (k not in SHARED or v != type(part).model_fields[k].default)}
     return f"{part.name}({', '.join(f'{k}={v}' for k, v in own.items())})" if own else part.name
 
 
+SWITCHES = ("cls_weighting", "task_balance")
 SHARED = {*Overlap.model_fields, *Gain.model_fields} - {"name"}
 
 

@@ -18,6 +18,7 @@ from yolo_wiou.losses import BoxPair
 
 IMGSZ = (480.0, 640.0)
 NO_PULL_FROM_AFAR = {"iou", "alpha-iou", "focal-eiou", "inner-iou", "focaler-iou"}
+SWITCHES_OVER_CIOU = {"iou-balanced-cls", "alwa"}  # their box loss is CIoU
 WITH_A_LENGTH = {"nwd", "mpdiou"}  # in pixels: scaling the boxes alone changes them
 
 
@@ -55,7 +56,7 @@ def expected(name: str, pairs, gradient: bool = False) -> Tensor:
     """The oracle's values, (N,), or gradients, (N, 4)."""
     context = {"stride": 8.0, "imgsz": IMGSZ, "mean": float(torch.tensor(0.4))}
     balanced = load_config(name).gain.name == "iou-balanced"
-    oracle = oracles.ORACLES["ciou" if balanced else name]
+    oracle = oracles.ORACLES["ciou" if balanced or name in SWITCHES_OVER_CIOU else name]
     one = (lambda b, g: oracles.gradient(oracle, b, g, **context)) if gradient else lambda b, g: oracle(b, g, **context)
     values = torch.tensor([one(b, g) for b, g in pairs], dtype=torch.float64)
     if balanced:  # the batch's factor: sum of the losses over sum of the weighted losses

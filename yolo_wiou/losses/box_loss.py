@@ -45,6 +45,7 @@ class BoxLoss(nn.Module):
     Attributes:
         running_mean: the state; a submodule, so `state_dict()` holds it.
         self_advancing: whether a call is a step.
+        progress: share of the run that is over, for a loss with a schedule (Unified-IoU).
     """
 
     def __init__(self, config: LossConfig) -> None:
@@ -56,6 +57,7 @@ class BoxLoss(nn.Module):
         self.gain = GAINS.bind(config.gain)
         self.running_mean = RunningMean(config.running_mean.value)
         self.self_advancing = True
+        self.progress = 0.0
 
     def forward(
         self,
@@ -101,8 +103,9 @@ class BoxLoss(nn.Module):
     def base(self, pair: BoxPair) -> Tensor:
         """1 − overlap + penalty, every term to the power α of α-IoU; Inner and Focaler change the overlap alone."""
         settings, power = self.config.overlap, self.config.power
-        overlap = focaler(self.overlap(pair.scaled(settings.inner)), settings.focaler)
-        terms = self.penalty(pair)
+        boxes = pair.scaled(self.config.scale.ratio(self.progress))
+        overlap = focaler(self.overlap(boxes.scaled(settings.inner)), settings.focaler)
+        terms = self.penalty(boxes)
         if power != 1:
             overlap, terms = overlap.pow(power), tuple(term.pow(power) for term in terms)
         loss: Tensor = sum(terms, start=1 - overlap)

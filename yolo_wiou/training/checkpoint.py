@@ -13,15 +13,19 @@ from torch import nn
 
 from yolo_wiou.config import LossConfig
 from yolo_wiou.training.bbox_loss import FocusedBboxLoss
+from yolo_wiou.training.task_balance import ALWA
 
 ATTRIBUTE = "yolo_wiou"
 VERSION = 1
 
 
-def write_state(ema: nn.Module, config: LossConfig, heads: Mapping[str, FocusedBboxLoss]) -> None:
-    """Put the loss and its running means on the module that the checkpoint pickles."""
+def write_state(ema: nn.Module, config: LossConfig, heads: Mapping[str, FocusedBboxLoss], balance: ALWA | None) -> None:
+    """Put the loss, its running means and the task balance on the module that the checkpoint pickles."""
     means = {path: head.box_loss.running_mean.export_state() for path, head in heads.items()}
-    setattr(ema, ATTRIBUTE, {"version": VERSION, "loss": config.model_dump(mode="json"), "heads": means})
+    state = {"version": VERSION, "loss": config.model_dump(mode="json"), "heads": means}
+    if balance:
+        state["task_balance"] = balance.export_state()
+    setattr(ema, ATTRIBUTE, state)
 
 
 def read_state(ckpt: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -29,8 +33,10 @@ def read_state(ckpt: Mapping[str, Any]) -> dict[str, Any] | None:
     return getattr(ckpt.get("ema") or ckpt.get("model"), ATTRIBUTE, None)
 
 
-def restore_state(state: Mapping[str, Any], heads: Mapping[str, FocusedBboxLoss]) -> None:
-    """Continue the running means from a checkpoint's state."""
+def restore_state(state: Mapping[str, Any], heads: Mapping[str, FocusedBboxLoss], balance: ALWA | None) -> None:
+    """Continue from a checkpoint's state."""
     for path, mean in state["heads"].items():
         if path in heads:
             heads[path].box_loss.running_mean.import_state(mean)
+    if balance and "task_balance" in state:
+        balance.import_state(state["task_balance"])

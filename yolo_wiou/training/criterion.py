@@ -13,7 +13,10 @@ from ultralytics.utils.loss import BboxLoss, v8DetectionLoss
 
 from yolo_wiou.config import DEFAULT_LOSS, LossConfig, load_config
 from yolo_wiou.losses import BoxLoss
+from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.bbox_loss import FocusedBboxLoss
+from yolo_wiou.training.cls_weighting import IoUBalancedBCE
+from yolo_wiou.training.task_balance import ALWA, BalancedBCE
 
 Heads = dict[str, FocusedBboxLoss]
 """The box losses of a criterion by the path of their head: "" for one head, "one2many" and "one2one" for two."""
@@ -57,13 +60,19 @@ def find_heads(criterion: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from find_heads(part, f"{path}.{name}".lstrip("."))
 
 
-def install(criterion: Any, config: LossConfig, heads: Mapping[str, FocusedBboxLoss] | None = None) -> Heads:
-    """Replace the box loss on every head of a criterion, in place.
+def install(
+    criterion: Any,
+    config: LossConfig,
+    heads: Mapping[str, FocusedBboxLoss] | None = None,
+    balance: ALWA | None = None,
+) -> Heads:
+    """Replace the box loss on every head of a criterion, and weigh its BCE where that is asked for, in place.
 
     Args:
         criterion: any Ultralytics criterion that regresses boxes, already on its device.
         config: which loss.
         heads: box losses of another criterion of the same model to share with; the EMA's reads the training's state.
+        balance: who weighs the classification loss, if anybody.
 
     Returns:
         The box losses now in place, by head.
@@ -80,6 +89,10 @@ def install(criterion: Any, config: LossConfig, heads: Mapping[str, FocusedBboxL
             head.bbox_loss = heads[path]
         else:
             head.bbox_loss = FocusedBboxLoss(head.reg_max, BoxLoss(config), head.stride).to(head.device)
+        if config.cls_weighting.name != "none":
+            head.bce = IoUBalancedBCE(head.bce, head.assigner, config.cls_weighting.eta)
+        if balance:
+            head.bce = BalancedBCE(head.bce, balance)
         installed[path] = head.bbox_loss
     if not installed:
         raise ContractError(f"{type(criterion).__name__} of Ultralytics {ultralytics_version} regresses no boxes.")
@@ -96,7 +109,7 @@ class FocusedDetectionLoss(v8DetectionLoss):
         **kwargs: likewise.
 
     Raises:
-        ConfigError: `loss` is wrong.
+        ConfigError: `loss` is wrong, or has a task balance, which decides at the end of a batch and needs a trainer.
     """
 
     def __init__(
@@ -107,5 +120,8 @@ class FocusedDetectionLoss(v8DetectionLoss):
         **kwargs: Any,
     ) -> None:
         """Build the stock criterion and put the loss on it."""
+        config = load_config(loss)
+        if config.task_balance.name != "none":
+            raise ConfigError("task_balance 'alwa' decides at the end of a batch, which only a trainer knows.")
         super().__init__(model, *args, **kwargs)
-        install(self, load_config(loss))
+        install(self, config)

@@ -18,6 +18,7 @@ from yolo_wiou.losses.running_mean import RunningMean, reduce_over_ranks
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.checkpoint import read_state, restore_state, write_state
 from yolo_wiou.training.criterion import Heads, check_contract, install
+from yolo_wiou.training.task_balance import ALWA
 
 OWN_KEYS = ("loss",)
 """Arguments of ours among a run's `args`; Ultralytics' validator and stock releases refuse them."""
@@ -43,6 +44,7 @@ class BoxLossMixin(BaseTrainer):
         self.requested = load_config(overrides.pop("loss")) if "loss" in overrides else None
         self.config = self.requested or load_config()
         self.heads: Heads = {}
+        self.balance: ALWA | None = None
         self.state: dict[str, Any] | None = None  # of the checkpoint that this run continues
         self.epoch_seen: dict[str, Tensor] = {}
         super().__init__(cfg, overrides, _callbacks)
@@ -68,6 +70,8 @@ class BoxLossMixin(BaseTrainer):
                 self._attach()
             case "on_train_epoch_start":
                 self.epoch_seen = {path: torch.zeros(3, device=self.device) for path in self.heads}
+                for head in self.heads.values():
+                    head.box_loss.progress = self.epoch / self.epochs
             case "on_train_batch_start":  # a step that ended early, out of memory say, is forgotten
                 for mean in self.means.values():
                     mean.discard()
@@ -75,6 +79,8 @@ class BoxLossMixin(BaseTrainer):
                 reduce_over_ranks(list(self.means.values()))
                 for path, mean in self.means.items():
                     self.epoch_seen[path] += mean.advance()
+                if self.balance:
+                    self.balance.observe(*self._box_and_cls())
             case "on_train_epoch_end":  # every logger, and results.csv, takes the learning rates
                 self.lr.update(self._columns())
         super().run_callbacks(event)
@@ -91,11 +97,13 @@ class BoxLossMixin(BaseTrainer):
             model.criterion = model.init_criterion()
         running_mean = self.config.running_mean.resolve(batches=len(self.train_loader), epochs=self.epochs)
         resolved = self.config.model_copy(update={"running_mean": running_mean})
-        self.heads = install(model.criterion, resolved)
+        if self.config.task_balance.name == "alwa":
+            self.balance = ALWA(self.config.task_balance, self.device)
+        self.heads = install(model.criterion, resolved, balance=self.balance)
         for head in self.heads.values():
             head.box_loss.self_advancing = False
         if self.state:
-            restore_state(self.state, self.heads)
+            restore_state(self.state, self.heads, self.balance)
         if RANK in {-1, 0}:
             (self.save_dir / "loss.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
             means = ", ".join(f"{mean.mean.item():.4g}" for mean in self.means.values())
@@ -114,7 +122,16 @@ class BoxLossMixin(BaseTrainer):
             columns[f"wiou/iou{suffix}"] = 1 - total / max(count, 1)
             columns[f"wiou/running_mean{suffix}"] = mean.mean.item()
             columns[f"wiou/gain{suffix}"] = gain / max(count, 1)
+        if self.balance:
+            columns["wiou/cls_weight"] = self.balance.weight.item()
         return columns
+
+    def _box_and_cls(self) -> tuple[Tensor, Tensor]:
+        """The batch's localisation loss, box and distance term together, and classification loss, with their gains."""
+        items = self.loss_items  # a dict since 8.4.104
+        by_name = items if isinstance(items, dict) else dict(zip(self.loss_names, items, strict=False))
+        box = sum(by_name[name] for name in ("box_loss", "dfl_loss", "l1_loss") if name in by_name)
+        return torch.as_tensor(box), by_name["cls_loss"]
 
     def get_validator(self) -> Any:
         """Return the stock validator, which knows stock arguments only."""
@@ -127,14 +144,14 @@ class BoxLossMixin(BaseTrainer):
             model = unwrap(self.ema.ema)
             if getattr(model, "criterion", None) is None:
                 model.criterion = model.init_criterion()
-            install(model.criterion, self.config, self.heads)
+                install(model.criterion, self.config, self.heads, self.balance)
         return super().validate()
 
     def save_model(self) -> Any:
         """Save a checkpoint of stock classes, with the state beside them as a plain dict."""
         model = unwrap(self.ema.ema)
         model.criterion = None  # releases before 8.4.95 pickle it
-        write_state(model, self.config, self.heads)
+        write_state(model, self.config, self.heads, self.balance)
         with self._stock_args():
             return super().save_model()
 
@@ -143,7 +160,7 @@ class BoxLossMixin(BaseTrainer):
         super()._load_checkpoint_state(ckpt)
         state = read_state(ckpt)
         if state:
-            restore_state(state, self.heads)
+            restore_state(state, self.heads, self.balance)
 
     @contextlib.contextmanager
     def _stock_args(self) -> Iterator[None]:

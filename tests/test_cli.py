@@ -1,0 +1,118 @@
+"""The command line: what passes through, and what a mistake gets."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from yolo_wiou import __version__, available_losses
+from yolo_wiou.cli import main
+from yolo_wiou.config import load_config
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.yaml").write_text("penalty: [unclosed")
+    (tmp_path / "list.yaml").write_text("- wiou3\n- ciou\n")
+    (tmp_path / "unknown.yaml").write_text("penalty: ciou\ngian: none\n")
+    (tmp_path / "mine.yaml").write_text("penalty: siou\ngain: {name: monotonic, gamma: 1}\n")
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: {0: thing}\n")
+
+
+MISTAKES = {
+    "loss=wiuo3": "Did you mean 'wiou3'?",
+    "loss.gain.detla=3": "unknown key 'loss.gain.detla'. Did you mean 'delta'? Valid: alpha, delta, dfl, name.",
+    "loss.gain.delta=abc": "loss.gain.delta=abc is wrong: it should be a valid number",
+    "loss.gain.delta=-1": "loss.gain.delta=-1 is wrong: it should be greater than 0",
+    "loss.gain.delta=": "'loss.gain.delta' needs a value",
+    "loss.gain.delta=true": "it should be a number",
+    "loss.gain.delta=inf": "loss.gain.delta=inf is wrong",
+    "loss.gian.delta=3": "unknown key 'loss.gian'. Did you mean 'gain'?",
+    "loss.gain.name=nonmonotnic": "unknown gain 'nonmonotnic'. Did you mean 'nonmonotonic'?",
+    "loss.penalty.name=wiu": "unknown penalty 'wiu'. Did you mean 'wiou'?",
+    "loss.penalty.theta=3": "unknown key 'loss.penalty.theta'. Valid: name.",
+    "loss.running_mean.momentum=2": "it should be 'auto' or a number between 0 and 1",
+    "loss.overlap.focaler=[0.9,0.1]": "it should be two numbers d < u",
+    "loss.overlap.name=none": "penalty 'wiou' multiplies the IoU loss",
+    "loss=missing.yaml": "cannot read 'missing.yaml': No such file or directory",
+    "loss=broken.yaml": "'broken.yaml' is not YAML",
+    "loss=list.yaml": "'list.yaml' holds no mapping",
+    "loss=unknown.yaml": "unknown key 'loss.gian'. Did you mean 'gain'?",
+    "loss=": "'loss' needs a name or a YAML file",
+    "loss": "'loss' needs a name or a YAML file",
+    "epohcs=3": "'epohcs' is not a valid YOLO argument",
+    "epochs=many": "'epochs=many' is of invalid type",
+    "epochs": "'epochs' needs a value",
+    "noise=0.3": "belong to the demo",
+    "data=nowhere.yaml": "nowhere.yaml",
+    "model=nowhere.pt": "nowhere.pt",
+    "model=rtdetr-l.yaml": "'rtdetr-l.yaml' is no YOLO of a kind",
+    "cfg=nowhere.yaml": "nowhere.yaml",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_costs_one_message_and_nothing_else(mistake, capsys, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["train", "data=data.yaml", "model=yolo11n.yaml", mistake]) == 2
+    error = capsys.readouterr().err
+    assert MISTAKES[mistake] in error
+    assert "Traceback" not in error
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "noise=2"], "noise"),
+        (["train", "shapes.colour=red"], "colour"),
+        (["classify", "train", "loss=wiou3", "data=data.yaml", "model=yolo11n-cls.yaml"], "has no box loss"),
+        (["val", "model=yolo11n.yaml", "loss=wiou3"], "'loss=wiou3' belongs to train"),
+        (["losses", "wiuo3"], "Did you mean 'wiou3'?"),
+        (["train", "data=data.yaml", "traim"], "traim"),
+    ],
+)
+def test_other_mistakes(words, message, capsys, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_losses_lists_the_catalogue(capsys):
+    assert main(["losses"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert set(available_losses()) <= set(listed)
+
+
+@pytest.mark.parametrize("name", available_losses())
+def test_a_loss_as_yaml_can_be_passed_back(name, capsys, tmp_path):
+    assert main(["losses", name]) == 0
+    (tmp_path / "copy.yaml").write_text(capsys.readouterr().out)
+    assert load_config(tmp_path / "copy.yaml") == load_config(name)
+
+
+def test_losses_resolves_files_too(capsys):
+    assert main(["losses", "mine.yaml"]) == 0
+    resolved = yaml.safe_load(capsys.readouterr().out)
+    assert resolved["name"] == "mine"
+    assert resolved["penalty"] == {"name": "siou", "theta": 4.0}
+    assert resolved["gain"] == {"name": "monotonic", "dfl": False, "gamma": 1.0}
+
+
+def test_version_help_and_nothing(capsys):
+    assert main(["version"]) == 0
+    assert f"yolo-wiou {__version__} (ultralytics " in capsys.readouterr().out
+    for words in ([], ["help"], ["--help"]):
+        assert main(words) == 0
+        assert "yolo-wiou train data=my.yaml" in capsys.readouterr().out
+
+
+def test_other_commands_are_ultralytics_own(monkeypatch):
+    seen = []
+    monkeypatch.setattr("yolo_wiou.cli.entrypoint", lambda: seen.append(__import__("sys").argv[1:]))
+    monkeypatch.setattr("sys.argv", ["yolo-wiou"])
+    assert main(["val", "model=best.pt", "data=my.yaml"]) == 0
+    assert main(["settings"]) == 0
+    assert seen == [["val", "model=best.pt", "data=my.yaml"], ["settings"]]

@@ -1,0 +1,38 @@
+"""The wheel: what it holds, and that it works from another folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import shell
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """A folder with the built wheel in it and nothing else."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
+    subprocess.run(build, check=True, capture_output=True, cwd=folder)
+    wheel = next(folder.glob("*.whl"))
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", folder / "site", wheel]
+    subprocess.run(install, check=True, capture_output=True)
+    return folder / "site"
+
+
+def test_the_wheel_works_from_another_folder(installed, tmp_path):
+    env = {"PYTHONPATH": str(installed)}
+    where = shell("-c", "import yolo_wiou; print(yolo_wiou.__file__)", cwd=tmp_path, env=env).stdout
+    assert where.startswith(str(installed))
+    assert "delta: 3.0" in shell("-m", "yolo_wiou.cli", "losses", "wiou3", cwd=tmp_path, env=env).stdout
+    assert (installed / "bin" / "yolo-wiou").exists()
+    assert (installed / "yolo_wiou" / "py.typed").exists()
+    assert (installed / "yolo_wiou" / "cfg" / "shapes.yaml").exists()
+
+
+def test_the_wheel_holds_the_package_alone(installed):
+    assert {p.name for p in installed.iterdir()} - {"bin"} == {"yolo_wiou", next(installed.glob("*.dist-info")).name}

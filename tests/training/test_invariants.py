@@ -1,0 +1,159 @@
+"""The promises that hold for every run, on whole trainings."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+import ultralytics
+from conftest import MODEL, TINY, columns, shell, words
+from ultralytics.nn.tasks import DetectionModel
+from ultralytics.utils import DEFAULT_CFG
+from ultralytics.utils.loss import v8DetectionLoss
+
+from yolo_wiou import YOLO, DetectionTrainer, FocusedDetectionLoss
+from yolo_wiou.training.trainer import unwrap
+
+
+def test_ciou_is_stock_bit_for_bit(shapes, tmp_path):
+    arguments = words(data=shapes, model=MODEL, project=tmp_path, **TINY)
+    shell("-c", "from ultralytics.cfg import entrypoint; entrypoint()", "train", *arguments, "name=stock", cwd=tmp_path)
+    shell("-m", "yolo_wiou.cli", "train", *arguments, "name=ours", "loss=ciou", cwd=tmp_path)
+    stock, ours = columns(tmp_path / "stock"), columns(tmp_path / "ours")
+    assert [c for c in ours if c not in stock] == ["wiou/iou", "wiou/running_mean", "wiou/gain"]
+    assert {c: v for c, v in ours.items() if c in stock and c != "time"} == {
+        c: v for c, v in stock.items() if c != "time"
+    }
+    for file in ("last.pt", "best.pt"):
+        one, other = (ultralytics.YOLO(tmp_path / run / "weights" / file).model for run in ("stock", "ours"))
+        assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+    assert ours["wiou/gain"] == [1, 1]
+
+
+class Watched(DetectionTrainer):
+    """Writes down what it was fed, and what its state was around validation."""
+
+    def __init__(self, *args, **kwargs):
+        self.stream, self.around_validation = [], []
+        super().__init__(*args, **kwargs)
+
+    def preprocess_batch(self, batch):
+        batch = super().preprocess_batch(batch)
+        if unwrap(self.model).training:
+            self.stream.append(hashlib.sha256(batch["img"].numpy().tobytes()).hexdigest())
+        return batch
+
+    def validate(self):
+        before = {path: mean.export_state() for path, mean in self.means.items()}
+        result = super().validate()
+        after = {path: mean.export_state() for path, mean in self.means.items()}
+        self.around_validation.append((before, after, unwrap(self.ema.ema).criterion))
+        return result
+
+
+def train(tmp_path, shapes, **arguments):
+    model = YOLO(MODEL)
+    model.train(trainer=Watched, data=shapes, project=tmp_path, **{**TINY, **arguments})
+    return model.trainer
+
+
+def test_every_loss_sees_the_same_data_and_no_random_number_is_consumed(shapes, tmp_path):
+    seen = {}
+    for loss in ("ciou", "wiou3"):
+        trainer = train(tmp_path, shapes, loss=loss, name=loss)
+        seen[loss] = trainer.stream, torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()
+        assert len(set(trainer.stream)) == 2 * 3  # two epochs of three different batches
+    assert seen["ciou"] == seen["wiou3"]
+    assert train(tmp_path, shapes, loss="wiou3", name="other", seed=1).stream != seen["wiou3"][0]
+
+
+def test_validation_reads_the_training_mean_and_never_moves_it(shapes, tmp_path):
+    trainer = train(tmp_path, shapes, loss="wiou3", name="run")
+    assert len(trainer.around_validation) == 2
+    for before, after, criterion in trainer.around_validation:
+        assert before == after
+        assert before[""]["mean"] < 1
+        assert criterion.bbox_loss is trainer.heads[""]  # what validation computes, it computes with this mean
+
+
+def batch_of(boxes: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Two images' worth of normalised xywh boxes, half each."""
+    n = len(boxes)
+    return {
+        "batch_idx": torch.arange(n) * 2 // max(n, 1),
+        "cls": torch.zeros(n, 1),
+        "bboxes": boxes,
+        "img": torch.rand(2, 3, 64, 64),
+    }
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    model = DetectionModel(MODEL, nc=2, verbose=False)
+    model.args = DEFAULT_CFG
+    return model
+
+
+BOXES = torch.tensor([[0.5, 0.5, 0.4, 0.6], [0.3, 0.6, 0.5, 0.3], [0.7, 0.2, 0.2, 0.3], [0.5, 0.4, 0.9, 0.5]])
+
+
+def test_the_assigner_and_all_other_terms_are_untouched(model):
+    batch = batch_of(BOXES)
+    predictions = model(batch["img"])
+    assigned, items = {}, {}
+    for name, criterion in (
+        ("stock", v8DetectionLoss(model)),
+        ("wiou3", FocusedDetectionLoss(model, loss="wiou3")),
+        ("dfl", FocusedDetectionLoss(model, loss={"penalty": "wiou", "gain": {"name": "nonmonotonic", "dfl": True}})),
+    ):
+        criterion.assigner.register_forward_hook(lambda _m, _i, out, name=name: assigned.update({name: out}))
+        items[name] = torch.stack([*map(torch.as_tensor, _values(criterion(predictions, batch)[1]))])
+    for name in ("wiou3", "dfl"):
+        assert all(map(torch.equal, assigned["stock"], assigned[name]))
+        assert items[name][0] != items["stock"][0]
+        assert items[name][1] == items["stock"][1]
+    assert items["wiou3"][2] == items["stock"][2]
+    assert items["dfl"][2] != items["stock"][2]
+
+
+def _values(items):
+    """Loss items: a dict since 8.4.104, a tensor before."""
+    return items.values() if isinstance(items, dict) else items
+
+
+def test_a_batch_without_boxes_changes_nothing(model):
+    criterion = FocusedDetectionLoss(model, loss="wiou3")
+    batch = batch_of(torch.zeros(0, 4))
+    loss = criterion(model(batch["img"]), batch)[0]
+    loss.sum().backward()
+    state = criterion.bbox_loss.box_loss.running_mean.export_state()
+    assert (state["mean"], state["steps"]) == (1.0, 0)
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_an_own_loop_advances_the_mean_by_itself(model):
+    criterion = FocusedDetectionLoss(model, loss="wiou3")
+    batch = batch_of(BOXES)
+    for _ in range(3):
+        criterion(model(batch["img"]), batch)[0].sum().backward()
+    state = criterion.bbox_loss.box_loss.running_mean.export_state()
+    assert state["steps"] == 3
+    assert math.isclose(state["momentum"], 9.8995e-5, rel_tol=1e-4)
+    assert state["mean"] < 1
+
+
+def test_gain_weighs_dfl_of_the_same_box(model):
+    """DFL with a gain is the stock DFL with every positive's weight multiplied by its gain."""
+    batch = batch_of(BOXES)
+    predictions = model(batch["img"])
+    criterion = FocusedDetectionLoss(
+        model, loss={"penalty": "ciou", "gain": {"name": "iou-power", "gamma": 0, "dfl": True}}
+    )
+    stock = v8DetectionLoss(model)
+    ours, theirs = (torch.stack([*map(torch.as_tensor, _values(c(predictions, batch)[1]))]) for c in (criterion, stock))
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)  # γ = 0: a gain of 1

@@ -1,0 +1,255 @@
+"""What a run leaves behind, and what happens to it: files, columns, logs, stop and resume, checkpoints elsewhere."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import MODEL, TINY, columns, shell, words
+
+from yolo_wiou import YOLO, ConfigError, DetectionTrainer
+from yolo_wiou.config import load_config
+from yolo_wiou.training.checkpoint import ATTRIBUTE
+
+FOUR = {**TINY, "epochs": 4}
+COLUMNS = ["wiou/iou", "wiou/running_mean", "wiou/gain"]
+
+WITHOUT_THE_PACKAGE = """
+import sys
+sys.modules["yolo_wiou"] = None  # any import of it fails
+from ultralytics import YOLO
+model = YOLO(sys.argv[1])
+assert type(model.model).__module__ == "ultralytics.nn.tasks"
+metrics = model.val(data=sys.argv[2], imgsz=64, plots=False, project=sys.argv[3])
+assert 0 <= metrics.box.map <= 1
+if "export" in sys.argv:
+    print("EXPORTED", model.export(format="torchscript", imgsz=64))
+"""
+
+
+@pytest.fixture(scope="module")
+def run(shapes, tmp_path_factory) -> tuple[Path, str]:
+    """Folder and output of one training with wiou3 by the command line, logged to TensorBoard too."""
+    folder = tmp_path_factory.mktemp("run")
+    settings = {"YOLO_CONFIG_DIR": str(folder / "settings")}
+    shell("-c", "from ultralytics import SETTINGS; SETTINGS.update(tensorboard=True)", cwd=folder, env=settings)
+    arguments = words(data=shapes, model=MODEL, project=folder, name="wiou3", **TINY)
+    command = ("-m", "yolo_wiou.cli", "train", *arguments, "loss=WIoU-v3", "loss.gain.delta=5")
+    done = shell(*command, cwd=folder, env=settings)
+    return folder / "wiou3", done.stdout + done.stderr
+
+
+def test_one_line_says_what_is_active(run):
+    lines = [line for line in run[1].splitlines() if "yolo-wiou:" in line]
+    assert len(lines) == 1
+    assert "wiou3 = nonmonotonic(alpha=1.9, delta=5.0) · (1 - iou + wiou)" in lines[0]
+    assert "1 head of task detect" in lines[0]
+    assert "momentum 0.832" in lines[0]  # 1 - 0.05^(1/(0.28 · 2 epochs · 3 batches))
+
+
+def test_loss_yaml_is_the_resolved_loss_and_args_yaml_names_it(run):
+    resolved = load_config(run[0] / "loss.yaml")
+    assert resolved.running_mean.momentum == pytest.approx(1 - 0.05 ** (1 / (0.28 * 2 * 3)))
+    assert resolved.gain.delta == 5
+    args = yaml.safe_load((run[0] / "args.yaml").read_text())
+    assert load_config(args["loss"]) == load_config("wiou3", {"gain.delta": 5})
+
+
+def test_columns_in_results_csv(run):
+    table = columns(run[0])
+    assert list(table)[-3:] == COLUMNS
+    assert all(0 < iou < 1 for iou in table["wiou/iou"])
+    assert table["wiou/running_mean"][0] < 1
+    assert all(0 < gain < 2.9 for gain in table["wiou/gain"])
+
+
+def test_columns_in_tensorboard(run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run[0])).Reload()
+    assert set(COLUMNS) <= set(events.Tags()["scalars"])
+    logged = [event.value for event in events.Scalars("wiou/running_mean")]
+    assert logged == pytest.approx(columns(run[0])["wiou/running_mean"], rel=1e-5)
+
+
+@pytest.mark.parametrize("file", ["best.pt", "last.pt"])
+@pytest.mark.parametrize("safe", ["", "1"])
+def test_checkpoint_works_where_the_package_is_not(run, shapes, tmp_path, file, safe):
+    weights = str(run[0] / "weights" / file)
+    export = ["export"] if file == "best.pt" and safe else []
+    env = {"ULTRALYTICS_SAFE_LOAD": safe, "PYTHONPATH": ""}
+    done = shell("-c", WITHOUT_THE_PACKAGE, weights, str(shapes), str(tmp_path), *export, cwd=tmp_path, env=env)
+    if export:
+        exported = Path(done.stdout.split("EXPORTED ")[1].strip())
+        assert torch.jit.load(exported)(torch.zeros(1, 3, 64, 64)).shape[0] == 1
+
+
+def test_state_in_the_checkpoint_is_plain(run):
+    model = torch.load(run[0] / "weights" / "best.pt", weights_only=False)["model"]
+    state = getattr(model, ATTRIBUTE)
+    assert set(state) == {"version", "loss", "heads"}
+    assert state["heads"][""]["steps"] in {3, 6}
+    assert load_config(state["loss"]).gain.delta == 5
+
+    def plain(value):
+        if isinstance(value, dict):
+            return all(isinstance(k, str) and plain(v) for k, v in value.items())
+        return all(map(plain, value)) if isinstance(value, list) else isinstance(value, (str, int, float, bool))
+
+    assert plain(state)
+
+
+def test_checkpoint_starts_a_new_run_with_another_loss(run, shapes, tmp_path):
+    model = YOLO(run[0] / "weights" / "best.pt")
+    model.train(data=shapes, loss="ciou", project=tmp_path, name="tuned", **{**TINY, "epochs": 1})
+    assert model.trainer.config.name == "ciou"
+    assert columns(tmp_path / "tuned")["wiou/gain"] == [1]
+
+
+@pytest.fixture(scope="module")
+def killed(shapes, tmp_path_factory) -> Path:
+    """A run killed with SIGKILL in the middle of its third epoch."""
+    folder = tmp_path_factory.mktemp("killed")
+    code = (
+        "import os, signal\nfrom yolo_wiou import YOLO\nmodel = YOLO('" + MODEL + "')\n"
+        "def stop(trainer):\n"
+        "    if trainer.epoch == 2: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "model.add_callback('on_train_batch_end', stop)\n"
+        f"model.train(data={str(shapes)!r}, loss='wiou3', project={str(folder)!r}, name='run', **{FOUR!r})"
+    )
+    done = shell("-c", code, cwd=folder, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return folder / "run"
+
+
+def state_of(checkpoint: Path) -> dict:
+    ckpt = torch.load(checkpoint, weights_only=False)
+    return getattr(ckpt.get("ema") or ckpt["model"], ATTRIBUTE)
+
+
+def test_last_of_an_interrupted_run_works_where_the_package_is_not(killed, shapes, tmp_path):
+    for safe in ("", "1"):
+        env = {"ULTRALYTICS_SAFE_LOAD": safe, "PYTHONPATH": ""}
+        last = str(killed / "weights" / "last.pt")
+        assert shell("-c", WITHOUT_THE_PACKAGE, last, str(shapes), str(tmp_path), cwd=tmp_path, env=env).returncode == 0
+
+
+def test_resume_with_another_loss_is_refused(killed, tmp_path):
+    before = sorted(killed.parent.rglob("*"))
+    last = killed / "weights" / "last.pt"
+    done = shell("-m", "yolo_wiou.cli", "train", "resume", f"model={last}", "loss=ciou", cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "was trained with wiou3" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(killed.parent.rglob("*")) == before
+    with pytest.raises(ConfigError, match="was trained with wiou3"):
+        YOLO(last).train(resume=True, **{"loss.gain.delta": 4})
+
+
+def test_resume_goes_on_with_loss_and_state(killed, tmp_path):
+    """Last of this file's tests on the killed run: it finishes it."""
+    last = killed / "weights" / "last.pt"
+    saved = state_of(last)
+    assert saved["heads"][""]["steps"] == 6
+    done = shell("-m", "yolo_wiou.cli", "train", "resume", f"model={last}", "loss=wiou3", cwd=tmp_path)
+    line = next(line for line in (done.stdout + done.stderr).splitlines() if "yolo-wiou:" in line)
+    assert "wiou3 = nonmonotonic" in line
+    assert f"running mean {saved['heads']['']['mean']:.4g}," in line
+    table = columns(killed)
+    assert table["epoch"] == [1, 2, 3, 4]
+    assert list(table)[-3:] == COLUMNS
+    finished = state_of(last)
+    assert finished["heads"][""]["steps"] == 12
+    assert finished["heads"][""]["momentum"] == saved["heads"][""]["momentum"]
+    assert yaml.safe_load((killed / "args.yaml").read_text())["loss"] == "wiou3"
+
+
+class Interrupt(Exception):
+    """Ends a training from a callback."""
+
+
+def still(**more) -> dict:
+    """A training whose predictions do not change: one batch without augmentation, and no learning."""
+    no_augmentation = dict.fromkeys(
+        ("mosaic", "fliplr", "translate", "scale", "hsv_h", "hsv_s", "hsv_v", "erasing"), 0.0
+    )
+    no_learning = {"optimizer": "SGD", "lr0": 0.0, "lrf": 0.0, "warmup_epochs": 0, "weight_decay": 0.0, "momentum": 0.0}
+    return {**TINY, **no_augmentation, **no_learning, "batch": 12, "epochs": 4, **more}
+
+
+def test_stop_and_resume_gives_the_state_of_no_stop(shapes, tmp_path):
+    whole = YOLO(MODEL)
+    whole.train(data=shapes, loss="wiou3", project=tmp_path, name="whole", **still())
+    stopped = YOLO(MODEL)
+
+    def stop(trainer):
+        if trainer.epoch == 2:
+            raise Interrupt
+
+    stopped.add_callback("on_train_batch_end", stop)
+    with pytest.raises(Interrupt):
+        stopped.train(data=shapes, loss="wiou3", project=tmp_path, name="stopped", **still())
+    resumed = YOLO(tmp_path / "stopped" / "weights" / "last.pt")
+    resumed.train(resume=True)
+    one, other = (state_of(tmp_path / name / "weights" / "last.pt")["heads"][""] for name in ("whole", "stopped"))
+    assert one["steps"] == other["steps"] == 4
+    assert one["momentum"] == other["momentum"]
+    assert other["mean"] == pytest.approx(one["mean"], abs=2e-3)  # the weights went through the checkpoint's float16
+    assert one["mean"] < 0.999
+
+
+def test_nan_recovery_takes_the_running_mean_back_too(shapes, tmp_path):
+    model = YOLO(MODEL)
+    seen = {}
+
+    def poison(trainer):
+        if trainer.epoch == 1 and not seen:
+            seen["saved"] = state_of(trainer.last)["heads"][""]
+            trainer.means[""].mean.fill_(0.123)
+            trainer.loss = trainer.loss * float("nan")
+            trainer.fitness = float("nan")
+
+    def after(trainer):
+        if seen and "restored" not in seen and trainer.epoch == 1:
+            seen["restored"] = trainer.means[""].export_state()
+
+    model.add_callback("on_train_epoch_end", poison)
+    model.add_callback("on_train_epoch_start", after)
+    model.train(data=shapes, loss="wiou3", project=tmp_path, name="nan", **{**TINY, "epochs": 3})
+    assert seen["restored"] == seen["saved"]
+
+
+def test_stock_run_is_resumed_as_what_it_is(shapes, tmp_path):
+    import ultralytics
+
+    stock = ultralytics.YOLO(MODEL)
+
+    def stop(trainer):
+        if trainer.epoch == 1:
+            raise Interrupt
+
+    stock.add_callback("on_train_batch_end", stop)
+    with pytest.raises(Interrupt):
+        stock.train(data=shapes, project=tmp_path, name="stock", **{**TINY, "epochs": 2})
+    last = tmp_path / "stock" / "weights" / "last.pt"
+    with pytest.raises(ConfigError, match="was trained with ciou"):
+        YOLO(last).train(resume=True, loss="wiou3")
+    model = YOLO(last)
+    model.train(resume=True)
+    assert model.trainer.config.name == "ciou"
+
+
+def test_stock_trainer_argument_of_ultralytics(shapes, tmp_path):
+    """`ultralytics.YOLO(...).train(trainer=DetectionTrainer)`: the design's other way in, twice in one process."""
+    import ultralytics
+
+    for loss in ("wiou1", "siou"):
+        model = ultralytics.YOLO(MODEL)
+        model.train(
+            trainer=DetectionTrainer, data=shapes, loss=loss, project=tmp_path, name=loss, **{**TINY, "epochs": 1}
+        )
+        assert model.trainer.config.name == loss
+        assert yaml.safe_load((tmp_path / loss / "args.yaml").read_text())["loss"] == loss

@@ -1,0 +1,185 @@
+"""The two switches beside the box loss: IoU-balanced classification and ALWA; and Unified-IoU's schedule."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from conftest import MODEL, TINY, columns
+from torch import nn
+
+from yolo_wiou import YOLO, ConfigError, FocusedDetectionLoss, available_losses
+from yolo_wiou.config import Scale, TaskBalance, load_config
+from yolo_wiou.training.cls_weighting import IoUBalancedBCE
+from yolo_wiou.training.task_balance import ALWA, BalancedBCE
+
+
+class Assigner(nn.Module):
+    """Gives what it was made with, as the task-aligned assigner does."""
+
+    def __init__(self, targets, mask):
+        super().__init__()
+        self.output = None, targets, None, mask, None
+
+    def forward(self, scores, boxes, *rest):
+        return self.output
+
+
+def assigned(pred, targets, mask, eta=1.5):
+    bce = nn.BCEWithLogitsLoss(reduction="none")
+    assigner = Assigner(targets, mask)
+    weighted = IoUBalancedBCE(bce, assigner, eta)
+    assigner(None, pred)
+    return bce, weighted
+
+
+@pytest.fixture
+def case():
+    """One image of five anchors, three classes; anchors 1 to 3 are positives of IoU 0.5, 1 and 1/3."""
+    pred = torch.tensor([[[0, 0, 9, 9], [0, 0, 4, 5], [2, 1, 8, 3], [0, 0, 2, 3], [5, 5, 6, 6]]]).float()
+    targets = torch.tensor([[[0, 0, 0, 0], [0, 0, 8, 5], [2, 1, 8, 3], [0, 0, 6, 3], [0, 0, 0, 0]]]).float()
+    mask = torch.tensor([[False, True, True, True, False]])
+    scores = torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    wanted = torch.zeros(1, 5, 3)
+    wanted[0, 1, 0], wanted[0, 2, 1], wanted[0, 3, 2] = 0.4, 0.9, 0.2
+    return pred, targets, mask, scores, wanted
+
+
+def test_positive_entries_are_weighted_by_iou_and_their_sum_is_kept(case):
+    pred, targets, mask, scores, wanted = case
+    bce, weighted = assigned(pred, targets, mask)
+    plain, loss = bce(scores, wanted), weighted(scores, wanted)
+    positive = wanted > 0
+    torch.testing.assert_close(loss[~positive], plain[~positive], rtol=0, atol=0)  # also a positive anchor's negatives
+    torch.testing.assert_close(loss[positive].sum(), plain[positive].sum())
+    weight = torch.tensor([0.5, 1.0, 1 / 3]) ** 1.5
+    expected = weight * plain[positive] * plain[positive].sum() / (weight * plain[positive]).sum()
+    torch.testing.assert_close(loss[positive], expected)
+
+
+def test_the_weight_is_a_constant_for_the_gradient(case):
+    pred, targets, mask, scores, wanted = case
+    bce, weighted = assigned(pred, targets, mask)
+    loss = weighted(scores, wanted)
+    (gradient,) = torch.autograd.grad(loss.sum(), scores, retain_graph=True)
+    (plain,) = torch.autograd.grad(bce(scores, wanted).sum(), scores)
+    torch.testing.assert_close(gradient, plain * (loss / bce(scores, wanted)).detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_without_overlap_or_without_positives_nothing_is_weighted(case):
+    pred, targets, mask, scores, wanted = case
+    for p, m in ((pred + 100, mask), (pred, torch.zeros_like(mask))):
+        bce, weighted = assigned(p, targets, m)
+        torch.testing.assert_close(weighted(scores, wanted), bce(scores, wanted))
+
+
+def test_the_result_is_fresh_and_nothing_is_kept(case):
+    """Ultralytics multiplies it by class weights in place."""
+    pred, targets, mask, scores, wanted = case
+    bce, weighted = assigned(pred, targets, mask)
+    loss = weighted(scores, wanted)
+    loss *= 2.0
+    torch.testing.assert_close(weighted(scores, wanted), bce(scores, wanted))  # no assignment, no weight
+
+
+def decide(rule, statistic="std", rounds=1, spread=4.0, weight_of_cls=True):
+    """ALWA after some windows in which the raw classification loss varies `spread` times as much as the box loss."""
+    balance = ALWA(TaskBalance(name="alwa", window=4, rule=rule, statistic=statistic), torch.device("cpu"))
+    weights = []
+    for _ in range(rounds):
+        for wave in (1.0, -1.0, 1.0, -1.0):
+            balance.observe(torch.tensor(5 + wave), balance.weight * torch.tensor(5 + spread * wave))
+        weights.append(balance.weight.item())
+    return weights
+
+
+def test_alwa_rules():
+    assert decide("multiplicative", rounds=4) == pytest.approx([0.25] * 4)  # b/s, and stays
+    assert decide("paper", rounds=4) == pytest.approx([0.25] * 4)  # CLS == BOX at the fixed point: not above, so kept
+    assert decide("multiplicative", spread=0.5, rounds=2) == [1, 1]  # never above 1
+    mean_and_std = (5 + math.sqrt(4 / 3)) / (5 + 4 * math.sqrt(4 / 3))  # ddof 1
+    assert decide("multiplicative", statistic="mean+std")[0] == pytest.approx(mean_and_std)
+
+
+def test_the_paper_s_rule_flips():
+    """A classification loss a little livelier than at the decision sends the weight back to almost 1."""
+    balance = ALWA(TaskBalance(name="alwa", window=2, rule="paper"), torch.device("cpu"))
+    weights = []
+    for spread in (4.0, 4.2, 4.0, 4.2):
+        for wave in (1.0, -1.0):
+            balance.observe(torch.tensor(5 + wave), balance.weight * (5 + spread * wave))
+        weights.append(balance.weight.item())
+    assert weights == pytest.approx([0.25, 1 / 1.05, 1 / (4 / 1.05), 1 / (4.2 * 1.05 / 4)])
+
+
+def test_alwa_state_travels_and_a_bad_batch_is_ignored():
+    config = TaskBalance(name="alwa", window=4)
+    one, other = (ALWA(config, torch.device("cpu")) for _ in "ab")
+    for step in range(6):
+        one.observe(torch.tensor(1.0 + step % 2), torch.tensor(3.0 + 4 * (step % 2)))
+    other.import_state(one.export_state())
+    for balance in (one, other):
+        balance.observe(torch.tensor(math.nan), torch.tensor(1.0))
+        balance.observe(torch.tensor(1.0), torch.tensor(3.0))
+    assert one.export_state() == other.export_state()
+    assert 0 < one.weight < 1
+
+
+def test_alwa_weighs_training_only():
+    balance = ALWA(TaskBalance(name="alwa"), torch.device("cpu"))
+    balance.weight.fill_(0.5)
+    bce = nn.BCEWithLogitsLoss(reduction="none")
+    scores, target = torch.randn(3, 2), torch.rand(3, 2)
+    weighted = BalancedBCE(bce, balance)
+    torch.testing.assert_close(weighted(scores.clone().requires_grad_(), target), 0.5 * bce(scores, target))
+    torch.testing.assert_close(weighted(scores, target), bce(scores, target))
+
+
+def test_alwa_needs_a_trainer():
+    with pytest.raises(ConfigError, match="only a trainer knows"):
+        FocusedDetectionLoss(nn.Module(), loss="alwa")
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "fraction"])
+def test_schedules_run_from_start_to_end(schedule):
+    scale = Scale(start=2.0, end=0.5, schedule=schedule)
+    ratios = [scale.ratio(e / 300) for e in range(301)]
+    assert ratios[0] == pytest.approx(2.0)
+    assert ratios[-1] == pytest.approx(0.5)
+    assert all(a > b for a, b in zip(ratios, ratios[1:], strict=False))
+    at_100 = {"linear": 1.5, "cosine": 1.25 + 0.75 * math.cos(math.pi / 3), "fraction": 200 / (100 + 100)}
+    assert ratios[100] == pytest.approx(at_100[schedule])
+
+
+def test_the_schedule_follows_the_run_s_epochs(shapes, tmp_path):
+    model, seen = YOLO(MODEL), []
+    model.add_callback("on_train_epoch_end", lambda t: seen.append(t.heads[""].box_loss.progress))
+    model.train(data=shapes, loss="uiou", project=tmp_path, name="uiou", **TINY)
+    assert seen == [0.0, 0.5]
+
+
+def test_alwa_in_a_run(shapes, tmp_path):
+    model = YOLO(MODEL)
+    window = {"loss.task_balance.window": 2, "loss.task_balance.rule": "paper"}
+    model.train(data=shapes, loss="alwa", project=tmp_path, name="alwa", **window, **TINY)
+    weights = columns(tmp_path / "alwa")["wiou/cls_weight"]
+    assert all(0 < w <= 1 for w in weights)
+    assert model.model.yolo_wiou["task_balance"]["weight"] == pytest.approx(weights[-1], rel=1e-4)
+    assert model.trainer.args.box == 7.5  # hyp is never edited
+    assert load_config(model.model.yolo_wiou["loss"]).task_balance.window == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", available_losses())
+def test_every_preset_trains(loss, shapes, tmp_path, capsys):
+    import ultralytics
+
+    model = YOLO(MODEL)
+    model.train(data=shapes, loss=loss, project=tmp_path, name=loss, **{**TINY, "epochs": 1})
+    table = columns(tmp_path / loss)
+    assert all(math.isfinite(value) for values in table.values() for value in values)
+    assert model.trainer.config.name == loss
+    stock = ultralytics.YOLO(tmp_path / loss / "weights" / "best.pt")
+    assert stock.model.yolo_wiou["loss"]["name"] == loss
+    assert all(p.isfinite().all() for p in stock.model.state_dict().values() if p.is_floating_point())

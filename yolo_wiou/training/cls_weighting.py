@@ -1,0 +1,51 @@
+"""IoU-balanced classification: Ultralytics' BCE, weighted by the IoU that the assigner has just seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from yolo_wiou.losses.boxes import EPS, BoxPair
+
+
+class IoUBalancedBCE(nn.Module):
+    """The head's BCE; entries with a positive target are weighted by IoU^η, their sum is kept (1908.05641, eq. 3-5).
+
+    Weights are detached, normaliser included. The IoU is that of the predicted box and its assigned target in pixels,
+    taken from the assigner's call just before. Where no positive overlaps its target nothing is weighted.
+
+    Args:
+        bce: the head's own loss, without reduction.
+        assigner: the head's task-aligned assigner.
+        eta: the exponent η.
+    """
+
+    def __init__(self, bce: nn.Module, assigner: nn.Module, eta: float) -> None:
+        """Listen to the assigner."""
+        super().__init__()
+        self.bce, self.eta = bce, eta
+        self.reduction = "none"
+        self._assigned: tuple[Tensor, Tensor, Tensor] | None = None
+        assigner.register_forward_hook(self._remember)
+
+    def _remember(self, assigner: nn.Module, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+        self._assigned = inputs[1], output[1], output[3]
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Return the weighted loss of every entry, (B, A, classes), as the stock BCE does."""
+        loss: Tensor = self.bce(pred, target)
+        if self._assigned is None:
+            return loss
+        (boxes, targets, mask), self._assigned = self._assigned, None
+        with torch.no_grad():
+            index = mask.nonzero(as_tuple=True)
+            iou = BoxPair(boxes[index].float(), targets[index].float()).iou
+            is_positive = target[index] > 0
+            entropy = loss[index].float() * is_positive
+            weight = iou.pow(self.eta)[:, None]
+            weighted = (weight * entropy).sum()
+            weight = torch.where(weighted > EPS, weight * (entropy.sum() / weighted.clamp(min=EPS)), 1.0)
+            weight = torch.where(is_positive, weight, 1.0)
+        return loss.index_put(index, (loss[index] * weight).to(loss.dtype))

@@ -1,0 +1,89 @@
+"""ALWA: the classification loss weighted down while it fluctuates more than the box loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from yolo_wiou.config import TaskBalance
+
+
+class ALWA:
+    """The weight of the classification loss, decided anew every `window` batches (2103.09488).
+
+    CLS and BOX are a statistic of the two losses over the window, as they enter the objective: after Ultralytics' gains
+    and after the present weight; BOX is the box and the distance term together. They stay on the device. In a multi-GPU
+    run they are averaged over the ranks, batch by batch, before the decision: one reduction a window, and one weight.
+
+    Attributes:
+        weight: float32 scalar in (0, 1], on the device.
+    """
+
+    def __init__(self, config: TaskBalance, device: torch.device) -> None:
+        """Start at weight 1 with an empty window."""
+        self.config = config
+        self.weight = torch.ones((), device=device)
+        self.history = torch.zeros(config.window, 2, device=device)
+        self.count = 0
+
+    @torch.no_grad()
+    def observe(self, box: Tensor, cls: Tensor) -> None:
+        """Add one batch, and decide where it fills the window. A batch that is not finite does not count."""
+        row = torch.stack((box, cls)).float()
+        self.history[self.count] = torch.where(row.isfinite().all(), row, self.history[self.count - 1])
+        self.count += 1
+        if self.count == self.config.window:
+            self._decide()
+            self.count = 0
+
+    def _decide(self) -> None:
+        history = self.history
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            dist.all_reduce(history)
+            history = history / dist.get_world_size()
+        statistic = history.std(0)
+        if self.config.statistic == "mean+std":
+            statistic = statistic + history.mean(0)
+        box, cls = statistic.unbind()
+        ratio = box / cls.clamp(min=torch.finfo(cls.dtype).tiny)
+        if self.config.rule == "paper":
+            self.weight = torch.where(cls > box, ratio, self.weight)
+        else:
+            self.weight = torch.where(cls > 0, (self.weight * ratio).clamp(max=1), self.weight)
+
+    def export_state(self) -> dict[str, Any]:
+        """The state as plain numbers."""
+        return {"weight": self.weight.item(), "history": self.history[: self.count].tolist()}
+
+    def import_state(self, state: dict[str, Any]) -> None:
+        """Continue from exported numbers."""
+        self.weight.fill_(state["weight"])
+        self.count = len(state["history"])
+        self.history[: self.count] = torch.tensor(state["history"]).reshape(self.count, 2)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ALWA:
+        """Share, do not copy: the EMA's criterion has the training's weight."""
+        return self
+
+
+class BalancedBCE(nn.Module):
+    """The head's BCE times ALWA's weight where it trains; validation stays comparable between runs.
+
+    Args:
+        bce: the head's own loss, without reduction.
+        balance: whose weight.
+    """
+
+    def __init__(self, bce: nn.Module, balance: ALWA) -> None:
+        """Wrap."""
+        super().__init__()
+        self.bce, self.balance = bce, balance
+        self.reduction = "none"
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Return the weighted loss of every entry."""
+        loss: Tensor = self.bce(pred, target)
+        return loss * self.balance.weight if pred.requires_grad and torch.is_grad_enabled() else loss
