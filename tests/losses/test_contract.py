@@ -14,7 +14,7 @@ from torch import Tensor
 
 from yolo_wiou import available_losses, load_loss
 from yolo_wiou.config import load_config
-from yolo_wiou.losses import BoxPair
+from yolo_wiou.losses import Boxes, BoxPair
 
 IMGSZ = (480.0, 640.0)
 NO_PULL_FROM_AFAR = {"iou", "alpha-iou", "focal-eiou", "inner-iou", "focaler-iou"}
@@ -43,7 +43,7 @@ def value_and_gradient(loss, pred, target) -> tuple[Tensor, Tensor]:
 def in_float64(loss, pred, target) -> tuple[Tensor, Tensor]:
     """Gain times base and its gradient from the same functions that `forward` calls, without the cast to float32."""
     pred = pred.double().requires_grad_()
-    pair = BoxPair(pred, target.double(), 8.0, IMGSZ)
+    pair = BoxPair(Boxes.of(pred), Boxes.of(target.double()), 8.0, IMGSZ)
     base = loss.base(pair)
     with torch.no_grad():
         gain = loss.gain(pair, base, loss.running_mean.mean.double())

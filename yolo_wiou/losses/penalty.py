@@ -1,7 +1,7 @@
 """Penalties: what IoU does not see, 0 where the boxes are equal.
 
 Each returns the terms of a sum, (N,) each, so that α-IoU can raise every one of them to its power. Nothing is detached
-but what the docstring names.
+but what the docstring names, and that by `detach()`: what a pair computes first under `no_grad` it keeps without a graph.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from yolo_wiou.losses.boxes import EPS, BoxPair, area, norm2
+from yolo_wiou.losses.boxes import EPS, BoxPair, norm2, product
 from yolo_wiou.registry import PENALTIES, Number
 
 Terms = tuple[Tensor, ...]
@@ -30,7 +30,7 @@ def none(pair: BoxPair) -> Terms:
 @PENALTIES.register("giou")
 def giou(pair: BoxPair) -> Terms:
     """GIoU: the empty share of the enclosing box, (C − U)/C (1902.09630, alg. 2)."""
-    enclosing = area(pair.enclosing) + EPS
+    enclosing = product(pair.enclosing) + EPS
     return ((enclosing - pair.union) / enclosing,)
 
 
@@ -46,16 +46,15 @@ def ciou(pair: BoxPair) -> Terms:
 
     v is the squared difference of the aspect angles, scaled to [0, 1); its trade-off a = v/(1 − IoU + v) is detached.
     """
-    v = torch.square(_aspect(pair.target_size) - _aspect(pair.size)) * (4 / math.pi**2)
-    with torch.no_grad():
-        a = v / (pair.iou_loss + v + EPS)
+    v = torch.square(_aspect(pair.target.size) - _aspect(pair.pred.size)) * (4 / math.pi**2)
+    a = v.detach() / (pair.iou_loss.detach() + v.detach() + EPS)
     return (*diou(pair), a * v)
 
 
 @PENALTIES.register("eiou")
 def eiou(pair: BoxPair) -> Terms:
     """EIoU: DIoU's term, Δw²/cw² and Δh²/ch², size differences over the enclosing box (2101.08158, eq. 7)."""
-    width, height = ((pair.size - pair.target_size) / (pair.enclosing + EPS)).square().unbind(-1)
+    width, height = ((pair.pred.size - pair.target.size) / (pair.enclosing + EPS)).square()
     return (*diou(pair), width, height)
 
 
@@ -66,9 +65,9 @@ def siou(pair: BoxPair, *, theta: Theta = 4.0) -> Terms:
     Δ = Σ 1 − exp(−(2 − Λ)·(d/c)²) over x and y, with the angle cost in closed form, Λ = sin 2α = 2|dx·dy|/ρ². The range
     of θ is UNVERIFIED: the paper's text was not at hand.
     """
-    angle = 2 * area(pair.offset).abs() / (pair.distance2 + EPS)
-    distance = (pair.offset / (pair.enclosing + EPS)).square() * (2 - angle)[:, None]
-    return -torch.expm1(-distance).sum(-1) / 2, _shape_cost(pair, theta) / 2
+    angle = 2 * product(pair.offset).abs() / (pair.distance2 + EPS)
+    distance = (pair.offset / (pair.enclosing + EPS)).square() * (2 - angle)
+    return -torch.expm1(-distance).sum(0) / 2, _shape_cost(pair, theta) / 2
 
 
 @PENALTIES.register("shape")
@@ -79,10 +78,10 @@ def shape(pair: BoxPair, *, scale: Annotated[Number, Field(ge=0, le=10)] = 0.0, 
     short side. s = `scale` follows the data set's object sizes; how to choose it is UNVERIFIED, the authors' code has
     0.
     """
-    width, height = (pair.target_size + EPS).log().unbind(-1)
+    width, height = (pair.target.size + EPS).log()
     across = 2 * torch.sigmoid(scale * (height - width))
-    weight = torch.stack((across, 2 - across), -1)
-    distance = (pair.offset.square() * weight).sum(-1) / pair.diagonal2
+    weight = torch.stack((across, 2 - across))
+    distance = (pair.offset.square() * weight).sum(0) / pair.diagonal2
     return distance, _shape_cost(pair, theta, weight) / 2
 
 
@@ -97,9 +96,9 @@ def mpdiou(pair: BoxPair) -> Terms:
     """
     if pair.imgsz is None:
         raise ValueError("MPDIoU is normalised by the image: pass imgsz=(height, width), and stride= for stride units")
-    image = torch.as_tensor(pair.imgsz, device=pair.pred.device, dtype=pair.pred.dtype)
+    image = torch.as_tensor(pair.imgsz, device=pair.pred.lt.device, dtype=pair.pred.lt.dtype)
     diagonal2 = image.square().sum() / torch.as_tensor(pair.stride, device=image.device).square()
-    return norm2(pair.pred_lt - pair.target_lt) / diagonal2, norm2(pair.pred_rb - pair.target_rb) / diagonal2
+    return norm2(pair.pred.lt - pair.target.lt) / diagonal2, norm2(pair.pred.rb - pair.target.rb) / diagonal2
 
 
 @PENALTIES.register("piou")
@@ -117,7 +116,7 @@ def interp(pair: BoxPair, *, kappa: Kappa = 0.98) -> Terms:
 @PENALTIES.register("d-interp")
 def d_interp(pair: BoxPair, *, low: Kappa = 0.6, high: Kappa = 0.99) -> Terms:
     """D-InterpIoU: κ = 1 − IoU between two bounds, detached (2507.12420); the bounds are UNVERIFIED."""
-    return (pair.interpolated(pair.iou_loss.detach().clamp(low, high)[:, None]).iou_loss,)
+    return (pair.interpolated(pair.iou_loss.detach().clamp(low, high)).iou_loss,)
 
 
 @PENALTIES.register("focal-l1")
@@ -127,14 +126,14 @@ def focal_l1(pair: BoxPair, *, beta: Annotated[Number, Field(ge=1 / math.e, le=1
     f'(x) = −α·x·ln(βx) up to 1, and constant beyond; α = e·β makes the largest slope 1. A whole loss of its own. The
     paper's text is UNVERIFIED, the algebra is not; heads without anchors have no offset of order 1 but these.
     """
-    offset = pair.offset / (pair.target_size + EPS)
-    size = (pair.size + EPS).log() - (pair.target_size + EPS).log()
-    x = torch.cat((offset, size), -1).abs()
+    offset = pair.offset / (pair.target.size + EPS)
+    size = (pair.pred.size + EPS).log() - (pair.target.size + EPS).log()
+    x = torch.cat((offset, size)).abs()
     alpha, tail = math.e * beta, math.log(beta)
     inside = x.clamp(EPS, 1)
     near = -alpha * inside.square() * (2 * (beta * inside).log() - 1) / 4
     far = -alpha * tail * x + alpha * (2 * tail + 1) / 4
-    return tuple(torch.where(x <= 1, near, far).unbind(-1))
+    return tuple(torch.where(x <= 1, near, far))
 
 
 @PENALTIES.register("wiou")
@@ -147,12 +146,12 @@ def wiou(pair: BoxPair) -> Terms:
 
 
 def _aspect(size: Tensor) -> Tensor:
-    """Angle of the diagonal, (N, 2) -> (N,); the constant keeps the gradient finite where a box has no size."""
-    width, height = size.unbind(-1)
+    """Angle of the diagonal, (2, N) -> (N,); the constant keeps the gradient finite where a box has no size."""
+    width, height = size
     return torch.atan2(width, height + EPS)
 
 
 def _shape_cost(pair: BoxPair, theta: float, weight: Tensor | float = 1.0) -> Tensor:
     """Ω = Σ (1 − exp(−ω))^θ over width and height, ω the weighted relative difference: SIoU and Shape-IoU."""
-    difference = (pair.size - pair.target_size).abs() / (pair.size.maximum(pair.target_size) + EPS)
-    return (-torch.expm1(-difference * weight)).pow(theta).sum(-1)
+    difference = (pair.pred.size - pair.target.size).abs() / (pair.pred.size.maximum(pair.target.size) + EPS)
+    return (-torch.expm1(-difference * weight)).pow(theta).sum(0)
