@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from yolo_wiou.config import DEFAULT_LOSS, LossConfig, load_config
-from yolo_wiou.losses.boxes import Boxes, BoxPair
+from yolo_wiou.losses.boxes import BoxPair
 from yolo_wiou.losses.overlap import focaler
 from yolo_wiou.losses.running_mean import RunningMean
 from yolo_wiou.registry import GAINS, OVERLAPS, PENALTIES
@@ -91,7 +91,7 @@ class BoxLoss(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return (gain, 1 − overlap + penalty), (N,) each, for callers that use the gain elsewhere too."""
         boxes = pred if pred.dtype == torch.float32 else Float32.apply(pred)
-        pair = BoxPair(Boxes.of(boxes), Boxes.of(target.float()), stride, imgsz)
+        pair = BoxPair.of(boxes, target.float(), stride, imgsz)
         loss, grad = self.base(pair), torch.is_grad_enabled()
         with torch.no_grad():
             gain = self.gain(pair, loss, self.running_mean.mean)

@@ -1,6 +1,7 @@
 """BoxPair: the geometry that two aligned sets of boxes share, each quantity computed once, when first asked for.
 
-x and y stand in rows, (2, N), so that every operation reads memory in order.
+Everything follows from two things: how far each edge of the prediction lies inside the target's, and the target's size.
+The last dimension is always N, so that every operation reads memory in order.
 """
 
 from __future__ import annotations
@@ -14,86 +15,77 @@ EPS = 1e-14
 """On denominators only. Small enough to leave boxes of a thousandth of a unit alone; its square is still a float32."""
 
 
-class Boxes:
-    """N boxes by their corners, (2, N) each: lt is left and top, rb is right and bottom, not left or above of lt."""
-
-    def __init__(self, lt: Tensor, rb: Tensor) -> None:
-        """Keep the corners."""
-        self.lt, self.rb = lt, rb
-
-    @classmethod
-    def of(cls, xyxy: Tensor) -> Boxes:
-        """Take (N, 4) xyxy; a negative width or height becomes 0, at left and top."""
-        lt, rb = xyxy.t().contiguous().chunk(2)
-        return cls(lt, rb.maximum(lt))
-
-    def scaled(self, ratio: float) -> Boxes:
-        """Scale about the boxes' own centres."""
-        grow = self.size * ((ratio - 1) / 2)
-        return Boxes(self.lt - grow, self.rb + grow)
-
-    @cached_property
-    def size(self) -> Tensor:
-        """(2, N) width and height, not negative."""
-        return self.rb - self.lt
-
-    @cached_property
-    def area(self) -> Tensor:
-        """(N,)."""
-        return product(self.size)
-
-
 class BoxPair:
     """N predicted boxes and their N targets. Everything keeps its gradient; who wants a constant detaches it.
 
     Args:
-        pred: predicted boxes, float32 or float64.
-        target: target boxes, same unit and dtype.
+        inside: (2, 2, N) how far the edges of the prediction lie inside the target's, negative where outside; first
+            left and top, then right and bottom.
+        target_size: (2, N) width and height of the target.
         stride: pixels per box unit, () or (N,); 1 if the boxes are in pixels.
         imgsz: (height, width) of the network's input in pixels; only losses normalised by the image need it.
     """
 
     def __init__(
         self,
-        pred: Boxes,
-        target: Boxes,
+        inside: Tensor,
+        target_size: Tensor,
         stride: Tensor | float = 1.0,
         imgsz: Tensor | tuple[float, float] | None = None,
     ) -> None:
-        """Keep the boxes; nothing is computed yet."""
-        self.pred, self.target, self.stride, self.imgsz = pred, target, stride, imgsz
+        """Keep the edges; a prediction with swapped corners becomes the point at its centre."""
+        size = target_size - inside.sum(0)
+        swapped = size.detach().clamp(max=0)
+        self.size = size - swapped
+        self.inside = torch.add(inside, swapped, alpha=0.5)
+        self.target_size, self.stride, self.imgsz = target_size, stride, imgsz
+
+    @classmethod
+    def of(
+        cls,
+        pred: Tensor,
+        target: Tensor,
+        stride: Tensor | float = 1.0,
+        imgsz: Tensor | tuple[float, float] | None = None,
+    ) -> BoxPair:
+        """Take boxes as (N, 4) xyxy, float32 or float64, one unit and dtype."""
+        n = len(pred)
+        inside = (pred - target).t().contiguous().view(2, 2, n) * _signs(pred)
+        target_size = (target[:, 2:] - target[:, :2]).clamp(min=0).t().contiguous()
+        return cls(inside, target_size, stride, imgsz)
 
     def scaled(self, ratio: float) -> BoxPair:
         """Scale both boxes about their own centres (Inner-IoU, 2311.02877, eq. 5-8)."""
         if ratio == 1:
             return self
-        return BoxPair(self.pred.scaled(ratio), self.target.scaled(ratio), self.stride, self.imgsz)
+        margin = (self.target_size - self.size) * (ratio / 2)
+        inside = torch.stack((margin + self.offset, margin - self.offset))
+        return BoxPair(inside, self.target_size * ratio, self.stride, self.imgsz)
 
     def interpolated(self, kappa: Tensor | float) -> BoxPair:
         """Move the prediction towards the target by the share kappa, () or (N,) (InterpIoU, 2507.12420)."""
-        lt = self.pred.lt + kappa * (self.target.lt - self.pred.lt)
-        rb = self.pred.rb + kappa * (self.target.rb - self.pred.rb)
-        return BoxPair(Boxes(lt, rb), self.target, self.stride, self.imgsz)
+        return BoxPair(self.inside * (1 - kappa), self.target_size, self.stride, self.imgsz)
 
     @cached_property
     def offset(self) -> Tensor:
         """(2, N) centre of the prediction minus centre of the target."""
-        return ((self.pred.lt - self.target.lt) + (self.pred.rb - self.target.rb)) / 2
+        lt, rb = self.inside
+        return (lt - rb) / 2
 
     @cached_property
     def shared(self) -> Tensor:
         """(2, N) width and height that the boxes share; the gap, negative, where they don't touch."""
-        return self.pred.rb.minimum(self.target.rb) - self.pred.lt.maximum(self.target.lt)
+        return self.target_size - self.inside.relu().sum(0)
 
     @cached_property
     def intersection(self) -> Tensor:
         """(N,) area of the intersection."""
-        return product(self.shared.clamp(min=0))
+        return product(self.shared.relu())
 
     @cached_property
     def union(self) -> Tensor:
         """(N,) area of the union."""
-        return self.pred.area + (self.target.area + EPS) - self.intersection
+        return product(self.size) + (product(self.target_size) + EPS) - self.intersection
 
     @cached_property
     def iou(self) -> Tensor:
@@ -108,7 +100,7 @@ class BoxPair:
     @cached_property
     def enclosing(self) -> Tensor:
         """(2, N) width and height of the enclosing box: both sizes, less what is shared."""
-        return self.pred.size + self.target.size - self.shared
+        return self.size + self.target_size - self.shared
 
     @cached_property
     def diagonal2(self) -> Tensor:
@@ -123,8 +115,7 @@ class BoxPair:
     @cached_property
     def edge_distance(self) -> Tensor:
         """(N,) PIoU's P: mean distance of the four edges from the target's, over its width or height."""
-        edges = (self.pred.lt - self.target.lt).abs() + (self.pred.rb - self.target.rb).abs()
-        return (edges / (self.target.size + EPS)).sum(0) / 4
+        return (self.inside.abs().sum(0) / (self.target_size + EPS)).sum(0) / 4
 
 
 def product(rows: Tensor) -> Tensor:
@@ -136,3 +127,8 @@ def product(rows: Tensor) -> Tensor:
 def norm2(rows: Tensor) -> Tensor:
     """x² + y²: (2, N) -> (N,)."""
     return rows.square().sum(0)
+
+
+def _signs(like: Tensor) -> Tensor:
+    """(2, 1, 1) of 1 and -1, made on the device: inside is right of the left edge, and left of the right one."""
+    return torch.linspace(1, -1, 2, dtype=like.dtype, device=like.device).view(2, 1, 1)

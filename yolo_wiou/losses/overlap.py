@@ -25,7 +25,7 @@ def nwd(pair: BoxPair, *, constant: Annotated[Number, Field(gt=0, le=1e4)] = 12.
     W² = ρ² + (Δw² + Δh²)/4. K is the data set's mean object size √(w·h) in pixels of the network's input; 12.8 is
     AI-TOD's. W is held above 1e-7 pixels, where the authors' code adds a constant: √ has no slope at 0.
     """
-    wasserstein2 = pair.distance2 + norm2(pair.pred.size - pair.target.size) / 4
+    wasserstein2 = pair.distance2 + norm2(pair.size - pair.target_size) / 4
     pixels2 = wasserstein2 * torch.as_tensor(pair.stride, device=wasserstein2.device).square()
     return torch.exp(-pixels2.clamp(min=1e-14).sqrt() / constant)
 
@@ -33,7 +33,7 @@ def nwd(pair: BoxPair, *, constant: Annotated[Number, Field(gt=0, le=1e4)] = 12.
 @OVERLAPS.register("none")
 def none(pair: BoxPair) -> Tensor:
     """No overlap term, for a penalty that is a whole loss of its own."""
-    return torch.ones_like(pair.pred.lt[0])
+    return torch.ones_like(pair.size[0])
 
 
 def focaler(overlap: Tensor, interval: tuple[float, float]) -> Tensor:

@@ -46,7 +46,7 @@ def ciou(pair: BoxPair) -> Terms:
 
     v is the squared difference of the aspect angles, scaled to [0, 1); its trade-off a = v/(1 − IoU + v) is detached.
     """
-    v = torch.square(_aspect(pair.target.size) - _aspect(pair.pred.size)) * (4 / math.pi**2)
+    v = torch.square(_aspect(pair.target_size) - _aspect(pair.size)) * (4 / math.pi**2)
     a = v.detach() / (pair.iou_loss.detach() + v.detach() + EPS)
     return (*diou(pair), a * v)
 
@@ -54,7 +54,7 @@ def ciou(pair: BoxPair) -> Terms:
 @PENALTIES.register("eiou")
 def eiou(pair: BoxPair) -> Terms:
     """EIoU: DIoU's term, Δw²/cw² and Δh²/ch², size differences over the enclosing box (2101.08158, eq. 7)."""
-    width, height = ((pair.pred.size - pair.target.size) / (pair.enclosing + EPS)).square()
+    width, height = ((pair.size - pair.target_size) / (pair.enclosing + EPS)).square()
     return (*diou(pair), width, height)
 
 
@@ -78,7 +78,7 @@ def shape(pair: BoxPair, *, scale: Annotated[Number, Field(ge=0, le=10)] = 0.0, 
     short side. s = `scale` follows the data set's object sizes; how to choose it is UNVERIFIED, the authors' code has
     0.
     """
-    width, height = (pair.target.size + EPS).log()
+    width, height = (pair.target_size + EPS).log()
     across = 2 * torch.sigmoid(scale * (height - width))
     weight = torch.stack((across, 2 - across))
     distance = (pair.offset.square() * weight).sum(0) / pair.diagonal2
@@ -96,9 +96,10 @@ def mpdiou(pair: BoxPair) -> Terms:
     """
     if pair.imgsz is None:
         raise ValueError("MPDIoU is normalised by the image: pass imgsz=(height, width), and stride= for stride units")
-    image = torch.as_tensor(pair.imgsz, device=pair.pred.lt.device, dtype=pair.pred.lt.dtype)
+    image = torch.as_tensor(pair.imgsz, device=pair.size.device, dtype=pair.size.dtype)
     diagonal2 = image.square().sum() / torch.as_tensor(pair.stride, device=image.device).square()
-    return norm2(pair.pred.lt - pair.target.lt) / diagonal2, norm2(pair.pred.rb - pair.target.rb) / diagonal2
+    lt, rb = pair.inside
+    return norm2(lt) / diagonal2, norm2(rb) / diagonal2
 
 
 @PENALTIES.register("piou")
@@ -126,8 +127,8 @@ def focal_l1(pair: BoxPair, *, beta: Annotated[Number, Field(ge=1 / math.e, le=1
     f'(x) = −α·x·ln(βx) up to 1, and constant beyond; α = e·β makes the largest slope 1. A whole loss of its own. The
     paper's text is UNVERIFIED, the algebra is not; heads without anchors have no offset of order 1 but these.
     """
-    offset = pair.offset / (pair.target.size + EPS)
-    size = (pair.pred.size + EPS).log() - (pair.target.size + EPS).log()
+    offset = pair.offset / (pair.target_size + EPS)
+    size = (pair.size + EPS).log() - (pair.target_size + EPS).log()
     x = torch.cat((offset, size)).abs()
     alpha, tail = math.e * beta, math.log(beta)
     inside = x.clamp(EPS, 1)
@@ -153,5 +154,5 @@ def _aspect(size: Tensor) -> Tensor:
 
 def _shape_cost(pair: BoxPair, theta: float, weight: Tensor | float = 1.0) -> Tensor:
     """Ω = Σ (1 − exp(−ω))^θ over width and height, ω the weighted relative difference: SIoU and Shape-IoU."""
-    difference = (pair.pred.size - pair.target.size).abs() / (pair.pred.size.maximum(pair.target.size) + EPS)
+    difference = (pair.size - pair.target_size).abs() / (pair.size.maximum(pair.target_size) + EPS)
     return (-torch.expm1(-difference * weight)).pow(theta).sum(0)

@@ -21,7 +21,7 @@ class RunningMean(nn.Module):
     Attributes:
         mean: float32 scalar buffer.
         seen: float32 (3,) buffer of the step so far: sum of IoU losses, number of boxes, sum of gains (for the log).
-        steps: int64 scalar buffer, the number of advances by at least one box.
+        steps: int64 scalar buffer, the number of steps that counted.
     """
 
     mean: Tensor
@@ -38,19 +38,22 @@ class RunningMean(nn.Module):
 
     @torch.no_grad()
     def observe(self, iou_loss: Tensor, gain: Tensor) -> None:
-        """Add boxes to the step; (N,) float32 each. A box with a loss that is not finite does not count."""
-        finite = iou_loss.isfinite()
-        seen = torch.stack((iou_loss, torch.ones_like(iou_loss), gain))
-        self.seen += torch.where(finite, seen, 0.0).sum(-1)
+        """Add boxes to the step: their IoU losses and gains, (N,) float32 each."""
+        count = torch.full_like(self.mean, len(iou_loss))  # filled on the device: nothing waits for the host
+        self.seen = self.seen + torch.stack((iou_loss.sum(), count, gain.sum()))
 
     @torch.no_grad()
     def advance(self) -> Tensor:
-        """Move the mean by the step's boxes and start a new step; returns what was seen. No boxes, no change."""
-        seen, self.seen = self.seen, torch.zeros_like(self.seen)
-        total, count, _ = seen.unbind()
-        moved = torch.lerp(self.mean, total / count.clamp(min=1), self.momentum)
-        self.mean = torch.where(count > 0, moved, self.mean)
-        self.steps = self.steps + (count > 0)
+        """Move the mean by the step's boxes and start a new step; returns what was seen.
+
+        A step without boxes, or with a loss that is not finite, does not count.
+        """
+        counts = (self.seen[1] > 0) & self.seen.isfinite().all()
+        seen = torch.where(counts, self.seen, 0.0)
+        moved = torch.lerp(self.mean, seen[0] / seen[1].clamp(min=1), self.momentum)
+        self.mean = torch.where(counts, moved, self.mean)
+        self.steps = self.steps + counts
+        self.discard()
         return seen
 
     def discard(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from yolo_wiou.losses.boxes import EPS, Boxes, BoxPair
+from yolo_wiou.losses.boxes import EPS, BoxPair
 
 
 class IoUBalancedBCE(nn.Module):
@@ -41,7 +41,7 @@ class IoUBalancedBCE(nn.Module):
         (boxes, targets, mask), self._assigned = self._assigned, None
         with torch.no_grad():
             index = mask.nonzero(as_tuple=True)
-            iou = BoxPair(Boxes.of(boxes[index].float()), Boxes.of(targets[index].float())).iou
+            iou = BoxPair.of(boxes[index].float(), targets[index].float()).iou
             is_positive = target[index] > 0
             entropy = loss[index].float() * is_positive
             weight = iou.pow(self.eta)[:, None]

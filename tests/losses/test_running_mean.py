@@ -1,0 +1,102 @@
+"""The running mean: its formula, what does not move it, and several processes."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from yolo_wiou.config import PAPER_UPDATES, auto_momentum, load_config
+from yolo_wiou.losses import RunningMean
+from yolo_wiou.losses.running_mean import reduce_over_ranks
+
+
+def moved(mean: RunningMean, values: list[float]) -> float:
+    mean.observe(torch.tensor(values), torch.ones(len(values)))
+    mean.advance()
+    return mean.mean.item()
+
+
+def test_closed_form_of_a_constant_loss():
+    mean = RunningMean(0.1)
+    for n in range(1, 30):
+        assert moved(mean, [0.3, 0.3]) == pytest.approx(0.3 + 0.7 * 0.9**n, rel=1e-5)
+
+
+def test_all_boxes_of_a_step_count_alike_however_many_calls_brought_them():
+    mean = RunningMean(0.5)
+    mean.observe(torch.tensor([0.2, 0.4, 0.6]), torch.ones(3))
+    mean.observe(torch.tensor([1.0]), torch.ones(1))
+    assert mean.advance().tolist() == pytest.approx([2.2, 4, 4])
+    assert mean.mean.item() == pytest.approx(0.5 + 0.5 * 2.2 / 4)
+
+
+def test_steps_without_boxes_or_with_a_bad_loss_do_not_count():
+    mean = RunningMean(0.5)
+    moved(mean, [0.5])
+    for values in ([], [math.nan, 0.1], [math.inf]):
+        assert moved(mean, values) == 0.75
+    assert mean.steps == 1
+    mean.observe(torch.tensor([0.1]), torch.ones(1))
+    mean.discard()
+    assert mean.advance().tolist() == [0, 0, 0]
+    assert mean.mean == 0.75
+
+
+def test_momentum_leaves_five_percent_of_the_start_after_t_n_updates():
+    assert auto_momentum(PAPER_UPDATES) == pytest.approx(9.8995e-5, rel=1e-4)  # the authors' n = 890, t = 34
+    assert (1 - auto_momentum(1234.5)) ** 1234.5 == pytest.approx(0.05)
+    resolved = load_config("wiou3").running_mean.resolve(batches=50, epochs=100)
+    assert resolved.momentum == pytest.approx(1 - 0.05 ** (1 / (0.28 * 100 * 50)))
+    fixed = load_config("wiou3", {"running_mean.momentum": 0.02}).running_mean
+    assert fixed.resolve(batches=50, epochs=100) == fixed
+
+
+def test_exported_state_is_exact():
+    one, other = RunningMean(0.1), RunningMean(0.7)
+    moved(one, [0.123456789, 0.3])
+    one.observe(torch.tensor([0.5]), torch.ones(1))  # under way: not part of the state
+    other.import_state(one.export_state())
+    one.discard()
+    assert moved(one, [0.9]) == moved(other, [0.9])
+    assert other.steps == 2
+
+
+def _rank(rank: int, world: int, meeting: str, steps: list[list[list[float]]], out) -> None:
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
+    means = [RunningMean(0.3), RunningMean(0.3)]
+    for step in steps:
+        for mean, shift in zip(means, (0.0, 0.01), strict=True):
+            values = torch.tensor(step[rank]) + shift
+            mean.observe(values, torch.ones(len(values)))
+        reduce_over_ranks(means)
+        for mean in means:
+            mean.advance()
+    out[rank] = [mean.mean.item() for mean in means]
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_ranks_agree_with_one_process_on_the_joined_batch(world, tmp_path):
+    """Unequal counts, empty ranks, a step without any box."""
+    steps = [
+        [[0.2, 0.4, 0.9], [0.7], [0.1, 0.3]],
+        [[], [0.5, 0.25], []],
+        [[], [], []],
+        [[0.9], [], [0.8, 0.8, 0.8]],
+    ]
+    steps = [step[:world] for step in steps]
+    with mp.Manager() as manager:
+        out = manager.dict()
+        mp.spawn(_rank, (world, f"file://{tmp_path}/meeting", steps, out), nprocs=world)
+        ranks = [out[rank] for rank in range(world)]
+    whole = [RunningMean(0.3), RunningMean(0.3)]
+    for step in steps:
+        joined = [value for rank in step for value in rank]
+        for mean, shift in zip(whole, (0.0, 0.01), strict=True):
+            moved(mean, [value + shift for value in joined])
+    assert all(rank == ranks[0] for rank in ranks)
+    assert ranks[0] == pytest.approx([mean.mean.item() for mean in whole], rel=1e-6)
