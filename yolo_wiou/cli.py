@@ -7,23 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-from ultralytics.cfg import (
-    DEFAULT_CFG_DICT,
-    MODES,
-    TASK2MODEL,
-    TASKS,
-    check_dict_alignment,
-    entrypoint,
-    get_cfg,
-    merge_equals_args,
-    parse_key_value_pair,
-)
-from ultralytics.utils import LOGGER, checks
+from ultralytics.cfg import TASK2MODEL, entrypoint, merge_equals_args
+from ultralytics.utils import LOGGER, TQDM, checks
 
-from yolo_wiou.config import CFG, DEFAULT_LOSS, about, load_config, read_mapping
+from yolo_wiou.arguments import check_arguments, in_plain_words, is_own, parse, parse_options
+from yolo_wiou.config import CFG, DEFAULT_LOSS, LossConfig, about, load_config, read_mapping
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 from yolo_wiou.registry import ConfigError
+from yolo_wiou.studies import curves, simulate
 from yolo_wiou.training.criterion import check_contract
 from yolo_wiou.training.model import YOLO
 from yolo_wiou.version import __version__
@@ -38,6 +29,8 @@ yolo-wiou {__version__}: Ultralytics YOLO with the whole family of IoU losses. E
   yolo-wiou train resume model=runs/detect/train/weights/last.pt             continues with the run's own loss
   yolo-wiou val|predict|track|export|benchmark ...                           handed to Ultralytics unchanged
   yolo-wiou losses [NAME]                             the catalogue; or one loss as YAML, ready to edit
+  yolo-wiou curves losses=wiou2,wiou3,focal-eiou      picture and table: gain, loss and gradient against IoU
+  yolo-wiou simulate losses=ciou,wiou1 experiment=diou|wiou                  the papers' regression experiments
   yolo-wiou checks | version | help
 
 Demo settings: noise=0.3 (share of loose boxes), shapes.KEY=value (see cfg/shapes.yaml).
@@ -71,12 +64,6 @@ def run(words: list[str]) -> None:
         entrypoint()
 
 
-def is_own(word: str) -> bool:
-    """Whether a `key=value` is ours and not Ultralytics'."""
-    key = word.lstrip("-").partition("=")[0]
-    return key in {"loss", "noise"} or key.startswith(("loss.", "shapes."))
-
-
 def train(words: list[str]) -> None:
     """`train`: with our trainer, after everything the user wrote is known to be valid."""
     arguments = parse(words)
@@ -106,78 +93,18 @@ def train(words: list[str]) -> None:
         )
 
 
-def parse(words: list[str]) -> dict[str, Any]:
-    """Read `[TASK] train key=value …` by the rules of `yolo`; a file given by `cfg=` comes before the other words.
-
-    Raises:
-        ConfigError: a word is neither a task, a mode, nor an argument.
-    """
-    arguments: dict[str, Any] = {}
-    for raw in words:
-        word = raw.removeprefix("--").rstrip(",")
-        key, equals, value = word.partition("=")
-        if is_own(word):
-            arguments[key] = value if key == "loss" else own_value(word)
-        elif equals:
-            arguments.update([_ultralytics(parse_key_value_pair, word)])
-        elif word in TASKS:
-            arguments["task"] = word
-        elif word not in MODES:
-            if not isinstance(DEFAULT_CFG_DICT.get(word), bool):
-                _ultralytics(check_dict_alignment, DEFAULT_CFG_DICT, {word: ""})
-                raise ConfigError(f"'{word}' needs a value, e.g. {word}={DEFAULT_CFG_DICT[word]}.")
-            arguments[word] = True
-    file = arguments.pop("cfg", None)
-    if file:
-        arguments = {**read_mapping(Path(_ultralytics(checks.check_yaml, file))), **arguments}
-    arguments.pop("mode", None)
-    return arguments
-
-
-def own_value(word: str) -> Any:
-    """Read the value of one of our `key=value` as YAML."""
-    key, _, value = word.partition("=")
-    if not value:
-        raise ConfigError(f"'{key}' needs a value: {key}=...")
-    try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"cannot read the value of '{key}': {value}") from error
-
-
-def check_arguments(arguments: dict[str, Any]) -> None:
-    """Check names and values of Ultralytics' arguments, and that the data file exists, before anything is written.
-
-    Raises:
-        ConfigError: in Ultralytics' own words.
-    """
-    stock = {key: value for key, value in arguments.items() if key != "loss"}
-    _ultralytics(check_dict_alignment, DEFAULT_CFG_DICT, stock)
-    _ultralytics(get_cfg, DEFAULT_CFG_DICT, stock)
-    if str(stock.get("data", "")).endswith((".yaml", ".yml")):
-        _ultralytics(checks.check_yaml, stock["data"])
-
-
 def load_model(name: Any, task: str | None) -> YOLO:
     """Load or build the model.
 
     Raises:
         ConfigError: there is no such file, or it is no YOLO.
     """
-    model = None if "rtdetr" in Path(str(name)).stem.lower() else _ultralytics(YOLO, name, task=task)
+    model = None if "rtdetr" in Path(str(name)).stem.lower() else in_plain_words(YOLO, name, task=task)
     if not isinstance(model, YOLO):
         raise ConfigError(
             f"'{name}' is no YOLO of a kind that has other box losses here; 'yolo train' has CIoU for it."
         )
     return model
-
-
-def _ultralytics(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call Ultralytics; what it says of a mistake of the user becomes a message without a traceback."""
-    try:
-        return function(*args, **kwargs)
-    except (SyntaxError, TypeError, ValueError, AssertionError, FileNotFoundError, NameError) as error:
-        raise ConfigError(str(error).strip()) from error
 
 
 def yaml_section(name: str) -> dict[str, Any]:
@@ -197,11 +124,72 @@ def losses(words: list[str]) -> None:
     if words:
         print(load_config(words[0]).to_yaml(), end="")
         return
-    rows = [("loss", "formula", "good for"), *((name, d["formula"], d["good_for"]) for name, d, _ in about())]
-    widths = [max(len(row[i]) for row in rows) + 2 for i in (0, 1)]
-    for name, formula, good_for in rows:
-        print(f"{name:{widths[0]}}{formula:{widths[1]}}{good_for}")
-    print("\n'yolo-wiou losses NAME' prints one as YAML; edit it and pass it back as loss=FILE.yaml.")
+    lines = []
+    for name, description, config in about():
+        settings = "  ".join([*settings_of(config), paper_of(description)])
+        lines += [f"{name:20}{description['formula']}", f"{'':20}for {description['good_for']}", f"{'':20}{settings}"]
+    lines.append("\n'yolo-wiou losses NAME' prints one as YAML; edit it and pass it back as loss=FILE.yaml.")
+    print("\n".join(line for line in lines if line.strip()))
+
+
+def settings_of(config: LossConfig) -> list[str]:
+    """Return the dotted settings in which a preset differs from the empty configuration, with their values."""
+    default = LossConfig().model_dump(mode="json")
+    settings = []
+    for section, value in config.model_dump(mode="json").items():
+        for key, item in value.items() if isinstance(value, dict) else [("", value)]:
+            plain = default[section].get(key) if isinstance(value, dict) else default[section]
+            if item != plain and section != "name":
+                settings.append(f"{section}.{key}={item}".replace(".=", "="))
+    return settings
+
+
+def paper_of(description: dict[str, Any]) -> str:
+    """Return where a loss comes from."""
+    paper = description["paper"]
+    return f"[{'arXiv ' if paper[:1].isdigit() else ''}{paper}]" if paper else ""
+
+
+def show_curves(words: list[str]) -> None:
+    """`curves losses=A,B means=0.2,0.5 out=FOLDER`: gain, loss and gradient against IoU, as PNG and CSV."""
+    options = parse_options(words, {"losses": DEFAULT_LOSS, "means": list(curves.MEANS), "out": "runs/curves"})
+    rows = curves.curves(load_configs(options), options["means"])
+    save(rows, Path(options["out"]), "curves", curves.plot)
+
+
+def show_simulation(words: list[str]) -> None:
+    """`simulate losses=A,B experiment=diou|wiou points=N iterations=K out=FOLDER`: regression without a detector."""
+    defaults = {"losses": "ciou,wiou1", "experiment": "diou", "points": 5000, "iterations": 0, "out": "runs/simulate"}
+    options = parse_options(words, defaults)
+    if options["experiment"] not in simulate.EXPERIMENTS:
+        raise ConfigError(f"unknown experiment '{options['experiment']}'. Valid: {', '.join(simulate.EXPERIMENTS)}.")
+    rows = []
+    for config in load_configs(options):
+        bar = TQDM(total=0, desc=config.name)
+
+        def progress(done: int, total: int, bar: Any = bar) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        rows += simulate.simulate(
+            config, options["experiment"], options["points"], options["iterations"] or None, progress
+        )
+        bar.close()
+    save(rows, Path(options["out"]), f"simulate-{options['experiment']}", simulate.plot)
+
+
+def load_configs(options: dict[str, Any]) -> list[LossConfig]:
+    """Load the losses of a study, each with the dotted changes that stand beside them."""
+    dotted = {key.removeprefix("loss."): value for key, value in options.items() if key.startswith("loss.")}
+    return [load_config(name, dotted) for name in str(options["losses"]).split(",")]
+
+
+def save(rows: list[Any], folder: Path, name: str, plot: Callable[[list[Any], Path], None]) -> None:
+    """Write a study's table and picture, and say where."""
+    folder.mkdir(parents=True, exist_ok=True)
+    curves.write_csv(rows, folder / f"{name}.csv")
+    plot(rows, folder / f"{name}.png")
+    print(f"Wrote {folder / name}.png and {folder / name}.csv")
 
 
 def show_checks(words: list[str]) -> None:
@@ -226,6 +214,8 @@ def show_help(words: list[str]) -> None:
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "losses": losses,
+    "curves": show_curves,
+    "simulate": show_simulation,
     "checks": show_checks,
     "version": version,
     "help": show_help,

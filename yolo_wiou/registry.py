@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 
 class ConfigError(ValueError):
@@ -135,37 +135,3 @@ class Registry(Generic[PartT]):
         """Return the function of a section with its own settings filled in."""
         own = {key: getattr(part, key) for key in type(part).model_fields if key not in self.base.model_fields}
         return functools.partial(self.functions[part.name], **own)
-
-
-class Overlap(Part):
-    """How much two boxes share.
-
-    Attributes:
-        inner: Inner-IoU's ratio; both boxes are scaled by it about their own centres. 1 changes nothing.
-        focaler: Focaler-IoU's interval (d, u), mapped to (0, 1). (0, 1) changes nothing.
-    """
-
-    inner: Annotated[Number, Field(ge=0.1, le=3)] = 1.0
-    focaler: tuple[Annotated[Number, Field(ge=0, lt=1)], Annotated[Number, Field(gt=0, le=1)]] = (0.0, 1.0)
-
-    @field_validator("focaler")
-    @classmethod
-    def _ordered(cls, interval: tuple[float, float]) -> tuple[float, float]:
-        if interval[0] >= interval[1]:
-            raise ValueError("should be two numbers d < u")
-        return interval
-
-
-class Gain(Part):
-    """How much a box counts, a constant for the gradient.
-
-    Attributes:
-        dfl: weigh the distance term (DFL, or L1) of the same box too. No paper does; a loose box misleads both.
-    """
-
-    dfl: bool = False
-
-
-OVERLAPS: Registry[Overlap] = Registry("overlap", Overlap)
-PENALTIES: Registry[Part] = Registry("penalty", Part)
-GAINS: Registry[Gain] = Registry("gain", Gain)

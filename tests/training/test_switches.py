@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from conftest import MODEL, TINY, columns
 from torch import nn
 
 from yolo_wiou import YOLO, ConfigError, FocusedDetectionLoss, available_losses
-from yolo_wiou.config import Scale, TaskBalance, load_config
+from yolo_wiou.config import load_config
+from yolo_wiou.sections import Scale, TaskBalance
 from yolo_wiou.training.cls_weighting import IoUBalancedBCE
 from yolo_wiou.training.task_balance import ALWA, BalancedBCE
 
@@ -147,7 +149,7 @@ def test_schedules_run_from_start_to_end(schedule):
     ratios = [scale.ratio(e / 300) for e in range(301)]
     assert ratios[0] == pytest.approx(2.0)
     assert ratios[-1] == pytest.approx(0.5)
-    assert all(a > b for a, b in zip(ratios, ratios[1:], strict=False))
+    assert all(a > b for a, b in pairwise(ratios))
     at_100 = {"linear": 1.5, "cosine": 1.25 + 0.75 * math.cos(math.pi / 3), "fraction": 200 / (100 + 100)}
     assert ratios[100] == pytest.approx(at_100[schedule])
 

@@ -13,7 +13,7 @@ from yolo_wiou.config import DEFAULT_LOSS, LossConfig, load_config
 from yolo_wiou.losses.boxes import BoxPair
 from yolo_wiou.losses.overlap import focaler
 from yolo_wiou.losses.running_mean import RunningMean
-from yolo_wiou.registry import GAINS, OVERLAPS, PENALTIES
+from yolo_wiou.sections import GAINS, OVERLAPS, PENALTIES
 
 
 class Float32(torch.autograd.Function):

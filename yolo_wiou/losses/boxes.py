@@ -69,7 +69,7 @@ class BoxPair:
     @cached_property
     def offset(self) -> Tensor:
         """(2, N) centre of the prediction minus centre of the target."""
-        lt, rb = self.inside
+        lt, rb = self.inside.unbind()
         return (lt - rb) / 2
 
     @cached_property
@@ -119,8 +119,8 @@ class BoxPair:
 
 
 def product(rows: Tensor) -> Tensor:
-    """x · y: (2, N) -> (N,)."""
-    x, y = rows
+    """X · y: (2, N) -> (N,)."""
+    x, y = rows.unbind()
     return x * y
 
 

@@ -13,7 +13,8 @@ from pydantic import Field
 from torch import Tensor
 
 from yolo_wiou.losses.boxes import EPS, BoxPair
-from yolo_wiou.registry import GAINS, Number
+from yolo_wiou.registry import Number
+from yolo_wiou.sections import GAINS
 
 Exponent = Annotated[Number, Field(ge=0, le=5)]
 

@@ -9,7 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from yolo_wiou.losses.boxes import BoxPair, norm2
-from yolo_wiou.registry import OVERLAPS, Number
+from yolo_wiou.registry import Number
+from yolo_wiou.sections import OVERLAPS
 
 
 @OVERLAPS.register("iou")

@@ -1,7 +1,7 @@
 """Penalties: what IoU does not see, 0 where the boxes are equal.
 
 Each returns the terms of a sum, (N,) each, so that α-IoU can raise every one of them to its power. Nothing is detached
-but what the docstring names, and that by `detach()`: what a pair computes first under `no_grad` it keeps without a graph.
+but what the docstring names, and that by `detach()`: what a pair first computes under `no_grad` stays without a graph.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pydantic import Field
 from torch import Tensor
 
 from yolo_wiou.losses.boxes import EPS, BoxPair, norm2, product
-from yolo_wiou.registry import PENALTIES, Number
+from yolo_wiou.registry import Number
+from yolo_wiou.sections import PENALTIES
 
 Terms = tuple[Tensor, ...]
 Theta = Annotated[Number, Field(ge=1, le=10)]

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from yolo_wiou.config import TaskBalance
+from yolo_wiou.sections import TaskBalance
 
 
 class ALWA:

@@ -1,0 +1,119 @@
+"""Reading the command line: the `key=value` grammar by Ultralytics' own helpers, and our keys beside theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ultralytics.cfg import (
+    DEFAULT_CFG_DICT,
+    MODES,
+    TASKS,
+    check_dict_alignment,
+    get_cfg,
+    parse_key_value_pair,
+)
+from ultralytics.utils import checks
+
+from yolo_wiou.config import read_mapping
+from yolo_wiou.registry import ConfigError, choices
+
+
+def is_own(word: str) -> bool:
+    """Whether a `key=value` is ours and not Ultralytics'."""
+    key = word.lstrip("-").partition("=")[0]
+    return key in {"loss", "noise"} or key.startswith(("loss.", "shapes."))
+
+
+def parse(words: list[str]) -> dict[str, Any]:
+    """Read `[TASK] train key=value …` by the rules of `yolo`; a file given by `cfg=` comes before the other words.
+
+    Raises:
+        ConfigError: a word is neither a task, a mode, nor an argument.
+    """
+    arguments: dict[str, Any] = {}
+    for raw in words:
+        word = raw.removeprefix("--").rstrip(",")
+        key, equals, value = word.partition("=")
+        if is_own(word):
+            arguments[key] = value if key == "loss" else own_value(word)
+        elif equals:
+            arguments.update([in_plain_words(parse_key_value_pair, word)])
+        elif word in TASKS:
+            arguments["task"] = word
+        elif word not in MODES:
+            if not isinstance(DEFAULT_CFG_DICT.get(word), bool):
+                in_plain_words(check_dict_alignment, DEFAULT_CFG_DICT, {word: ""})
+                raise ConfigError(f"'{word}' needs a value, e.g. {word}={DEFAULT_CFG_DICT[word]}.")
+            arguments[word] = True
+    file = arguments.pop("cfg", None)
+    if file:
+        arguments = {**read_mapping(Path(in_plain_words(checks.check_yaml, file))), **arguments}
+    arguments.pop("mode", None)
+    return arguments
+
+
+def own_value(word: str) -> Any:
+    """Read the value of one of our `key=value` as YAML."""
+    key, _, value = word.partition("=")
+    if not value:
+        raise ConfigError(f"'{key}' needs a value: {key}=...")
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"cannot read the value of '{key}': {value}") from error
+
+
+def parse_options(words: list[str], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Read the `key=value` of one of our own commands; a dotted `loss.…` is taken beside the command's own keys.
+
+    Raises:
+        ConfigError: an unknown key, or a value of another type than the default's.
+    """
+    options = dict(defaults)
+    for word in words:
+        key, _, value = word.partition("=")
+        if key not in defaults and not key.startswith("loss."):
+            raise ConfigError(f"unknown option '{key}'. {choices(key, defaults)}")
+        default = defaults.get(key)
+        given = value if isinstance(default, str) and value else own_value(word)
+        if isinstance(default, list):
+            given = numbers(key, value)
+        if isinstance(default, int) and (not isinstance(given, int) or given < 0):
+            raise ConfigError(f"'{key}' needs a whole number, not '{value}'.")
+        options[key] = given
+    return options
+
+
+def numbers(key: str, value: str) -> list[float]:
+    """Read `0.2,0.5` as numbers above 0."""
+    try:
+        read = [float(item) for item in value.strip("[]").split(",")]
+    except ValueError:
+        read = []
+    if not read or min(read) <= 0:
+        raise ConfigError(f"'{key}' needs numbers above 0, e.g. {key}=0.2,0.5, not '{value}'.")
+    return read
+
+
+def check_arguments(arguments: dict[str, Any]) -> None:
+    """Check names and values of Ultralytics' arguments, and that the data file exists, before anything is written.
+
+    Raises:
+        ConfigError: in Ultralytics' own words.
+    """
+    stock = {key: value for key, value in arguments.items() if key != "loss"}
+    in_plain_words(check_dict_alignment, DEFAULT_CFG_DICT, stock)
+    in_plain_words(get_cfg, DEFAULT_CFG_DICT, stock)
+    if str(stock.get("data", "")).endswith((".yaml", ".yml")):
+        in_plain_words(checks.check_yaml, stock["data"])
+
+
+def in_plain_words(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call Ultralytics; what it says of a mistake of the user becomes a message without a traceback."""
+    try:
+        return function(*args, **kwargs)
+    except (SyntaxError, TypeError, ValueError, AssertionError, FileNotFoundError, NameError) as error:
+        raise ConfigError(str(error).strip()) from error

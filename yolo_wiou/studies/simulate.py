@@ -1,0 +1,291 @@
+"""The papers' regression simulations: free boxes follow the gradient of a loss towards their targets.
+
+"diou" is the experiment of DIoU (1911.08287), which EIoU and SIoU repeat; "wiou" is the one in the Wise-IoU authors'
+code (2301.10051). Both put anchors of 7 areas and 7 shapes at every point of a disc, against targets of 7 shapes: 343
+cases a point, 1,715,000 at 5000 points. Gradients are autograd's. The published curves of "diou" come from formulas
+written by hand, which make GIoU slower and DIoU faster than their true gradients do.
+
+No loss sees where in the plane a pair lies, so the targets lie at the origin.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from yolo_wiou.config import LossConfig
+from yolo_wiou.losses import BoxLoss
+from yolo_wiou.registry import ConfigError, choices
+from yolo_wiou.studies.curves import grouped, line_style, plain_iou, tidy, write_csv
+
+__all__ = ["EXPERIMENTS", "Row", "best", "plot", "simulate", "write_csv"]
+
+RATIOS = (1 / 4, 1 / 3, 1 / 2, 1.0, 2.0, 3.0, 4.0)
+"""Heights over widths, of targets and of anchors."""
+CASES = 1_715_000
+"""The published number of cases; errors are scaled to it."""
+CHUNK = 100
+"""Points worked on at once: their 34,300 boxes stay in the processor's cache."""
+GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
+
+
+@dataclass(frozen=True)
+class Row:
+    """All cases of one loss after a number of steps.
+
+    Attributes:
+        loss: name of the loss.
+        experiment: "diou" or "wiou".
+        iteration: steps made; 0 is the start, which the Wise-IoU authors' code counts as 1.
+        error: Σ |Δx| + |Δy| + |Δw| + |Δh| over all cases, scaled to 1,715,000 cases.
+        mean_iou: mean plain IoU of all cases.
+        min_iou: mean plain IoU of the 343 cases of the worst point.
+    """
+
+    loss: str
+    experiment: str
+    iteration: int
+    error: float
+    mean_iou: float
+    min_iou: float
+
+
+class Descent:
+    """B ← B − η·(2 − IoU)·∂L/∂B on B = (x, y, w, h): plain descent, faster for poor boxes (1911.08287, alg. 1)."""
+
+    def step(self, box: Tensor, gradient: Tensor, iou: Tensor, iteration: int) -> None:
+        """Move boxes in place: (4, N) corners, their gradient, (N,) IoU; the first iteration is 1.
+
+        By the chain rule of l = x − w/2 and r = x + w/2: ∂x = ∂l + ∂r and ∂w = (∂r − ∂l)/2.
+        """
+        eta = 0.1 if iteration <= 160 else 0.01 if iteration <= 180 else 0.001
+        low, high = (gradient * (eta * (2 - iou))).chunk(2)
+        centre, half = low + high, (high - low) / 4
+        box[:2] -= centre - half
+        box[2:] -= centre + half
+
+
+class Adam:
+    """Adam on the corners, learning rate 0.01 (Wise-IoU authors' code).
+
+    Each case has its own loss. The authors take the mean of all cases, a factor that Adam sees by its ε alone: the
+    gradients of a mean of 1,715,000 are as small as ε, so boxes would be the slower, the more cases there are.
+    """
+
+    def __init__(self) -> None:
+        """Start without moments."""
+        self.mean, self.square = torch.zeros(()), torch.zeros(())
+
+    def step(self, box: Tensor, gradient: Tensor, iou: Tensor, iteration: int) -> None:
+        """Move boxes in place, as `Descent.step`, by the moments without their bias."""
+        self.mean = torch.lerp(gradient, self.mean, 0.9)
+        self.square = torch.lerp(gradient.square(), self.square, 0.999)
+        scale = (self.square / (1 - 0.999**iteration)).sqrt_().add_(1e-8)
+        box -= (0.01 / (1 - 0.9**iteration)) * self.mean / scale
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Where boxes start and how they move.
+
+    Attributes:
+        area: of every target.
+        scales: areas of the anchors over the target's.
+        radius: of the disc of anchor centres; the image is the square around it, for MPDIoU.
+        quantile: maps even shares in (0, 1) to distances from the centre, as shares of the radius.
+        rule: how boxes follow their gradient.
+        iterations: published number of steps.
+        patience: stop after so many steps without a better mean IoU.
+    """
+
+    area: float
+    scales: tuple[float, ...]
+    radius: float
+    quantile: Callable[[Tensor], Tensor]
+    rule: type[Descent | Adam]
+    iterations: int
+    patience: int | None = None
+
+
+EXPERIMENTS = {
+    "diou": Experiment(1.0, (0.5, 0.67, 0.75, 1.0, 1.33, 1.5, 2.0), 3.0, torch.sqrt, Descent, iterations=200),
+    "wiou": Experiment(
+        area=1 / 32,
+        scales=(1.0, 4 / 3, 1.5, 2.0, 8 / 3, 3.0, 4.0),
+        radius=0.5,
+        quantile=lambda share: torch.log1p(share * (math.e**3 - 1)) / 3,  # denser at the rim
+        rule=Adam,
+        iterations=120,
+        patience=50,
+    ),
+}
+PANELS = {
+    "diou": {"error": "Summed error of 1,715,000 cases", "mean_iou": "Mean IoU"},
+    "wiou": {"mean_iou": "Mean IoU", "min_iou": "Mean IoU of the worst point"},
+}
+
+
+def simulate(
+    config: LossConfig,
+    experiment: Literal["diou", "wiou"] = "diou",
+    points: int = 5000,
+    iterations: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    chunk: int = CHUNK,
+) -> list[Row]:
+    """Let all cases follow one loss; the running mean advances once an iteration, over all of them.
+
+    Lengths are in units of the experiment: targets have √area 1 ("diou") or 0.177 ("wiou"), so a loss with a length in
+    it (NWD's constant) needs one of that order.
+
+    Args:
+        config: the loss.
+        experiment: "diou" or "wiou".
+        points: anchor centres, on a spiral; the same number gives the same points.
+        iterations: steps; the published number unless given.
+        progress: called with (steps made, steps to make).
+        chunk: points worked on at once. It changes results by rounding alone, except for a gain that looks at the whole
+            batch (`iou-balanced`), for which it is the batch.
+
+    Returns:
+        one row an iteration, the start first.
+
+    Raises:
+        ConfigError: there is no such experiment, or a number is below 1.
+    """
+    setup = _check(experiment, points=points, iterations=iterations, chunk=chunk)
+    steps = iterations or setup.iterations
+    loss = BoxLoss(config)
+    loss.self_advancing = False
+    rows: list[Row] = []
+    with one_thread():
+        blocks = [Block(setup, centres) for centres in _spiral(setup, points, chunk)]
+        for done in range(steps + 1):
+            error, iou = _visit(blocks, loss, done + 1 if done < steps else None)
+            error *= CASES / (points * len(setup.scales) * len(RATIOS) ** 2)
+            rows.append(Row(config.name, experiment, done, error, iou.mean().item(), iou.min().item()))
+            if progress:
+                progress(done, steps)
+            if setup.patience and done - best(rows).iteration >= setup.patience:
+                break
+    return rows
+
+
+def _check(experiment: str, **numbers: int | None) -> Experiment:
+    """Find the experiment, and refuse a number below 1."""
+    if experiment not in EXPERIMENTS:
+        raise ConfigError(f"unknown experiment '{experiment}'. {choices(experiment, EXPERIMENTS)}")
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise ConfigError(f"{name}={number} is wrong: it should be at least 1.")
+    return EXPERIMENTS[experiment]
+
+
+def _visit(blocks: Sequence[Block], loss: BoxLoss, iteration: int | None) -> tuple[float, Tensor]:
+    """Measure each block and, in an iteration, move it while it is in the cache: summed error and IoU by point."""
+    errors, ious = [], []
+    for block in blocks:
+        error, iou = block.measure()
+        errors.append(error)
+        ious.append(iou)
+        if iteration:
+            block.step(loss, iteration)
+    loss.running_mean.advance()
+    return sum(errors), torch.cat(ious)
+
+
+def best(rows: Sequence[Row]) -> Row:
+    """The first row of the highest mean IoU: the state that the "wiou" experiment keeps."""
+    return max(rows, key=lambda row: row.mean_iou)
+
+
+class Block:
+    """The cases of some points, coordinates first: (4, N) corners, so that each coordinate lies in one piece.
+
+    Args:
+        setup: the experiment.
+        centres: of the anchors, (2, P).
+    """
+
+    def __init__(self, setup: Experiment, centres: Tensor) -> None:
+        """Lay out all anchors at all points for all targets."""
+        anchors = _around_origin([setup.area * scale for scale in setup.scales])[:, None, None, :]
+        targets = _around_origin([setup.area])[:, None, :, None]
+        boxes = centres.repeat(2, 1)[:, :, None, None] + anchors + torch.zeros_like(targets)
+        self.box, self.target = boxes.flatten(1), targets.expand_as(boxes).flatten(1)
+        self.cases = self.box.shape[1] // centres.shape[1]
+        self.imgsz = (2 * setup.radius, 2 * setup.radius)
+        self.rule = setup.rule()
+
+    def measure(self) -> tuple[float, Tensor]:
+        """Sum of the errors, and mean IoU of each point, (P,)."""
+        low, high = (self.box - self.target).chunk(2)
+        error = (low + high).abs().sum() / 2 + (high - low).abs().sum()
+        self.iou = plain_iou(self.box.T, self.target.T)
+        return error.item(), self.iou.view(-1, self.cases).mean(-1)
+
+    def step(self, loss: BoxLoss, iteration: int) -> None:
+        """Move all boxes once; what the running mean sees, it gathers."""
+        box = self.box.detach().requires_grad_()
+        value = loss(box.T, self.target.T, imgsz=self.imgsz)
+        (gradient,) = torch.autograd.grad(value.sum(), box)
+        self.rule.step(self.box, gradient, self.iou, iteration)
+
+
+def _around_origin(areas: Sequence[float]) -> Tensor:
+    """Boxes of every area and every ratio, the ratio running fastest: (4, N) corners."""
+    area, ratio = torch.cartesian_prod(torch.tensor(areas), torch.tensor(RATIOS)).unbind(-1)
+    half = torch.stack((area / ratio, area * ratio)).sqrt() / 2
+    return torch.cat((-half, half))
+
+
+def _spiral(setup: Experiment, points: int, chunk: int) -> Iterator[Tensor]:
+    """Points that fill the disc evenly, as parts of at most `chunk` points, (2, P) each.
+
+    Successive points lie the golden angle apart. Every part reaches from the centre to the rim.
+    """
+    index = torch.arange(points, dtype=torch.float64)
+    radius, angle = setup.radius * setup.quantile((index + 0.5) / points), index * GOLDEN_ANGLE
+    centres = torch.stack((radius * angle.cos(), radius * angle.sin())).float()
+    parts = -(-points // chunk)
+    return (centres[:, part::parts] for part in range(parts))
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: on operations this small, threads wait for one another longer than they compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Draw one experiment as a PNG, one line a loss: error and mean IoU, or mean IoU and that of the worst point."""
+    panels = PANELS[rows[0].experiment]
+    losses = grouped(rows, lambda row: row.loss)
+    figure = Figure(figsize=(11, 4.4), dpi=150, layout="constrained")
+    for axis, (field, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for i, (loss, line) in enumerate(losses.items()):
+            values = [getattr(row, field) for row in line]
+            axis.plot([row.iteration for row in line], values, label=loss, **line_style(i, len(losses)))
+        axis.set_title(title, loc="left", fontweight="bold")
+        axis.set(xlabel="iteration", xlim=(0, max(row.iteration for row in rows)))
+        if field == "error":
+            axis.set_yscale("log")
+        else:
+            axis.set_ylim(0, 1)
+        tidy(axis)
+    axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1))
+    figure.savefig(path)
