@@ -40,7 +40,7 @@ def train(loss: str, data: Path, out: Path) -> dict[str, float]:
     return {"AP50": box.map50, "AP75": box.map75, "AP": box.map, "seconds": time.monotonic() - start}
 
 
-def main(data: Path, out: Path = Path("runs/bccd"), *losses: str) -> None:
+def main(data: Path, out: Path, *losses: str) -> None:
     """Train what is missing, print all."""
     out.mkdir(parents=True, exist_ok=True)
     file = out / "result.json"
@@ -55,4 +55,4 @@ def main(data: Path, out: Path = Path("runs/bccd"), *losses: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:3]), *sys.argv[3:])
+    main(Path(sys.argv[1]), Path(sys.argv[2] if len(sys.argv) > 2 else "runs/bccd"), *sys.argv[3:])
