@@ -1,4 +1,6 @@
-"""Write docs/losses.md and its pictures from the catalogue: python scripts/make_docs.py
+"""Write docs/losses.md and its pictures from the catalogue.
+
+    python scripts/make_docs.py
 
 The text is a pure function of cfg/losses/*.yaml and the registered functions; a test holds it against the file.
 """
@@ -19,9 +21,9 @@ HEAD = """# The losses
 
 Written by `python scripts/make_docs.py` from `cfg/losses/`; change those, not this page.
 
-Every loss is `gain · (1 − overlap + penalty)`. In the formulas IoU is that of the predicted box B and its target G, ρ the distance of
-their centres, c the diagonal of the box that encloses both, w and h width and height of B, wg and hg those of G, β the outlier degree
-(a box's IoU loss over the running mean of all), and sg a constant for the gradient. Each picture follows a box of the target's size
+Every loss is `gain · (1 − overlap + penalty)`. In the formulas IoU is that of the predicted box B and its target G, ρ the
+distance of their centres, c the diagonal of the box that encloses both, w and h width and height of B, wg and hg those of
+G, and β the outlier degree: a box's IoU loss over the running mean of all. Each picture follows a box of the target's size
 as it moves away, from IoU 1 to 0 and on to boxes apart: gain, loss, and the length of the gradient.
 
 Pass a name as `loss=NAME`; `yolo-wiou losses NAME > my_loss.yaml` gives the whole of it to edit.

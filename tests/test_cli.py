@@ -116,3 +116,31 @@ def test_other_commands_are_ultralytics_own(monkeypatch):
     assert main(["val", "model=best.pt", "data=my.yaml"]) == 0
     assert main(["settings"]) == 0
     assert seen == [["val", "model=best.pt", "data=my.yaml"], ["settings"]]
+
+
+def test_curves_and_simulate_write_table_and_picture(capsys, tmp_path):
+    assert main(["curves", "losses=wiou3,ciou", "loss.power=2"]) == 0
+    assert main(["simulate", "losses=ciou,wiou1", "points=2", "iterations=3", "experiment=wiou", "out=sim"]) == 0
+    said = capsys.readouterr().out
+    for stem in ("runs/curves/curves", "sim/simulate-wiou"):
+        assert f"{stem}.png" in said
+        assert (tmp_path / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
+        assert {row.split(",")[0] for row in (tmp_path / f"{stem}.csv").read_text().splitlines()[1:]} > {"ciou"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["curves", "loses=wiou3"], "Did you mean 'losses'?"),
+        (["curves", "losses=wiou3,wiuo3"], "Did you mean"),
+        (["curves", "means=0"], "numbers above 0"),
+        (["simulate", "experiment=siou"], "Valid: diou, wiou."),
+        (["simulate", "points=many"], "whole number"),
+        (["simulate", "loss.gain.delta=3", "losses=ciou"], "unknown key 'loss.gain.delta'"),
+    ],
+)
+def test_mistakes_in_studies(words, message, capsys, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from yolo_wiou.data import shapes
+from yolo_wiou.data import painting, polygons, shapes
 from yolo_wiou.data.shapes import SHAPES, ShapesConfig, render_dataset
 
 ALL = tuple(SHAPES)
@@ -78,10 +78,10 @@ def test_boxes_match_the_drawn_pixels(name: str) -> None:
         rng = shapes._random(config, 0, i)
         [(row, alpha)] = shapes._scene(rng, config)
         canvas = np.zeros((128, 128, 3), dtype=np.float32)
-        shapes._paint(rng, canvas, alpha)
+        painting.paint(rng, canvas, alpha)
         y, x = np.nonzero(canvas.max(axis=2))
         drawn = [x.min(), y.min(), x.max() + 1, y.max() + 1]
-        tolerance = 1 + 0.5 / shapes.SUPERSAMPLING  # a pixel, and half a sub-pixel that the polygon filling adds
+        tolerance = 1 + 0.5 / painting.SUPERSAMPLING  # a pixel, and half a sub-pixel that the polygon filling adds
         np.testing.assert_allclose(edges(np.array(row[1:])) * 128, drawn, rtol=0, atol=tolerance)
 
 
@@ -107,10 +107,10 @@ def test_enough_of_every_shape_is_visible() -> None:
 
 def test_clipping_keeps_the_part_inside() -> None:
     square = np.array([(-0.25, 0.5), (0.25, 0.5), (0.25, 1.5), (-0.25, 1.5)])
-    clipped = shapes._clip(square)
-    assert shapes._area(clipped) == pytest.approx(0.125)
+    clipped = polygons.clip(square)
+    assert polygons.area(clipped) == pytest.approx(0.125)
     np.testing.assert_allclose([clipped.min(axis=0), clipped.max(axis=0)], [(0, 0.5), (0.25, 1)])
-    assert shapes._area(shapes._clip(square + 5)) == 0
+    assert polygons.area(polygons.clip(square + 5)) == 0
 
 
 def test_classes_and_boxes_are_in_range(sets: dict[str, Path]) -> None:
@@ -130,7 +130,7 @@ def test_polygons_span_the_boxes(sets: dict[str, Path]) -> None:
         assert row[0] == box[0]
         assert len(polygon) >= 3
         np.testing.assert_allclose(np.r_[polygon.min(axis=0), polygon.max(axis=0)], edges(box[1:]), rtol=0, atol=2e-6)
-        assert 0 < shapes._area(polygon) <= box[3] * box[4] + 1e-5
+        assert 0 < polygons.area(polygon) <= box[3] * box[4] + 1e-5
 
 
 def test_keypoints(sets: dict[str, Path]) -> None:
@@ -169,11 +169,11 @@ def test_rotated_boxes_enclose_with_the_least_area(name: str) -> None:
     turns = np.radians(np.arange(0, 90, 0.5))
     axes = np.stack([np.cos(turns), np.sin(turns)], axis=1)
     polygon = SHAPES[name] @ np.array([(0.2, 0.05), (-0.04, 0.1)]) + 0.5
-    corners = shapes._rotated_box(polygon)
+    corners = polygons.rotated_box(polygon)
     hull = corners.astype(np.float32)
     assert all(cv2.pointPolygonTest(hull, point.tolist(), True) > -1e-6 for point in polygon)
     extents = np.ptp(polygon @ axes.T, axis=0) * np.ptp(polygon @ (axes @ [(0, 1), (-1, 0)]).T, axis=0)
-    assert shapes._area(corners) <= extents.min() + 1e-6
+    assert polygons.area(corners) <= extents.min() + 1e-6
 
 
 def test_noise_is_exact_in_number_and_can_be_undone(noisy: tuple[Path, Path]) -> None:

@@ -5,7 +5,7 @@ from yolo_wiou.losses import BoxLoss, load_loss
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.criterion import FocusedDetectionLoss
 from yolo_wiou.training.model import YOLO
-from yolo_wiou.training.trainer import DetectionTrainer
+from yolo_wiou.training.trainer import DetectionTrainer, OBBTrainer, PoseTrainer, SegmentationTrainer
 from yolo_wiou.version import __version__
 
 __all__ = [
@@ -15,6 +15,9 @@ __all__ = [
     "DetectionTrainer",
     "FocusedDetectionLoss",
     "LossConfig",
+    "OBBTrainer",
+    "PoseTrainer",
+    "SegmentationTrainer",
     "__version__",
     "available_losses",
     "load_loss",

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from ultralytics.cfg import TASK2MODEL, entrypoint, merge_equals_args
 from ultralytics.utils import LOGGER, TQDM, checks
 
 from yolo_wiou.arguments import check_arguments, in_plain_words, is_own, parse, parse_options
 from yolo_wiou.config import CFG, DEFAULT_LOSS, LossConfig, about, load_config, read_mapping
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
-from yolo_wiou.registry import ConfigError
+from yolo_wiou.registry import ConfigError, explain
 from yolo_wiou.studies import curves, simulate
 from yolo_wiou.training.criterion import check_contract
 from yolo_wiou.training.model import YOLO
@@ -114,9 +115,19 @@ def yaml_section(name: str) -> dict[str, Any]:
 
 
 def render_demo(changes: dict[str, Any]) -> Path:
-    """Render the demo's data set, once, below ./datasets."""
-    config = ShapesConfig.model_validate({**yaml_section("data"), **changes})
-    return render_dataset(Path("datasets") / "shapes", config)
+    """Render the demo's data set below ./datasets, a folder for each set of changes.
+
+    Raises:
+        ConfigError: a setting is unknown or out of range, or something else lies in the folder.
+    """
+    try:
+        config = ShapesConfig.model_validate({**yaml_section("data"), **changes})
+        name = "-".join(["shapes", *(f"{key}={value}".replace(" ", "") for key, value in sorted(changes.items()))])
+        return render_dataset(Path("datasets") / name, config)
+    except ValidationError as error:
+        raise ConfigError(explain(error, ShapesConfig, "shapes")) from error
+    except FileExistsError as error:
+        raise ConfigError(str(error)) from error
 
 
 def losses(words: list[str]) -> None:

@@ -51,14 +51,12 @@ class LossConfig(Settings):
 
     name: Annotated[str, Field(min_length=1)] = "custom"
     overlap: Annotated[SerializeAsAny[Overlap], BeforeValidator(OVERLAPS.parse)] = Field(
-        default_factory=lambda: OVERLAPS.parse("iou")
+        default_factory=lambda: OVERLAPS.parse({})
     )
     penalty: Annotated[SerializeAsAny[Part], BeforeValidator(PENALTIES.parse)] = Field(
-        default_factory=lambda: PENALTIES.parse("none")
+        default_factory=lambda: PENALTIES.parse({})
     )
-    gain: Annotated[SerializeAsAny[Gain], BeforeValidator(GAINS.parse)] = Field(
-        default_factory=lambda: GAINS.parse("none")
-    )
+    gain: Annotated[SerializeAsAny[Gain], BeforeValidator(GAINS.parse)] = Field(default_factory=lambda: GAINS.parse({}))
     power: Annotated[Number, Field(gt=0, le=10)] = 1.0
     scale: Scale = Scale()
     running_mean: RunningMeanConfig = RunningMeanConfig()

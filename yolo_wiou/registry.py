@@ -56,7 +56,8 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str) -> str:
             lines.append(f"unknown key '{path}'. {choices(key, owner.model_fields)}")
         else:
             message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            lines.append(f"{path}={item['input']} is wrong: it {message[0].lower()}{message[1:]}.")
+            message = f"it {message[0].lower()}{message[1:]}"
+            lines.append(f"{path}={item['input']} is wrong: {message}." if item["loc"] else f"{prefix}: {message}.")
     return "\n".join(lines)
 
 
@@ -82,11 +83,12 @@ class Registry(Generic[PartT]):
     Args:
         axis: what the section is called in YAML.
         base: the section's class; its own fields are settings that every function on this axis shares.
+        default: the name that a section without one has.
     """
 
-    def __init__(self, axis: str, base: type[PartT]) -> None:
+    def __init__(self, axis: str, base: type[PartT], default: str) -> None:
         """Start without any entry."""
-        self.axis, self.base = axis, base
+        self.axis, self.base, self.default = axis, base, default
         self.functions: dict[str, Callable[..., Any]] = {}
         self.sections: dict[str, type[PartT]] = {}
 
@@ -113,16 +115,16 @@ class Registry(Generic[PartT]):
         return add
 
     def parse(self, value: Any) -> PartT:
-        """Validate a section: a name, or a mapping with a name and settings.
+        """Validate a section: a name, or a mapping of settings and a name.
 
         Raises:
             ConfigError: the name is not registered, or a setting is unknown or out of range.
         """
         if isinstance(value, self.base):
             return value
-        section = {"name": value} if isinstance(value, str) else value
-        if not isinstance(section, Mapping) or "name" not in section:
+        if not isinstance(value, (str, Mapping)):
             raise ConfigError(f"'{self.axis}' needs a name. {choices('', self.sections)}")
+        section = {"name": value} if isinstance(value, str) else {"name": self.default, **value}
         if section["name"] not in self.sections:
             raise ConfigError(f"unknown {self.axis} '{section['name']}'. {choices(section['name'], self.sections)}")
         model = self.sections[section["name"]]

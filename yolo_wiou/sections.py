@@ -39,9 +39,9 @@ class Gain(Part):
     dfl: bool = False
 
 
-OVERLAPS: Registry[Overlap] = Registry("overlap", Overlap)
-PENALTIES: Registry[Part] = Registry("penalty", Part)
-GAINS: Registry[Gain] = Registry("gain", Gain)
+OVERLAPS: Registry[Overlap] = Registry("overlap", Overlap, "iou")
+PENALTIES: Registry[Part] = Registry("penalty", Part, "none")
+GAINS: Registry[Gain] = Registry("gain", Gain, "none")
 
 PAPER_UPDATES = 34 * 890
 """t·n of the Wise-IoU authors' runs: what `momentum: auto` assumes where no trainer knows the run's own."""

@@ -93,9 +93,11 @@ def test_wiou_experiment(name: str, key: str, value: object) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DIOU)
 def test_all_cases_of_the_diou_experiment(name: str) -> None:
-    """1,715,000 cases; 100 points differ from other point sets by about 1 % early on, and by more at the end."""
-    rows = simulate(load_config(name), "diou")
-    assert [rows[k].error / 1e6 for k in STEPS] == pytest.approx(DIOU[name], rel=0.03, abs=0.005)
+    """1,715,000 cases; the 100 points of the table stand for them within 1 %, but not for the few that SIoU leaves."""
+    errors = [row.error / 1e6 for row in simulate(load_config(name), "diou")]
+    last = 0.04 if name == "siou" else 0.005  # 0.05 to 0.09 after 200 steps, by the set of points
+    assert [errors[k] for k in STEPS[:5]] == pytest.approx(DIOU[name][:5], rel=0.02)
+    assert [errors[k] for k in STEPS[5:]] == pytest.approx(DIOU[name][5:], rel=0.02, abs=last)
 
 
 @pytest.mark.slow

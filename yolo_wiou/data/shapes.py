@@ -15,11 +15,12 @@ from typing import Any, Literal, TypeAlias
 import cv2
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Points: TypeAlias = NDArray[np.float64]  # (n, 2) normalised x, y
-Plane: TypeAlias = NDArray[np.float32]  # (side, side) one value per pixel
+from yolo_wiou.data import painting, polygons
+from yolo_wiou.data.painting import Plane
+from yolo_wiou.data.polygons import Points
+
 Row: TypeAlias = list[float]  # one label: class index, then the coordinates of the task
 
 SPLITS = ("train", "val")
@@ -29,7 +30,6 @@ FORMAT = 1  # raise it when the same configuration renders other files, so that 
 MIN_INSIDE = 0.4  # share of a shape's area that must lie inside the image
 MIN_VISIBLE = 0.3  # share of the part inside that shapes in front must leave visible
 MAX_ASPECT = 2.0
-SUPERSAMPLING = 4  # sub-pixels per pixel side, for smooth edges
 FLIP_IDX = [0, 3, 2, 1]  # a mirrored shape swaps its right and left keypoint
 
 
@@ -108,12 +108,11 @@ class ShapesConfig(BaseModel):
 def render_dataset(root: Path, config: ShapesConfig | None = None) -> Path:
     """Render a data set in YOLO layout, or reuse it where ``root`` already holds the same one.
 
-    The label files give every shape in drawing order, back to front; a shape is left out of the picture as well where
-    less than 40% of its area would lie inside the image, or other shapes would hide more than 70% of that part. Labels
-    are amodal (they cover what other shapes hide) and belong to the part inside the image: ``cls cx cy w h`` for
-    detect, ``cls x y x y ...`` for segment (the outline) and obb (4 corners; such shapes lie wholly inside), and
-    ``cls cx cy w h`` with 4 times ``x y visibility`` for pose: the extreme points of the upright shape, in the order
-    top, right, bottom, left.
+    The label files give every shape in drawing order, back to front. Labels are amodal (they cover what other shapes
+    hide) and belong to the part inside the image: ``cls cx cy w h`` for detect, ``cls x y x y ...`` for segment (the
+    outline) and obb (4 corners; such shapes lie wholly inside), and ``cls cx cy w h`` with 4 times ``x y visibility``
+    for pose: the extreme points of the upright shape, in the order top, right, bottom, left. No shape is drawn of which
+    less than 40% would lie inside the image, or more than 70% of that part be hidden, or that would cross a corner.
 
     With label noise, ``noise.csv`` in ``root`` records each changed training box in the columns image, row (from 0),
     kind (jitter or outlier) and the clean cx, cy, w, h.
@@ -191,9 +190,9 @@ def _decimals(values: Row) -> list[str]:
 
 def _write_image(file: Path, config: ShapesConfig, rng: np.random.Generator) -> list[Row]:
     shapes = _scene(rng, config)
-    canvas = _background(rng, config.imgsz)
+    canvas = painting.background(rng, config.imgsz)
     for _, alpha in shapes:
-        _paint(rng, canvas, alpha)
+        painting.paint(rng, canvas, alpha)
     pixels = (canvas * 255).round().clip(0, 255).astype(np.uint8)
     file.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
     return [row for row, _ in shapes]
@@ -228,69 +227,28 @@ def _candidate(rng: np.random.Generator, config: ShapesConfig, covered: Plane) -
     centre = rng.uniform(size=2)
 
     polygon = unit @ matrix + centre
-    outline = _clip(polygon)
+    outline = polygons.clip(polygon)
     # Clipping may add points outside a concave shape at a corner of the image; the label would no longer be exact.
     across_corner = np.any((polygon < 0) | (polygon > 1), axis=0).all()
-    if across_corner or _area(outline) < MIN_INSIDE * _area(polygon):
+    if across_corner or polygons.area(outline) < MIN_INSIDE * polygons.area(polygon):
         return None
-    if config.task == "obb" and not _inside(_rotated_box(polygon)).all():
+    if config.task == "obb" and not polygons.inside(polygons.rotated_box(polygon)).all():
         return None
-    alpha = _coverage(outline, config.imgsz)
+    alpha = painting.coverage(outline, config.imgsz)
     if (alpha * (1 - covered)).sum() < MIN_VISIBLE * alpha.sum():
         return None
     row = [cls, *_box(outline.min(axis=0), outline.max(axis=0))]
     if config.task == "segment":
         row = [cls, *outline.ravel().tolist()]
     elif config.task == "obb":
-        row = [cls, *_rotated_box(outline).ravel().tolist()]
+        row = [cls, *polygons.rotated_box(outline).ravel().tolist()]
     elif config.task == "pose":
-        row += _visibility(_extremes(unit) @ matrix + centre, covered).ravel().tolist()
+        row += polygons.visibility(polygons.extremes(unit) @ matrix + centre, covered).ravel().tolist()
     return row, alpha
 
 
 def _box(low: Points, high: Points) -> Row:
     return [*((low + high) / 2).tolist(), *(high - low).tolist()]
-
-
-def _clip(polygon: Points) -> Points:
-    """Cut a polygon at the borders of the image (Sutherland-Hodgman)."""
-    for axis, sign, limit in ((0, 1, 0.0), (0, -1, 1.0), (1, 1, 0.0), (1, -1, 1.0)):
-        here = sign * (polygon[:, axis] - limit)  # distance to the border, positive inside
-        there = np.roll(here, -1)
-        crosses = (here >= 0) != (there >= 0)
-        step = here / np.where(crosses, here - there, 1)
-        crossing = polygon + step[:, None] * (np.roll(polygon, -1, axis=0) - polygon)
-        keep = np.stack([here >= 0, crosses], axis=1)
-        polygon = np.stack([polygon, crossing], axis=1)[keep]
-    return polygon.clip(0, 1)
-
-
-def _area(polygon: Points) -> float:
-    x, y = polygon.T
-    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
-
-
-def _inside(points: Points) -> NDArray[np.bool_]:
-    inside: NDArray[np.bool_] = np.all((points >= 0) & (points <= 1), axis=1)
-    return inside
-
-
-def _rotated_box(polygon: Points) -> Points:
-    """Return the corners of the turned box with the least area, (4, 2)."""
-    return np.asarray(cv2.boxPoints(cv2.minAreaRect(polygon.astype(np.float32))), dtype=np.float64)
-
-
-def _extremes(unit: Points) -> Points:
-    """Return the top, right, bottom and left point of a unit polygon; the middle one of several, (4, 2)."""
-    directions = np.array([(0, -1), (1, 0), (0, 1), (-1, 0)])
-    return np.array([unit[unit @ direction > 1 - 1e-9].mean(axis=0) for direction in directions])
-
-
-def _visibility(points: Points, covered: Plane) -> Points:
-    """Append the visibility to points: 2, 1 where hidden; outside the image all is 0, as the format asks. (n, 3)."""
-    x, y = (points * len(covered)).astype(int).clip(0, len(covered) - 1).T
-    flags = np.where(covered[y, x] > 0.5, 1, 2)
-    return np.column_stack([points, flags]) * _inside(points)[:, None]
 
 
 def _add_noise(file: Path, images: list[list[Row]], config: ShapesConfig, rng: np.random.Generator) -> None:
@@ -324,54 +282,3 @@ def _displace(rng: np.random.Generator, box: Row) -> Row:
     low, high = (centres - size / 2).clip(0, 1), (centres + size / 2).clip(0, 1)
     best = (high - low).prod(axis=1).round(9).argmax()
     return _box(low[best], high[best])
-
-
-def _coverage(polygon: Points, side: int) -> Plane:
-    """Return the share of each pixel that a polygon covers, (side, side)."""
-    scale = side * SUPERSAMPLING
-    mask = np.zeros((scale, scale), dtype=np.uint8)
-    fraction_bits = 4
-    corners = ((polygon * scale - 0.5) * 2**fraction_bits).round().astype(np.int32)  # OpenCV counts pixel centres
-    cv2.fillPoly(mask, [corners], 255, shift=fraction_bits)
-    return np.asarray(cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA) / 255, dtype=np.float32)
-
-
-def _clouds(rng: np.random.Generator, side: int) -> Plane:
-    """Return smooth noise of several wavelengths around 0, (side, side)."""
-    planes = [
-        cv2.resize(rng.normal(scale=1 / cells, size=(cells, cells)), (side, side), interpolation=cv2.INTER_CUBIC)
-        for cells in (3, 6, 12, 24)
-    ]
-    return np.asarray(np.sum(planes, axis=0), dtype=np.float32)
-
-
-def _colour(hue: float, saturation: float, value: float) -> Plane:
-    """Return a colour (hue in degrees, the others from 0 to 1) as blue, green, red, (3,)."""
-    pixel = np.array([[[hue % 360, saturation, value]]], dtype=np.float32)
-    return np.asarray(cv2.cvtColor(pixel, cv2.COLOR_HSV2BGR)[0, 0], dtype=np.float32)
-
-
-def _background(rng: np.random.Generator, side: int) -> Plane:
-    """Paint a marbled or grained ground in two pale or dark colours, (side, side, 3) from 0 to 1."""
-    angle = rng.uniform(0, np.pi)
-    y, x = np.mgrid[0:side, 0:side] / side
-    phase = rng.uniform(1, 9) * (x * np.cos(angle) + y * np.sin(angle)) + rng.uniform(0.5, 3) * _clouds(rng, side)
-    blend = (0.5 + 0.5 * np.sin(2 * np.pi * phase))[..., None]
-    hue, value = rng.uniform(0, 360), rng.uniform(0.25, 0.85)
-    one = _colour(hue, rng.uniform(0.05, 0.35), value)
-    other = _colour(hue + rng.normal(scale=30), rng.uniform(0.05, 0.35), value + rng.uniform(-0.15, 0.15))
-    grain = rng.normal(scale=0.02, size=(side, side, 1))
-    return np.asarray(blend * one + (1 - blend) * other + grain, dtype=np.float32)
-
-
-def _paint(rng: np.random.Generator, canvas: Plane, alpha: Plane) -> None:
-    """Paint a shape in place: a soft shadow, then a colour, embossed as if lit from the top left."""
-    side = len(canvas)
-    blurred = np.asarray(cv2.GaussianBlur(alpha, (0, 0), side / 80), dtype=np.float32)
-    offset = max(side // 48, 1)
-    shadow = np.pad(blurred, (offset, 0))[:side, :side]
-    canvas *= 1 - 0.45 * shadow[..., None]
-    slope = blurred - shadow
-    colour = _colour(rng.uniform(0, 360), rng.uniform(0.55, 0.95), rng.uniform(0.65, 0.95))
-    shade = 1 + 0.35 * slope + 0.12 * _clouds(rng, side)
-    canvas += alpha[..., None] * (colour * shade[..., None] - canvas)

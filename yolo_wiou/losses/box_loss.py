@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from yolo_wiou.config import DEFAULT_LOSS, LossConfig, load_config
 from yolo_wiou.losses.boxes import BoxPair
 from yolo_wiou.losses.overlap import focaler
+from yolo_wiou.losses.rotated import RotatedPair
 from yolo_wiou.losses.running_mean import RunningMean
 from yolo_wiou.sections import GAINS, OVERLAPS, PENALTIES
+
+AnyPair = BoxPair | RotatedPair
 
 
 class Float32(torch.autograd.Function):
@@ -30,6 +33,11 @@ class Float32(torch.autograd.Function):
         """Clamp and cast back."""
         limits = torch.finfo(ctx.dtype)
         return grads[0].clamp(limits.min, limits.max).to(ctx.dtype)
+
+
+def to_float32(x: Tensor) -> Tensor:
+    """Cast to float32, with a gradient that fits the dtype of `x`."""
+    return x if x.dtype == torch.float32 else Float32.apply(x)
 
 
 class BoxLoss(nn.Module):
@@ -78,30 +86,26 @@ class BoxLoss(nn.Module):
         Returns:
             (N,) float32; the gain in it is detached. An empty input gives an empty loss that keeps its graph.
         """
-        gain, loss = self.split(pred, target, stride=stride, imgsz=imgsz)
+        pair = BoxPair.of(to_float32(pred), target.float(), stride, imgsz)
+        gain, loss = self.split(pair)
+        if pred.requires_grad and torch.is_grad_enabled():
+            self.observe(pair, gain)
         return gain * loss
 
-    def split(
-        self,
-        pred: Tensor,
-        target: Tensor,
-        *,
-        stride: Tensor | float = 1.0,
-        imgsz: Tensor | tuple[float, float] | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return (gain, 1 − overlap + penalty), (N,) each, for callers that use the gain elsewhere too."""
-        boxes = pred if pred.dtype == torch.float32 else Float32.apply(pred)
-        pair = BoxPair.of(boxes, target.float(), stride, imgsz)
-        loss, grad = self.base(pair), torch.is_grad_enabled()
+    def split(self, pair: AnyPair) -> tuple[Tensor, Tensor]:
+        """Return (gain, 1 − overlap + penalty), (N,) each; nothing is observed."""
+        loss = self.base(pair)
         with torch.no_grad():
-            gain = self.gain(pair, loss, self.running_mean.mean)
-            if pred.requires_grad and grad:
-                self.running_mean.observe(pair.iou_loss, gain)
-                if self.self_advancing:
-                    self.running_mean.advance()
+            gain: Tensor = self.gain(pair, loss, self.running_mean.mean)
         return gain, loss
 
-    def base(self, pair: BoxPair) -> Tensor:
+    def observe(self, pair: AnyPair, gain: Tensor) -> None:
+        """Show a call's boxes to the running mean."""
+        self.running_mean.observe(pair.iou_loss.detach(), gain)
+        if self.self_advancing:
+            self.running_mean.advance()
+
+    def base(self, pair: AnyPair) -> Tensor:
         """1 − overlap + penalty, every term to the power α of α-IoU; Inner and Focaler change the overlap alone."""
         settings, power = self.config.overlap, self.config.power
         boxes = pair.scaled(self.config.scale.ratio(self.progress))

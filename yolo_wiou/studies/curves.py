@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from yolo_wiou.config import LossConfig
-from yolo_wiou.losses import BoxLoss
+from yolo_wiou.losses import BoxLoss, BoxPair
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -110,7 +110,7 @@ def _judge(config: LossConfig, mean: float, pred: Tensor, target: Tensor) -> tup
     loss = BoxLoss(config)
     loss.self_advancing = False
     loss.running_mean.mean.fill_(mean)
-    return loss.split(pred, target, imgsz=IMGSZ)
+    return loss.split(BoxPair.of(pred, target, imgsz=IMGSZ))
 
 
 def needs_mean(config: LossConfig) -> bool:

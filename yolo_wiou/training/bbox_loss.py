@@ -1,13 +1,17 @@
-"""FocusedBboxLoss: Ultralytics' BboxLoss with another IoU term."""
+"""FocusedBboxLoss and FocusedRotatedBboxLoss: Ultralytics' box losses with another IoU term."""
 
 from __future__ import annotations
 
+import functools
 from typing import Any, cast
 
+import torch
 from torch import Tensor
-from ultralytics.utils.loss import BboxLoss
+from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss
+from ultralytics.utils.metrics import probiou
 
-from yolo_wiou.losses import BoxLoss
+from yolo_wiou.losses import BoxLoss, BoxPair, RotatedPair
+from yolo_wiou.losses.box_loss import AnyPair, to_float32
 
 
 class AllRows(tuple[slice]):
@@ -21,8 +25,8 @@ class AllRows(tuple[slice]):
 EVERY = AllRows((slice(None),))
 
 
-class FocusedBboxLoss(BboxLoss):
-    """The stock box loss, its IoU term replaced by ours; DFL (or L1), weights and reduction are `super()`'s.
+class Focused(BboxLoss):
+    """A stock box loss, its IoU term replaced by ours; DFL (or L1), weights and reduction are `super()`'s.
 
     The positives are gathered once, and the stock code then sees nothing else. Plain CIoU keeps the stock term.
     A deep copy (the EMA's criterion) is the same object: what validation reads is the training's state.
@@ -38,6 +42,10 @@ class FocusedBboxLoss(BboxLoss):
         super().__init__(reg_max)
         self.box_loss = box_loss
         self.strides = strides
+
+    def pair(self, pred: Tensor, target: Tensor, stride: Tensor, imgsz: Tensor | None) -> AnyPair:
+        """Return the geometry of the positives, (N, 4) xyxy or (N, 5) xywhr, float32."""
+        return BoxPair.of(pred, target, stride, imgsz)
 
     def forward(
         self,
@@ -55,9 +63,9 @@ class FocusedBboxLoss(BboxLoss):
 
         Args:
             pred_dist: (B, A, 4·reg_max) raw distances.
-            pred_bboxes: (B, A, 4) xyxy in stride units.
+            pred_bboxes: (B, A, 4) xyxy in stride units; (B, A, 5) xywhr if rotated.
             anchor_points: (A, 2) in stride units.
-            target_bboxes: (B, A, 4) xyxy in stride units.
+            target_bboxes: (B, A, 4 or 5), likewise.
             target_scores: (B, A, classes); their sum over classes is a positive's weight.
             target_scores_sum: the normaliser.
             fg_mask: (B, A) bool, the positives.
@@ -71,30 +79,48 @@ class FocusedBboxLoss(BboxLoss):
         anchors = index[-1]
         weight = target_scores[index].sum(-1, keepdim=True)
         pred, target = pred_bboxes[index], target_bboxes[index]
+        extra: tuple[Any, ...] = ()
         if stride is None:
-            extra: tuple[Any, ...] = ()
             stride, imgsz = infer_grid(anchor_points, self.strides)
         else:
             extra = (imgsz, stride[anchors])
-        gain, loss = self.box_loss.split(pred, target, stride=stride[anchors].flatten().float(), imgsz=imgsz)
-        stock = self.box_loss.config.is_stock
+
+        config, learning = self.box_loss.config, pred.requires_grad and torch.is_grad_enabled()
+        boxes = to_float32(pred.detach() if config.is_stock else pred)
+        pair = self.pair(boxes, target.float(), stride[anchors].flatten().float(), imgsz)
+        gain, loss = self.box_loss.split(pair)
+        if learning:
+            self.box_loss.observe(pair, gain)
         stock_term, distance_term = super().forward(
             pred_dist[index],
-            pred if stock else pred.detach(),
+            pred if config.is_stock else pred.detach(),
             anchor_points[anchors],
             target,
-            weight * gain[:, None] if self.box_loss.config.gain.dfl else weight,
+            weight * gain[:, None] if config.gain.dfl else weight,
             target_scores_sum,
             cast("Tensor", EVERY),
             *extra,
         )
-        if stock:
+        if config.is_stock:
             return stock_term, distance_term
         return (gain * loss * weight.squeeze(-1)).sum() / target_scores_sum, distance_term
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> FocusedBboxLoss:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Focused:
         """Share, do not copy."""
         return self
+
+
+class FocusedBboxLoss(Focused, BboxLoss):
+    """Ultralytics' BboxLoss with our IoU term."""
+
+
+class FocusedRotatedBboxLoss(Focused, RotatedBboxLoss):
+    """Ultralytics' RotatedBboxLoss with our overlap term: ProbIoU with the head's floor, its modifiers and gains."""
+
+    def pair(self, pred: Tensor, target: Tensor, stride: Tensor, imgsz: Tensor | None) -> AnyPair:
+        """Return the geometry of rotated boxes."""
+        floor = getattr(self, "floor", None)  # since 8.4.84
+        return RotatedPair(pred, target, probiou if floor is None else functools.partial(probiou, floor=floor))
 
 
 def infer_grid(anchor_points: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,16 +9,16 @@ from typing import Any
 
 from torch import nn
 from ultralytics import __version__ as ultralytics_version
-from ultralytics.utils.loss import BboxLoss, v8DetectionLoss
+from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss, v8DetectionLoss
 
 from yolo_wiou.config import DEFAULT_LOSS, LossConfig, load_config
 from yolo_wiou.losses import BoxLoss
 from yolo_wiou.registry import ConfigError
-from yolo_wiou.training.bbox_loss import FocusedBboxLoss
+from yolo_wiou.training.bbox_loss import Focused, FocusedBboxLoss, FocusedRotatedBboxLoss
 from yolo_wiou.training.cls_weighting import IoUBalancedBCE
 from yolo_wiou.training.task_balance import ALWA, BalancedBCE
 
-Heads = dict[str, FocusedBboxLoss]
+Heads = dict[str, Focused]
 """The box losses of a criterion by the path of their head: "" for one head, "one2many" and "one2one" for two."""
 
 _ARGUMENTS = [
@@ -63,7 +63,7 @@ def find_heads(criterion: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def install(
     criterion: Any,
     config: LossConfig,
-    heads: Mapping[str, FocusedBboxLoss] | None = None,
+    heads: Mapping[str, Focused] | None = None,
     balance: ALWA | None = None,
 ) -> Heads:
     """Replace the box loss on every head of a criterion, and weigh its BCE where that is asked for, in place.
@@ -88,7 +88,8 @@ def install(
         if heads:
             head.bbox_loss = heads[path]
         else:
-            head.bbox_loss = FocusedBboxLoss(head.reg_max, BoxLoss(config), head.stride).to(head.device)
+            kind = FocusedRotatedBboxLoss if isinstance(head.bbox_loss, RotatedBboxLoss) else FocusedBboxLoss
+            head.bbox_loss = kind(head.reg_max, BoxLoss(config), head.stride).to(head.device)
         if config.cls_weighting.name != "none":
             head.bce = IoUBalancedBCE(head.bce, head.assigner, config.cls_weighting.eta)
         if balance:

@@ -9,9 +9,14 @@ from ultralytics.engine.trainer import BaseTrainer
 
 from yolo_wiou.config import DEFAULT_LOSS, load_config
 from yolo_wiou.registry import ConfigError
-from yolo_wiou.training.trainer import DetectionTrainer
+from yolo_wiou.training.trainer import DetectionTrainer, OBBTrainer, PoseTrainer, SegmentationTrainer
 
-TRAINERS: dict[str, type[BaseTrainer]] = {"detect": DetectionTrainer}
+TRAINERS: dict[str, type[BaseTrainer]] = {
+    "detect": DetectionTrainer,
+    "segment": SegmentationTrainer,
+    "pose": PoseTrainer,
+    "obb": OBBTrainer,
+}
 """Our trainer of every task that regresses boxes."""
 
 

@@ -14,6 +14,7 @@ from ultralytics.nn.tasks import torch_safe_load
 from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK, colorstr
 
 from yolo_wiou.config import load_config
+from yolo_wiou.losses.rotated import check_rotated
 from yolo_wiou.losses.running_mean import RunningMean, reduce_over_ranks
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.checkpoint import read_state, restore_state, write_state
@@ -61,6 +62,8 @@ class BoxLossMixin(BaseTrainer):
                     f"or start a new run from its weights, without resume: model={self.args.resume} "
                     f"loss={self.requested.name}."
                 )
+        if self.args.task == "obb":
+            check_rotated(self.config)
         self.args.loss = self.config.spec
 
     def run_callbacks(self, event: str) -> None:
@@ -174,6 +177,18 @@ class BoxLossMixin(BaseTrainer):
 
 class DetectionTrainer(BoxLossMixin, yolo.detect.DetectionTrainer):
     """Ultralytics' DetectionTrainer with `loss=`."""
+
+
+class SegmentationTrainer(BoxLossMixin, yolo.segment.SegmentationTrainer):
+    """Ultralytics' SegmentationTrainer with `loss=`."""
+
+
+class PoseTrainer(BoxLossMixin, yolo.pose.PoseTrainer):
+    """Ultralytics' PoseTrainer with `loss=`."""
+
+
+class OBBTrainer(BoxLossMixin, yolo.obb.OBBTrainer):
+    """Ultralytics' OBBTrainer with `loss=`, for the losses that have a meaning for rotated boxes."""
 
 
 def unwrap(model: nn.Module) -> Any:
