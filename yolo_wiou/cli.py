@@ -17,7 +17,7 @@ from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 from yolo_wiou.registry import ConfigError, explain
 from yolo_wiou.studies import curves, simulate
 from yolo_wiou.training.criterion import check_contract
-from yolo_wiou.training.model import YOLO
+from yolo_wiou.training.model import YOLO, check_loss
 from yolo_wiou.version import __version__
 
 HELP = f"""
@@ -76,22 +76,32 @@ def train(words: list[str]) -> None:
     if "noise" in own:
         shapes["noise"] = own["noise"]
 
-    is_demo = not arguments.get("data") and not arguments.get("resume")
+    task = arguments.pop("task", None)
+    is_demo = not arguments.get("data") and not arguments.get("resume") and (task or "detect") in DEMO_MODELS
     if shapes and not is_demo:
         raise ConfigError("'noise' and 'shapes.…' belong to the demo, which has no 'data='.")
-    demo = yaml_section("train") if is_demo else {}
-    arguments = {**demo, **arguments}
-    check_arguments(arguments)
-    task = arguments.pop("task", None)
-    model = load_model(arguments.pop("model", None) or TASK2MODEL[task or "detect"], task)
     if is_demo:
-        arguments["data"] = str(render_demo(shapes))
+        arguments = {**yaml_section("train"), "model": DEMO_MODELS[task or "detect"], **arguments}
+    check_arguments(arguments)
+    model = load_model(arguments.pop("model", None) or TASK2MODEL[task or "detect"], task)
+    check_loss(model.task, arguments.get("loss"))
+    if is_demo:
+        arguments["data"] = str(render_demo({"task": model.task, **shapes}))
     model.train(**arguments)
     if is_demo:
         LOGGER.info(
             f"Look at {model.trainer.save_dir}: detections in val_batch0_pred.jpg, curves in results.png, the loss in "
             "loss.yaml.\nNext, your own data: yolo-wiou train data=my.yaml model=yolo11n.pt loss=wiou3"
         )
+
+
+DEMO_MODELS = {
+    "detect": "yolo11n.yaml",
+    "segment": "yolo11n-seg.yaml",
+    "pose": "yolo11n-pose.yaml",
+    "obb": "yolo11n-obb.yaml",
+}
+"""From scratch, so that nothing is downloaded."""
 
 
 def load_model(name: Any, task: str | None) -> YOLO:
@@ -122,7 +132,7 @@ def render_demo(changes: dict[str, Any]) -> Path:
     """
     try:
         config = ShapesConfig.model_validate({**yaml_section("data"), **changes})
-        name = "-".join(["shapes", *(f"{key}={value}".replace(" ", "") for key, value in sorted(changes.items()))])
+        name = "-".join(["shapes", *(f"{key}={value}".replace(" ", "") for key, value in changes.items())])
         return render_dataset(Path("datasets") / name, config)
     except ValidationError as error:
         raise ConfigError(explain(error, ShapesConfig, "shapes")) from error

@@ -79,7 +79,7 @@ def check_rotated(config: LossConfig) -> None:
         )
     if config.overlap.name != "iou":
         raise ConfigError(
-            f"overlap '{config.overlap.name}' needs upright boxes; for task obb it is iou, which is ProbIoU."
+            f"overlap '{config.overlap.name}' needs upright boxes. For task obb use iou, which is ProbIoU."
         )
     if config.gain.name == "piou2":
         raise ConfigError("gain 'piou2' measures edges of upright boxes. For task obb use nonmonotonic or iou-power.")

@@ -86,14 +86,15 @@ class Focused(BboxLoss):
             extra = (imgsz, stride[anchors])
 
         config, learning = self.box_loss.config, pred.requires_grad and torch.is_grad_enabled()
-        boxes = to_float32(pred.detach() if config.is_stock else pred)
+        stock = config.is_stock
+        boxes = to_float32(pred.detach() if stock else pred)
         pair = self.pair(boxes, target.float(), stride[anchors].flatten().float(), imgsz)
-        gain, loss = self.box_loss.split(pair)
+        gain, loss = (torch.ones_like(pair.iou_loss), pair.iou_loss) if stock else self.box_loss.split(pair)
         if learning:
             self.box_loss.observe(pair, gain)
         stock_term, distance_term = super().forward(
             pred_dist[index],
-            pred if config.is_stock else pred.detach(),
+            pred if stock else pred.detach(),
             anchor_points[anchors],
             target,
             weight * gain[:, None] if config.gain.dfl else weight,
@@ -101,7 +102,7 @@ class Focused(BboxLoss):
             cast("Tensor", EVERY),
             *extra,
         )
-        if config.is_stock:
+        if stock:
             return stock_term, distance_term
         return (gain * loss * weight.squeeze(-1)).sum() / target_scores_sum, distance_term
 

@@ -8,6 +8,7 @@ import ultralytics
 from ultralytics.engine.trainer import BaseTrainer
 
 from yolo_wiou.config import DEFAULT_LOSS, load_config
+from yolo_wiou.losses.rotated import check_rotated
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.trainer import DetectionTrainer, OBBTrainer, PoseTrainer, SegmentationTrainer
 
@@ -20,15 +21,18 @@ TRAINERS: dict[str, type[BaseTrainer]] = {
 """Our trainer of every task that regresses boxes."""
 
 
-def trainer_for(task: str, loss: Any) -> type[BaseTrainer] | None:
-    """Return our trainer of a task; None, for the stock one, if the task has no boxes and no loss was asked for.
+def check_loss(task: str, loss: Any) -> None:
+    """Refuse a loss that has no meaning for a task; None, no loss asked for, is always right.
 
     Raises:
-        ConfigError: a box loss was asked for where it has no meaning.
+        ConfigError: the task has no boxes, or the loss needs upright ones and the task has rotated ones.
     """
-    if task not in TRAINERS and loss is not None:
+    if loss is None:
+        return
+    if task not in TRAINERS:
         raise ConfigError(f"task '{task}' has no box loss. 'loss=' works with: {', '.join(TRAINERS)}.")
-    return TRAINERS.get(task)
+    if task == "obb":
+        check_rotated(load_config(loss))
 
 
 class YOLO(ultralytics.YOLO):
@@ -56,5 +60,5 @@ class YOLO(ultralytics.YOLO):
         dotted = {key.removeprefix("loss."): kwargs.pop(key) for key in list(kwargs) if key.startswith("loss.")}
         if loss is not None or dotted:
             kwargs["loss"] = load_config(DEFAULT_LOSS if loss is None else loss, dotted).spec
-        trainer = trainer or trainer_for(self.task, kwargs.get("loss"))
-        return super().train(trainer=trainer, **kwargs)
+        check_loss(self.task, kwargs.get("loss"))
+        return super().train(trainer=trainer or TRAINERS.get(self.task), **kwargs)

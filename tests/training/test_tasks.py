@@ -1,0 +1,107 @@
+"""Every task: ciou is stock, wiou3 trains and its checkpoint is a stock one; rotated boxes have their own rules."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import ultralytics
+from conftest import TINY, columns
+from torch import Tensor
+from ultralytics.utils.metrics import probiou
+
+from yolo_wiou import YOLO, ConfigError
+from yolo_wiou.config import load_config
+from yolo_wiou.data.shapes import ShapesConfig, render_dataset
+from yolo_wiou.losses import BoxLoss, RotatedPair
+from yolo_wiou.losses.rotated import check_rotated
+
+TASKS = {"segment": "yolo11n-seg.yaml", "pose": "yolo11n-pose.yaml", "obb": "yolo11n-obb.yaml"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """data.yaml of a few rendered images, by task."""
+    root, same = tmp_path_factory.mktemp("tasks"), {"train": 8, "val": 4, "imgsz": 64, "classes": ("disc", "box")}
+    return {task: render_dataset(root / task, ShapesConfig(task=task, sizes=(0.3, 0.6), **same)) for task in TASKS}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_ciou_is_stock_and_wiou3_trains(task, data, tmp_path):
+    arguments = {**TINY, "data": data[task], "project": tmp_path, "epochs": 1}
+    ultralytics.YOLO(TASKS[task]).train(name="stock", **arguments)
+    for loss in ("ciou", "wiou3"):
+        YOLO(TASKS[task]).train(name=loss, loss=loss, **arguments)
+    stock, ciou, wiou3 = (columns(tmp_path / name) for name in ("stock", "ciou", "wiou3"))
+    assert {c: ciou[c] for c in stock if c != "time"} == {c: v for c, v in stock.items() if c != "time"}
+    assert wiou3["train/box_loss"] != stock["train/box_loss"]
+    assert all(math.isfinite(value) for values in wiou3.values() for value in values)
+    assert 0 < wiou3["wiou/iou"][0] < 1
+    weights = {
+        name: ultralytics.YOLO(tmp_path / name / "weights" / "best.pt").model.state_dict() for name in (*TASK_RUNS,)
+    }
+    assert all(map(torch.equal, weights["stock"].values(), weights["ciou"].values()))
+    assert not all(map(torch.equal, weights["stock"].values(), weights["wiou3"].values()))
+
+
+TASK_RUNS = ("stock", "ciou", "wiou3")
+
+
+def rotated(n: int = 40) -> tuple[Tensor, Tensor]:
+    """Predictions and targets, (n, 5) xywhr float64, not square."""
+    g = torch.Generator().manual_seed(0)
+    target = torch.rand(n, 5, generator=g, dtype=torch.float64) * torch.tensor([20, 20, 8, 3, 3]) + torch.tensor(
+        [0, 0, 4, 2, 0]
+    )
+    return target + torch.randn(n, 5, generator=g, dtype=torch.float64) * torch.tensor([1, 1, 0.5, 0.3, 0.2]), target
+
+
+def test_hull_diameter_is_the_longest_distance_of_corners_and_turns_with_the_boxes():
+    pair = RotatedPair(torch.tensor([[0.0, 0, 6, 2, 0]]), torch.tensor([[10.0, 0, 2, 6, math.pi / 2]]), probiou)
+    assert pair.diagonal2.item() == pytest.approx(16**2 + 2**2)  # from (-3, -1) to (13, 1)
+    pred, target = rotated()
+    for angle in (0.3, 1.1):
+        turn = torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]).double()
+        both = [torch.cat((box[:, :2] @ turn, box[:, 2:4], box[:, 4:] + angle), 1) for box in (pred, target)]
+        torch.testing.assert_close(RotatedPair(*both, probiou).diagonal2, RotatedPair(pred, target, probiou).diagonal2)
+    assert (RotatedPair(pred, target, probiou).distance2 <= RotatedPair(pred, target, probiou).diagonal2).all()
+
+
+def test_rotated_losses_follow_the_formula_over_probiou():
+    pred, target = rotated()
+    similarity = probiou(pred, target).squeeze(-1)
+    pair = RotatedPair(pred, target, probiou)
+    attention = (pair.distance2 / pair.diagonal2).exp()
+    expected = {"iou": 1 - similarity, "wiou1": attention * (1 - similarity), "alpha-iou": 1 - similarity**3}
+    for name, value in expected.items():
+        torch.testing.assert_close(BoxLoss(load_config(name)).split(pair)[1], value, rtol=1e-6, atol=1e-7)
+    small = torch.tensor([1, 1, 0.75, 0.75, 1])
+    inner = probiou(pred * small, target * small).squeeze(-1)
+    torch.testing.assert_close(BoxLoss(load_config("inner-iou")).split(pair)[1], 1 - inner, rtol=1e-6, atol=1e-7)
+
+
+def test_every_preset_is_meaningful_or_refused_by_name_for_rotated_boxes(data, tmp_path):
+    refused = []
+    for name in (
+        "iou",
+        "ciou",
+        "diou",
+        "wiou1",
+        "wiou2",
+        "wiou3",
+        "alpha-iou",
+        "inner-iou",
+        "focaler-iou",
+        "inner-wiou3",
+    ):
+        check_rotated(load_config(name))
+    for name in ("giou", "eiou", "siou", "mpdiou", "shape-iou", "piou", "interpiou", "nwd", "focal-l1", "ciou-v3"):
+        with pytest.raises(ConfigError, match="upright boxes") as error:
+            check_rotated(load_config(name))
+        refused.append(str(error.value))
+        assert "se " in refused[-1]
+    with pytest.raises(ConfigError, match="penalty 'siou' needs upright boxes"):
+        YOLO(TASKS["obb"]).train(data=data["obb"], loss="siou", project=tmp_path, **TINY)
+    assert not list(tmp_path.iterdir())
