@@ -21,10 +21,11 @@ HEAD = """# The losses
 
 Written by `python scripts/make_docs.py` from `cfg/losses/`; change those, not this page.
 
-Every loss is `gain · (1 − overlap + penalty)`. In the formulas IoU is that of the predicted box B and its target G, ρ the
-distance of their centres, c the diagonal of the box that encloses both, w and h width and height of B, wg and hg those of
-G, and β the outlier degree: a box's IoU loss over the running mean of all. Each picture follows a box of the target's size
-as it moves away, from IoU 1 to 0 and on to boxes apart: gain, loss, and the length of the gradient.
+Every loss is `gain · (1 − overlap + penalty)`. In the formulas IoU is that of the predicted box B and its target G,
+ρ the distance of their centres, c the diagonal of the box that encloses both, w and h width and height of B, wg and
+hg those of G, and β the outlier degree: a box's IoU loss over the running mean of all. Each picture follows a box
+of the target's size as it moves away, from IoU 1 to 0 and on to boxes apart: gain, loss, and the length of the
+gradient.
 
 Pass a name as `loss=NAME`; `yolo-wiou losses NAME > my_loss.yaml` gives the whole of it to edit.
 """

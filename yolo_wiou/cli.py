@@ -95,6 +95,7 @@ def train(words: list[str]) -> None:
         )
 
 
+DEFAULT_TASK = ("task", "detect")
 DEMO_MODELS = {
     "detect": "yolo11n.yaml",
     "segment": "yolo11n-seg.yaml",
@@ -132,7 +133,8 @@ def render_demo(changes: dict[str, Any]) -> Path:
     """
     try:
         config = ShapesConfig.model_validate({**yaml_section("data"), **changes})
-        name = "-".join(["shapes", *(f"{key}={value}".replace(" ", "") for key, value in changes.items())])
+        changed = (f"{key}={value}".replace(" ", "") for key, value in changes.items() if (key, value) != DEFAULT_TASK)
+        name = "-".join(["shapes", *changed])
         return render_dataset(Path("datasets") / name, config)
     except ValidationError as error:
         raise ConfigError(explain(error, ShapesConfig, "shapes")) from error
