@@ -111,7 +111,7 @@ class TestContract:
         after = (pred - 0.01 * gradient / gradient.norm() - target).view(2, 2).mean(0).norm()
         assert after < before
 
-    @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
     def test_degenerate_boxes_are_finite(self, name, dtype):
         boxes = torch.tensor(
             [

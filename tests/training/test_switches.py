@@ -12,6 +12,7 @@ from torch import nn
 
 from yolo_wiou import YOLO, ConfigError, FocusedDetectionLoss, available_losses
 from yolo_wiou.config import load_config
+from yolo_wiou.losses import BoxPair
 from yolo_wiou.sections import Scale, TaskBalance
 from yolo_wiou.training.cls_weighting import IoUBalancedBCE
 from yolo_wiou.training.task_balance import ALWA, BalancedBCE
@@ -31,7 +32,7 @@ class Assigner(nn.Module):
 def assigned(pred, targets, mask, eta=1.5):
     bce = nn.BCEWithLogitsLoss(reduction="none")
     assigner = Assigner(targets, mask)
-    weighted = IoUBalancedBCE(bce, assigner, eta)
+    weighted = IoUBalancedBCE(bce, assigner, lambda p, t: BoxPair.of(p, t).iou, eta)
     assigner(None, pred)
     return bce, weighted
 

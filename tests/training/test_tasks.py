@@ -18,6 +18,7 @@ from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 from yolo_wiou.losses import BoxLoss, RotatedPair
 from yolo_wiou.losses.rotated import check_rotated
 
+TASK_RUNS = ("stock", "ciou", "wiou3")
 TASKS = {"segment": "yolo11n-seg.yaml", "pose": "yolo11n-pose.yaml", "obb": "yolo11n-obb.yaml"}
 
 
@@ -39,14 +40,16 @@ def test_ciou_is_stock_and_wiou3_trains(task, data, tmp_path):
     assert wiou3["train/box_loss"] != stock["train/box_loss"]
     assert all(math.isfinite(value) for values in wiou3.values() for value in values)
     assert 0 < wiou3["wiou/iou"][0] < 1
-    weights = {
-        name: ultralytics.YOLO(tmp_path / name / "weights" / "best.pt").model.state_dict() for name in (*TASK_RUNS,)
-    }
+    weights = {name: ultralytics.YOLO(tmp_path / name / "weights" / "best.pt").model.state_dict() for name in TASK_RUNS}
     assert all(map(torch.equal, weights["stock"].values(), weights["ciou"].values()))
     assert not all(map(torch.equal, weights["stock"].values(), weights["wiou3"].values()))
 
 
-TASK_RUNS = ("stock", "ciou", "wiou3")
+def test_switches_in_rotated_boxes(data, tmp_path):
+    """IoU-balanced classification takes the overlap of the head's own boxes, here ProbIoU."""
+    for loss in ("iou-balanced-cls", "alwa"):
+        YOLO(TASKS["obb"]).train(data=data["obb"], loss=loss, project=tmp_path, name=loss, **{**TINY, "epochs": 1})
+        assert all(math.isfinite(value) for values in columns(tmp_path / loss).values() for value in values)
 
 
 def rotated(n: int = 40) -> tuple[Tensor, Tensor]:

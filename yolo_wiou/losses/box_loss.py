@@ -30,9 +30,9 @@ class Float32(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        """Clamp and cast back."""
-        limits = torch.finfo(ctx.dtype)
-        return grads[0].clamp(limits.min, limits.max).to(ctx.dtype)
+        """Clamp where the dtype is narrower, and cast back."""
+        limit = min(torch.finfo(ctx.dtype).max, torch.finfo(torch.float32).max)
+        return grads[0].clamp(-limit, limit).to(ctx.dtype)
 
 
 def to_float32(x: Tensor) -> Tensor:

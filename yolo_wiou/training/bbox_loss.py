@@ -43,9 +43,13 @@ class Focused(BboxLoss):
         self.box_loss = box_loss
         self.strides = strides
 
-    def pair(self, pred: Tensor, target: Tensor, stride: Tensor, imgsz: Tensor | None) -> AnyPair:
+    def pair(self, pred: Tensor, target: Tensor, stride: Tensor | float = 1.0, imgsz: Tensor | None = None) -> AnyPair:
         """Return the geometry of the positives, (N, 4) xyxy or (N, 5) xywhr, float32."""
         return BoxPair.of(pred, target, stride, imgsz)
+
+    def iou(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Return the plain overlap of boxes in any unit, (N,): IoU, or ProbIoU if rotated."""
+        return self.pair(pred, target).iou
 
     def forward(
         self,
@@ -118,7 +122,7 @@ class FocusedBboxLoss(Focused, BboxLoss):
 class FocusedRotatedBboxLoss(Focused, RotatedBboxLoss):
     """Ultralytics' RotatedBboxLoss with our overlap term: ProbIoU with the head's floor, its modifiers and gains."""
 
-    def pair(self, pred: Tensor, target: Tensor, stride: Tensor, imgsz: Tensor | None) -> AnyPair:
+    def pair(self, pred: Tensor, target: Tensor, stride: Tensor | float = 1.0, imgsz: Tensor | None = None) -> AnyPair:
         """Return the geometry of rotated boxes."""
         floor = getattr(self, "floor", None)  # since 8.4.84
         return RotatedPair(pred, target, probiou if floor is None else functools.partial(probiou, floor=floor))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from yolo_wiou.losses.boxes import EPS, BoxPair
+from yolo_wiou.losses.boxes import EPS
 
 
 class IoUBalancedBCE(nn.Module):
@@ -19,13 +20,16 @@ class IoUBalancedBCE(nn.Module):
     Args:
         bce: the head's own loss, without reduction.
         assigner: the head's task-aligned assigner.
+        overlap: IoU of the head's boxes, two (N, 4) xyxy or (N, 5) xywhr -> (N,).
         eta: the exponent η.
     """
 
-    def __init__(self, bce: nn.Module, assigner: nn.Module, eta: float) -> None:
+    def __init__(
+        self, bce: nn.Module, assigner: nn.Module, overlap: Callable[[Tensor, Tensor], Tensor], eta: float
+    ) -> None:
         """Listen to the assigner."""
         super().__init__()
-        self.bce, self.eta = bce, eta
+        self.bce, self.overlap, self.eta = bce, overlap, eta
         self.reduction = "none"
         self._assigned: tuple[Tensor, Tensor, Tensor] | None = None
         assigner.register_forward_hook(self._remember)
@@ -41,7 +45,7 @@ class IoUBalancedBCE(nn.Module):
         (boxes, targets, mask), self._assigned = self._assigned, None
         with torch.no_grad():
             index = mask.nonzero(as_tuple=True)
-            iou = BoxPair.of(boxes[index].float(), targets[index].float()).iou
+            iou = self.overlap(boxes[index].float(), targets[index].float())
             is_positive = target[index] > 0
             entropy = loss[index].float() * is_positive
             weight = iou.pow(self.eta)[:, None]

@@ -1,0 +1,51 @@
+"""What the benchmarks count: operators that do work, the bytes they move, and the host's waits for the device."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+SYNCS = {"_local_scalar_dense", "nonzero"}
+"""Operators after which the host must wait for a device."""
+
+
+class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Count operators while active. Views, which move nothing, are left out."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operators: Counter[str] = Counter()
+        self.bytes = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        name = func._schema.name.split("::")[1]
+        touched = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
+        made = [t for t in tree_leaves(out) if isinstance(t, torch.Tensor)]
+        storages = {t.untyped_storage().data_ptr() for t in touched}
+        is_view = (
+            made
+            and func._schema.is_mutable is False
+            and all(t.untyped_storage().data_ptr() in storages and t.untyped_storage().data_ptr() for t in made)
+        )
+        if not is_view:
+            self.operators[name] += 1
+            self.bytes += sum(t.numel() * t.element_size() for t in (*touched, *made))
+        return out
+
+    @property
+    def total(self) -> int:
+        """All operators."""
+        return sum(self.operators.values())
+
+    @property
+    def syncs(self) -> int:
+        """Those that a device would make the host wait for."""
+        return sum(self.operators[name] for name in SYNCS)
