@@ -7,9 +7,14 @@ The last dimension is always N, so that every operation reads memory in order.
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+threshold_backward = torch.ops.aten.threshold_backward
 
 EPS = 1e-14
 """On denominators only. Small enough to leave boxes of a thousandth of a unit alone; its square is still a float32."""
@@ -78,19 +83,16 @@ class BoxPair:
         return self.target_size - self.inside.relu().sum(0)
 
     @cached_property
-    def intersection(self) -> Tensor:
-        """(N,) area of the intersection."""
-        return product(self.shared.relu())
+    def iou(self) -> Tensor:
+        """(N,) intersection over union, in [0, 1]."""
+        iou: Tensor = IoU.apply(self.inside, self.size, self.target_size)
+        return iou
 
     @cached_property
     def union(self) -> Tensor:
         """(N,) area of the union."""
-        return product(self.size) + (product(self.target_size) + EPS) - self.intersection
-
-    @cached_property
-    def iou(self) -> Tensor:
-        """(N,) intersection over union, in [0, 1]."""
-        return self.intersection / self.union
+        areas = product(self.size) + product(self.target_size) + EPS
+        return areas - product(self.shared.relu())
 
     @cached_property
     def iou_loss(self) -> Tensor:
@@ -116,6 +118,35 @@ class BoxPair:
     def edge_distance(self) -> Tensor:
         """(N,) PIoU's P: mean distance of the four edges from the target's, over its width or height."""
         return (self.inside.abs().sum(0) / (self.target_size + EPS)).sum(0) / 4
+
+
+class IoU(torch.autograd.Function):
+    """Intersection over union with its gradient in closed form, in a third of the operators that a graph of it needs.
+
+    With I = Πs over the shared sides s = relu(g − Σ relu(inside)), U = Πp + Πg − I for sizes p and g, and IoU = I/U:
+    ∂IoU/∂I = (1 + IoU)/U and ∂IoU/∂(Πp) = −IoU/U; the derivative of a product of two is the other one.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, inside: Tensor, size: Tensor, target_size: Tensor) -> Tensor:
+        """(2, 2, N), (2, N), (2, N) -> (N,); no gradient for the target."""
+        shared = (target_size - inside.relu().sum(0)).relu()
+        intersection = product(shared)
+        union = product(size) + product(target_size) - intersection + EPS
+        iou = intersection / union
+        ctx.save_for_backward(inside, size, shared, union, iou)
+        return iou
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        """(N,) -> (2, 2, N) and (2, N)."""
+        inside, size, shared, union, iou = ctx.saved_tensors
+        by_union = grad / union
+        by_area = by_union * iou
+        by_shared = threshold_backward((by_union + by_area) * shared.flip(0), shared, 0)
+        by_inside = threshold_backward(by_shared.expand_as(inside), inside, 0)
+        return -by_inside, -by_area * size.flip(0), None
 
 
 def product(rows: Tensor) -> Tensor:

@@ -1,0 +1,50 @@
+"""BoxPair's own gradient, and what it does with boxes that are none."""
+
+from __future__ import annotations
+
+import oracles
+import pytest
+import torch
+
+from yolo_wiou.losses import BoxPair
+from yolo_wiou.losses.boxes import IoU
+
+
+def pairs(n: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
+    boxes = oracles.random_pairs(n, seed=11)
+    return tuple(torch.tensor(side, dtype=torch.float64) for side in zip(*boxes, strict=True))
+
+
+def test_closed_form_gradient_of_iou():
+    pred, target = pairs()
+    pair = BoxPair.of(pred, target)
+    inside, size = pair.inside.requires_grad_(), pair.size.requires_grad_()
+    assert torch.autograd.gradcheck(lambda a, b: IoU.apply(a, b, pair.target_size), (inside, size))
+
+
+def test_geometry_against_the_oracle_s():
+    boxes = oracles.random_pairs(50, seed=12)
+    pair = BoxPair.of(*(torch.tensor(side, dtype=torch.float64) for side in zip(*boxes, strict=True)))
+    for i, (b, g) in enumerate(boxes):
+        geo = oracles.Geo(b, g)
+        got = (pair.iou, pair.union, pair.distance2, pair.diagonal2, *pair.size, *pair.enclosing, *pair.offset)
+        expected = (geo.iou, geo.union, geo.rho2, geo.c2, geo.w, geo.h, geo.cw, geo.ch, geo.dx, geo.dy)
+        assert [float(value[i]) for value in got] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_scaling_and_interpolation_are_those_of_the_boxes():
+    pred, target = pairs()
+    centre = lambda box: box.view(-1, 2, 2).mean(1).repeat(1, 2)  # noqa: E731
+    for ratio in (0.5, 0.75, 1.25, 2.0):
+        scaled = [centre(box) + ratio * (box - centre(box)) for box in (pred, target)]
+        torch.testing.assert_close(BoxPair.of(pred, target).scaled(ratio).iou, BoxPair.of(*scaled).iou)
+    between = pred + 0.98 * (target - pred)
+    torch.testing.assert_close(BoxPair.of(pred, target).interpolated(0.98).iou, BoxPair.of(between, target).iou)
+
+
+def test_swapped_corners_are_the_point_at_the_centre():
+    target = torch.tensor([[2.0, 3.0, 8.0, 5.0]])
+    swapped = BoxPair.of(torch.tensor([[9.0, 7.0, 1.0, 5.0]]), target)
+    point = BoxPair.of(torch.tensor([[5.0, 6.0, 5.0, 6.0]]), target)
+    for name in ("size", "iou", "distance2", "diagonal2"):
+        torch.testing.assert_close(getattr(swapped, name), getattr(point, name))
