@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-
 threshold_backward = torch.ops.aten.threshold_backward
 
 EPS = 1e-14
@@ -138,7 +137,7 @@ class IoU(torch.autograd.Function):
         return iou
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         """(N,) -> (2, 2, N) and (2, N)."""
         inside, size, shared, union, iou = ctx.saved_tensors
