@@ -69,6 +69,7 @@ def test_a_mistake_costs_one_message_and_nothing_else(mistake, capsys, tmp_path)
         (["train", "shapes.colour=red"], "colour"),
         (["classify", "train", "loss=wiou3", "data=data.yaml", "model=yolo11n-cls.yaml"], "has no box loss"),
         (["val", "model=yolo11n.yaml", "loss=wiou3"], "'loss=wiou3' belongs to train"),
+        (["train", "shapes.task=segment"], "yolo-wiou segment train"),
         (["obb", "train", "loss=siou"], "penalty 'siou' needs upright boxes"),
         (["segment", "train", "noise=0.3"], "label noise supports task 'detect' only"),
         (["losses", "wiuo3"], "Did you mean 'wiou3'?"),

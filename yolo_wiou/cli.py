@@ -78,6 +78,8 @@ def train(words: list[str]) -> None:
 
     task = arguments.pop("task", None)
     is_demo = not arguments.get("data") and not arguments.get("resume") and (task or "detect") in DEMO_MODELS
+    if "task" in shapes:
+        raise ConfigError("the demo's task stands in front: yolo-wiou segment train, pose train or obb train.")
     if shapes and not is_demo:
         raise ConfigError("'noise' and 'shapes.…' belong to the demo, which has no 'data='.")
     if is_demo:
