@@ -55,4 +55,6 @@ def main(data: Path, out: Path, *losses: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2 or not Path(sys.argv[1]).is_file():
+        sys.exit(str(__doc__))
     main(Path(sys.argv[1]), Path(sys.argv[2] if len(sys.argv) > 2 else "runs/bccd"), *sys.argv[3:])

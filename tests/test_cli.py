@@ -40,14 +40,14 @@ MISTAKES = {
     "loss=list.yaml": "'list.yaml' holds no mapping",
     "loss=unknown.yaml": "unknown key 'loss.gian'. Did you mean 'gain'?",
     "loss=": "'loss' needs a name or a YAML file",
-    "loss": "'loss' needs a name or a YAML file",
+    "loss": "'loss' needs a value, with an equals sign",
     "epohcs=3": "'epohcs' is not a valid YOLO argument",
     "epochs=many": "'epochs=many' is of invalid type",
     "epochs": "'epochs' needs a value",
     "noise=0.3": "belong to the demo",
     "data=nowhere.yaml": "nowhere.yaml",
     "model=nowhere.pt": "nowhere.pt",
-    "model=rtdetr-l.yaml": "'rtdetr-l.yaml' is no YOLO of a kind",
+    "model=rtdetr-l.yaml": "the box loss of 'rtdetr-l.yaml' cannot be exchanged yet",
     "cfg=nowhere.yaml": "nowhere.yaml",
 }
 

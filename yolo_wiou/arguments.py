@@ -17,7 +17,7 @@ from ultralytics.cfg import (
 )
 from ultralytics.utils import checks
 
-from yolo_wiou.config import read_mapping
+from yolo_wiou.config import DEFAULT_LOSS, read_mapping
 from yolo_wiou.registry import ConfigError, choices
 
 
@@ -38,6 +38,8 @@ def parse(words: list[str]) -> dict[str, Any]:
         word = raw.removeprefix("--").rstrip(",")
         key, equals, value = word.partition("=")
         if is_own(word):
+            if not equals:
+                raise ConfigError(f"'{key}' needs a value, with an equals sign: {key}={DEFAULT_LOSS}.")
             arguments[key] = value if key == "loss" else own_value(word)
         elif equals:
             arguments.update([in_plain_words(parse_key_value_pair, word)])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ultralytics.cfg import TASK2MODEL, entrypoint, merge_equals_args
+from ultralytics.cfg import MODES, TASK2MODEL, TASKS, entrypoint, merge_equals_args
 from ultralytics.utils import LOGGER, TQDM, checks
 
 from yolo_wiou.arguments import check_arguments, in_plain_words, is_own, parse, parse_options
@@ -54,14 +55,17 @@ def run(words: list[str]) -> None:
     command = words[0].lstrip("-").lower() if words else "help"
     merged = merge_equals_args(words)
     own = [word for word in merged if is_own(word)]
+    near = get_close_matches(command, {*COMMANDS, *MODES, *TASKS}, n=1, cutoff=0.6)
     if command in COMMANDS:
         COMMANDS[command](words[1:])
+    elif "=" not in command and near and near[0] != command:
+        raise ConfigError(f"unknown command '{words[0]}'. Did you mean '{near[0]}'? 'yolo-wiou help' lists all.")
     elif "train" in merged or "mode=train" in merged:
         train(merged)
     elif own:
         raise ConfigError(f"'{own[0]}' belongs to train; other modes have no training loss.")
     else:
-        sys.argv[1:] = words  # where Ultralytics reads them
+        sys.argv[:] = ["yolo", *words]  # Ultralytics reads them there, and predict saves its results for `yolo` alone
         entrypoint()
 
 
@@ -91,9 +95,11 @@ def train(words: list[str]) -> None:
         arguments["data"] = str(render_demo({"task": model.task, **shapes}))
     model.train(**arguments)
     if is_demo:
+        pretrained = Path(DEMO_MODELS[model.task]).with_suffix(".pt")
         LOGGER.info(
-            f"Look at {model.trainer.save_dir}: detections in val_batch0_pred.jpg, curves in results.png, the loss in "
-            "loss.yaml.\nNext, your own data: yolo-wiou train data=my.yaml model=yolo11n.pt loss=wiou3"
+            f"Look at {model.trainer.save_dir}: results.csv, loss.yaml and, unless plots=False, detections in "
+            "val_batch0_pred.jpg and curves in results.png.\n"
+            f"Next, your own data: yolo-wiou {model.task} train data=my.yaml model={pretrained} loss=wiou3"
         )
 
 
@@ -116,7 +122,7 @@ def load_model(name: Any, task: str | None) -> YOLO:
     model = None if "rtdetr" in Path(str(name)).stem.lower() else in_plain_words(YOLO, name, task=task)
     if not isinstance(model, YOLO):
         raise ConfigError(
-            f"'{name}' is no YOLO of a kind that has other box losses here; 'yolo train' has CIoU for it."
+            f"the box loss of '{name}' cannot be exchanged yet; detect, segment, pose and obb models work."
         )
     return model
 
@@ -152,7 +158,11 @@ def losses(words: list[str]) -> None:
     lines = []
     for name, description, config in about():
         settings = "  ".join([*settings_of(config), paper_of(description)])
-        lines += [f"{name:20}{description['formula']}", f"{'':20}for {description['good_for']}", f"{'':20}{settings}"]
+        lines += [
+            f"{name:20}{description['formula']}",
+            f"{'':20}good for: {description['good_for']}",
+            f"{'':20}{settings}",
+        ]
     lines.append("\n'yolo-wiou losses NAME' prints one as YAML; edit it and pass it back as loss=FILE.yaml.")
     print("\n".join(line for line in lines if line.strip()))
 
@@ -206,7 +216,7 @@ def show_simulation(words: list[str]) -> None:
 def load_configs(options: dict[str, Any]) -> list[LossConfig]:
     """Load the losses of a study, each with the dotted changes that stand beside them."""
     dotted = {key.removeprefix("loss."): value for key, value in options.items() if key.startswith("loss.")}
-    return [load_config(name, dotted) for name in str(options["losses"]).split(",")]
+    return list({c.name: c for c in (load_config(name, dotted) for name in str(options["losses"]).split(","))}.values())
 
 
 def save(rows: list[Any], folder: Path, name: str, plot: Callable[[list[Any], Path], None]) -> None:
@@ -243,6 +253,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "simulate": show_simulation,
     "checks": show_checks,
     "version": version,
+    "v": version,
     "help": show_help,
     "h": show_help,
 }

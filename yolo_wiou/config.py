@@ -101,6 +101,10 @@ class LossConfig(Settings):
         plain = OVERLAPS.parse("iou"), PENALTIES.parse("ciou"), 1.0, Scale(), "none"
         return (self.overlap, self.penalty, self.power, self.scale, self.gain.name) == plain
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as plain data: the sections' classes are made at run time."""
+        return load_config, (self.model_dump(),)
+
     def to_yaml(self) -> str:
         """The whole configuration as YAML that `loss=FILE` takes."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
@@ -128,8 +132,8 @@ SHARED = {*Overlap.model_fields, *Gain.model_fields} - {"name"}
 
 
 def comparable(name: str) -> str:
-    """How preset names are compared: case, `_`, `-` and a `v` before the version don't matter."""
-    return re.sub(r"v(?=\d)", "", re.sub(r"[\s_-]", "", name.lower()))
+    """How preset names are compared: case, `_`, `-`, a `v` before the version, and Wise spelt out don't matter."""
+    return re.sub(r"v(?=\d)", "", re.sub(r"[\s_-]", "", name.lower())).replace("wise", "w")
 
 
 @functools.lru_cache
@@ -161,42 +165,54 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return data
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Read a loss file; its name is the loss's unless it gives another."""
-    return {"name": path.stem, **read_mapping(path)}
+def _validated(data: Mapping[str, Any]) -> LossConfig:
+    try:
+        return LossConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(explain(error, LossConfig, "loss")) from error
 
 
-def _plain(loss: Any) -> dict[str, Any]:
-    """The unvalidated mapping behind a name, a file, a mapping or a LossConfig."""
-    if isinstance(loss, LossConfig):
-        return loss.model_dump()
-    if isinstance(loss, Mapping):
-        return dict(loss)
-    if not isinstance(loss, (str, Path)) or not str(loss).strip():
-        raise ConfigError(f"'loss' needs a name or a YAML file. {choices('', available_losses())}")
-    word = str(loss).strip()
-    if Path(word).suffix.lower() in {".yaml", ".yml"} or "/" in word or "\\" in word:
-        return _read(Path(word))
-    if comparable(word) not in _presets():
-        hint = choices(word, available_losses())
-        raise ConfigError(f"unknown loss '{word}'. {hint} A file needs the ending .yaml.")
-    return _read(_presets()[comparable(word)])
+@functools.lru_cache
+def _preset(key: str) -> LossConfig:
+    """The preset of a comparable name."""
+    path = _presets()[key]
+    return _validated({"name": path.stem, **read_mapping(path)})
 
 
-def _override(data: dict[str, Any], dotted: str, value: Any) -> None:
-    """Set one dotted key in place. A new `name` starts its section afresh: the old one's settings aren't its own."""
-    *sections, last = dotted.split(".")
-    for section in sections:
-        inner = data.get(section, {})
-        data[section] = dict(inner) if isinstance(inner, Mapping) else {"name": inner}
-        data = data[section]
-    if last == "name" and sections and data.get("name") != value:
-        data.clear()
-    data[last] = value
+def _find(name: str) -> LossConfig:
+    if comparable(name) not in _presets():
+        hint = choices(name, available_losses())
+        raise ConfigError(f"unknown loss '{name}'. {hint} Ultralytics' own is ciou. A file needs the ending .yaml.")
+    return _preset(comparable(name))
+
+
+def _flat(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by dotted key."""
+    flat = {}
+    for section, value in data.items():
+        flat.update({f"{section}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {section: value})
+    return flat
+
+
+def _apply(data: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Set dotted keys in place, names first: a new `name` starts its section afresh, for settings are a name's own."""
+    for dotted, value in sorted(changes.items(), key=lambda c: (c[0].count("."), not c[0].endswith(".name"))):
+        *sections, last = dotted.split(".")
+        inner = data
+        for section in sections:
+            there = inner.get(section, {})
+            inner[section] = dict(there) if isinstance(there, Mapping) else {"name": there}
+            inner = inner[section]
+        if last == "name" and sections and inner.get("name") != value:
+            inner.clear()
+        inner[last] = value
 
 
 def load_config(loss: Any = DEFAULT_LOSS, overrides: Mapping[str, Any] | None = None) -> LossConfig:
     """Build the validated configuration of a loss.
+
+    A mapping or file whose `name` is a preset's starts from that preset. Where anything differs from the preset in the
+    end, the loss is called after its file, or `PRESET*`, so that no name stands for another formula.
 
     Args:
         loss: a preset's name, a path ending in .yaml, a mapping, or a LossConfig.
@@ -206,17 +222,37 @@ def load_config(loss: Any = DEFAULT_LOSS, overrides: Mapping[str, Any] | None = 
     Raises:
         ConfigError: anything wrong with it, with the valid choices.
     """
-    data = _plain(loss)
-    for dotted, value in sorted((overrides or {}).items(), key=lambda o: (o[0].count("."), not o[0].endswith(".name"))):
-        _override(data, dotted, value)
-    try:
-        return LossConfig.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(explain(error, LossConfig, "loss")) from error
+    if isinstance(loss, LossConfig) and not overrides:
+        return loss
+    base, label = _base(loss)
+    _apply(base, overrides or {})
+    config = _validated(base)
+    key = comparable(config.name)
+    if key in _presets() and config.model_copy(update={"name": _preset(key).name}) != _preset(key):
+        config = config.model_copy(update={"name": label or f"{_preset(key).name}*"})
+    return config
+
+
+def _base(loss: Any) -> tuple[dict[str, Any], str]:
+    """The unvalidated mapping behind a name, a file, a mapping or a LossConfig; and the file's name."""
+    label, data = "", loss
+    if isinstance(loss, LossConfig):
+        return loss.model_dump(), label
+    if isinstance(loss, (str, Path)) and str(loss).strip():
+        word = str(loss).strip()
+        if not (Path(word).suffix.lower() in {".yaml", ".yml"} or "/" in word or "\\" in word):
+            return _find(word).model_dump(), label
+        data = read_mapping(Path(word))
+        label = Path(word).stem if comparable(Path(word).stem) not in _presets() else ""
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"'loss' needs a name or a YAML file. {choices('', available_losses())}")
+    key = comparable(str(data.get("name", "")))
+    base = _preset(key).model_dump() if key in _presets() else {"name": label or "custom"}
+    _apply(base, _flat(data))
+    return base, label
 
 
 def about() -> Iterator[tuple[str, dict[str, Any], LossConfig]]:
     """Name, description and configuration of every preset."""
-    for path in _presets().values():
-        data = _read(path)
-        yield path.stem, data.get("about", {}), load_config(path)
+    for key, path in _presets().items():
+        yield path.stem, read_mapping(path).get("about", {}), _preset(key)

@@ -56,8 +56,8 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str) -> str:
             lines.append(f"unknown key '{path}'. {choices(key, owner.model_fields)}")
         else:
             message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            message = f"it {message[0].lower()}{message[1:]}"
-            lines.append(f"{path}={item['input']} is wrong: {message}." if item["loc"] else f"{prefix}: {message}.")
+            wrong = f"{path}={item['input']} is wrong: it {message[0].lower()}{message[1:]}."
+            lines.append(wrong if item["loc"] else f"{prefix}: {message}.")
     return "\n".join(lines)
 
 

@@ -67,6 +67,10 @@ class BoxLoss(nn.Module):
         self.self_advancing = True
         self.progress = 0.0
 
+    def extra_repr(self) -> str:
+        """Show the formula in `print(loss)`."""
+        return str(self.config)
+
     def forward(
         self,
         pred: Tensor,

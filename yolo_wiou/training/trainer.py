@@ -13,7 +13,7 @@ from ultralytics.models import yolo
 from ultralytics.nn.tasks import torch_safe_load
 from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK, colorstr
 
-from yolo_wiou.config import load_config
+from yolo_wiou.config import DEFAULT_LOSS, load_config
 from yolo_wiou.losses.rotated import check_rotated
 from yolo_wiou.losses.running_mean import RunningMean, reduce_over_ranks
 from yolo_wiou.registry import ConfigError
@@ -42,7 +42,9 @@ class BoxLossMixin(BaseTrainer):
         """Build the stock trainer; a mistake in `loss` raises ConfigError before anything is written."""
         check_contract()
         overrides = dict(overrides or {})
-        self.requested = load_config(overrides.pop("loss")) if "loss" in overrides else None
+        dotted = {key.removeprefix("loss."): overrides.pop(key) for key in list(overrides) if key.startswith("loss.")}
+        asked = bool(dotted) or "loss" in overrides
+        self.requested = load_config(overrides.pop("loss", DEFAULT_LOSS), dotted) if asked else None
         self.config = self.requested or load_config()
         self.heads: Heads = {}
         self.balance: ALWA | None = None
@@ -118,7 +120,9 @@ class BoxLossMixin(BaseTrainer):
 
     def _columns(self) -> dict[str, float]:
         """What the epoch showed, by column; the head that predicts has the plain names."""
-        columns = {}
+        columns: dict[str, float] = {}
+        if self.resume and not self.state:
+            return columns  # a stock run's results.csv goes on without them
         for path, mean in self.means.items():
             suffix = "" if path in {"", "one2one"} else f"_{path}"
             total, count, gain = self.epoch_seen[path].tolist()
