@@ -39,6 +39,9 @@ Demo settings: noise=0.3 (share of loose boxes), shapes.KEY=value (see cfg/shape
 """
 
 
+ULTRALYTICS_OWN = ("settings", "cfg", "login", "logout", "copy-cfg", "solutions")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code, 2 for a mistake of the user."""
     words = sys.argv[1:] if argv is None else argv
@@ -55,7 +58,7 @@ def run(words: list[str]) -> None:
     command = words[0].lstrip("-").lower() if words else "help"
     merged = merge_equals_args(words)
     own = [word for word in merged if is_own(word)]
-    near = get_close_matches(command, {*COMMANDS, *MODES, *TASKS}, n=1, cutoff=0.6)
+    near = get_close_matches(command, {*COMMANDS, *MODES, *TASKS, *ULTRALYTICS_OWN}, n=1, cutoff=0.6)
     if command in COMMANDS:
         COMMANDS[command](words[1:])
     elif "=" not in command and near and near[0] != command:
@@ -121,9 +124,7 @@ def load_model(name: Any, task: str | None) -> YOLO:
     """
     model = None if "rtdetr" in Path(str(name)).stem.lower() else in_plain_words(YOLO, name, task=task)
     if not isinstance(model, YOLO):
-        raise ConfigError(
-            f"the box loss of '{name}' cannot be exchanged yet; detect, segment, pose and obb models work."
-        )
+        raise ConfigError(f"the box loss of '{name}' cannot be exchanged yet. Use a YOLO for {', '.join(DEMO_MODELS)}.")
     return model
 
 

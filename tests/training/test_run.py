@@ -45,7 +45,7 @@ def run(shapes, tmp_path_factory) -> tuple[Path, str]:
 def test_one_line_says_what_is_active(run):
     lines = [line for line in run[1].splitlines() if "yolo-wiou:" in line]
     assert len(lines) == 1
-    assert "wiou3 = nonmonotonic(alpha=1.9, delta=5.0) · (1 - iou + wiou)" in lines[0]
+    assert "wiou3* = nonmonotonic(alpha=1.9, delta=5.0) · (1 - iou + wiou)" in lines[0]
     assert "1 head of task detect" in lines[0]
     assert "momentum 0.832" in lines[0]  # 1 - 0.05^(1/(0.28 · 2 epochs · 3 batches))
 
@@ -240,6 +240,7 @@ def test_stock_run_is_resumed_as_what_it_is(shapes, tmp_path):
     model = YOLO(last)
     model.train(resume=True)
     assert model.trainer.config.name == "ciou"
+    assert not [c for c in columns(tmp_path / "stock") if "wiou" in c]  # its table goes on as it began
 
 
 def test_stock_trainer_argument_of_ultralytics(shapes, tmp_path):
