@@ -62,3 +62,14 @@ class YOLO(ultralytics.YOLO):
             kwargs["loss"] = load_config(DEFAULT_LOSS if loss is None else loss, dotted).spec
         check_loss(self.task, kwargs.get("loss"))
         return super().train(trainer=trainer or TRAINERS.get(self.task), **kwargs)
+
+    def tune(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse: Ultralytics tunes in processes of plain `yolo train`, which would train CIoU without a word.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            "tune runs plain 'yolo train' processes, which know CIoU alone. Tune with ultralytics.YOLO, then train with "
+            "this one; or train with several values of loss.gain.delta and compare."
+        )
