@@ -11,6 +11,7 @@ import inspect
 import re
 from pathlib import Path
 
+from yolo_wiou.cli import tasks_of
 from yolo_wiou.config import LossConfig, about, load_config
 from yolo_wiou.registry import Registry
 from yolo_wiou.sections import GAINS, OVERLAPS, PENALTIES
@@ -24,8 +25,8 @@ Written by `python scripts/make_docs.py` from `cfg/losses/`; change those, not t
 Every loss is `gain · (1 − overlap + penalty)`. In the formulas IoU is that of the predicted box B and its target G,
 ρ the distance of their centres, c the diagonal of the box that encloses both, w and h width and height of B, wg and
 hg those of G, and β the outlier degree: a box's IoU loss over the running mean of all. Each picture follows a box
-of the target's size as it moves away, from IoU 1 to 0 and on to boxes apart: gain, loss, and the length of the
-gradient.
+as it moves away from its target and changes its shape, from IoU 1 to 0 and on to boxes apart: gain, loss, and the
+length of the gradient.
 
 Pass a name as `loss=NAME`; `yolo-wiou losses NAME > my_loss.yaml` gives the whole of it to edit.
 """
@@ -46,7 +47,7 @@ def section(name: str, words: dict[str, str], config: LossConfig) -> str:
 
 **Good for** {words["good_for"]}. **Mind:** {words["caveat"]}
 
-Source: {source}.
+Source: {source}. Tasks: {tasks_of(config)}.
 
 {parts(config)}
 ```yaml

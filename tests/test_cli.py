@@ -16,6 +16,7 @@ def _here(tmp_path, monkeypatch):
     (tmp_path / "broken.yaml").write_text("penalty: [unclosed")
     (tmp_path / "list.yaml").write_text("- wiou3\n- ciou\n")
     (tmp_path / "unknown.yaml").write_text("penalty: ciou\ngian: none\n")
+    (tmp_path / "numbers.yaml").write_text("1: 2\non: 3\n")
     (tmp_path / "mine.yaml").write_text("penalty: siou\ngain: {name: monotonic, gamma: 1}\n")
     (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: {0: thing}\n")
 
@@ -39,6 +40,8 @@ MISTAKES = {
     "loss=broken.yaml": "'broken.yaml' is not YAML",
     "loss=list.yaml": "'list.yaml' holds no mapping",
     "loss=unknown.yaml": "unknown key 'loss.gian'. Did you mean 'gain'?",
+    "loss=numbers.yaml": "unknown key 'loss.1'",
+    "loss.gain.name=[a]": "unknown gain '['a']'",
     "loss=": "'loss' needs a name or a YAML file",
     "loss": "'loss' needs a value, with an equals sign",
     "epohcs=3": "'epohcs' is not a valid YOLO argument",
@@ -47,7 +50,7 @@ MISTAKES = {
     "noise=0.3": "belong to the demo",
     "data=nowhere.yaml": "nowhere.yaml",
     "model=nowhere.pt": "nowhere.pt",
-    "model=rtdetr-l.yaml": "the box loss of 'rtdetr-l.yaml' cannot be exchanged yet",
+    "model=yolov8s-world.yaml": "the box loss of YOLOWorld models cannot be exchanged yet",
     "cfg=nowhere.yaml": "nowhere.yaml",
 }
 
@@ -55,7 +58,8 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_costs_one_message_and_nothing_else(mistake, capsys, tmp_path):
     before = sorted(tmp_path.rglob("*"))
-    assert main(["train", "data=data.yaml", "model=yolo11n.yaml", mistake]) == 2
+    loss = [] if mistake.startswith("loss") else ["loss=wiou3"]
+    assert main(["train", "data=data.yaml", "model=yolo11n.yaml", *loss, mistake]) == 2
     error = capsys.readouterr().err
     assert MISTAKES[mistake] in error
     assert "Traceback" not in error
@@ -90,6 +94,7 @@ def test_losses_lists_the_catalogue(capsys):
     assert main(["losses"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert set(available_losses()) <= set(listed)
+    assert listed.count("tasks:") == len(available_losses())
 
 
 @pytest.mark.parametrize("name", available_losses())
@@ -110,7 +115,7 @@ def test_losses_resolves_files_too(capsys):
 def test_version_help_and_nothing(capsys):
     assert main(["version"]) == 0
     assert f"yolo-wiou {__version__} (ultralytics " in capsys.readouterr().out
-    for words in ([], ["help"], ["--help"]):
+    for words in ([], ["help"], ["--help"], ["train", "--help"], ["losses", "-h"]):
         assert main(words) == 0
         assert "yolo-wiou train data=my.yaml" in capsys.readouterr().out
 
@@ -121,7 +126,10 @@ def test_other_commands_are_ultralytics_own(monkeypatch):
     monkeypatch.setattr("sys.argv", ["yolo-wiou"])
     assert main(["val", "model=best.pt", "data=my.yaml"]) == 0
     assert main(["settings"]) == 0
-    assert seen == [["val", "model=best.pt", "data=my.yaml"], ["settings"]]
+    assert main(["rect", "val"]) == 0  # a bare switch of Ultralytics, not a mistyped command
+    assert main(["train", "model=rtdetr-l.yaml", "data=my.yaml"]) == 0  # no loss= asked for: its own box loss
+    assert seen[:3] == [["val", "model=best.pt", "data=my.yaml"], ["settings"], ["rect", "val"]]
+    assert seen[3] == ["train", "model=rtdetr-l.yaml", "data=my.yaml"]
     assert __import__("sys").argv[0] == "yolo"  # or predict would save nothing
 
 

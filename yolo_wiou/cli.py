@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ultralytics.cfg import MODES, TASK2MODEL, TASKS, entrypoint, merge_equals_args
+from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASK2MODEL, TASKS, entrypoint, merge_equals_args
 from ultralytics.utils import LOGGER, TQDM, checks
 
 from yolo_wiou.arguments import check_arguments, in_plain_words, is_own, parse, parse_options
 from yolo_wiou.config import CFG, DEFAULT_LOSS, LossConfig, about, load_config, read_mapping
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
+from yolo_wiou.losses.rotated import check_rotated
 from yolo_wiou.registry import ConfigError, explain
 from yolo_wiou.studies import curves, simulate
 from yolo_wiou.training.criterion import check_contract
@@ -39,6 +40,8 @@ Demo settings: noise=0.3 (share of loose boxes), shapes.KEY=value (see cfg/shape
 """
 
 
+OTHER_KINDS = ("rtdetr", "-world", "yoloe", "sam_", "sam2", "sam3", "mobile_sam", "yolo_nas")
+"""Words in the names of models whose box loss cannot be exchanged."""
 ULTRALYTICS_OWN = ("settings", "cfg", "login", "logout", "copy-cfg", "solutions")
 
 
@@ -58,18 +61,40 @@ def run(words: list[str]) -> None:
     command = words[0].lstrip("-").lower() if words else "help"
     merged = merge_equals_args(words)
     own = [word for word in merged if is_own(word)]
-    near = get_close_matches(command, {*COMMANDS, *MODES, *TASKS, *ULTRALYTICS_OWN}, n=1, cutoff=0.6)
-    if command in COMMANDS:
+    if command in COMMANDS and not {"-h", "--help"} & set(words):
         COMMANDS[command](words[1:])
-    elif "=" not in command and near and near[0] != command:
-        raise ConfigError(f"unknown command '{words[0]}'. Did you mean '{near[0]}'? 'yolo-wiou help' lists all.")
-    elif "train" in merged or "mode=train" in merged:
-        train(merged)
-    elif own:
-        raise ConfigError(f"'{own[0]}' belongs to train; other modes have no training loss.")
+    elif {"-h", "--help"} & set(words):
+        show_help(words)
+    elif near := typo_of(command):
+        raise ConfigError(f"unknown command '{words[0]}'. Did you mean '{near}'? 'yolo-wiou help' lists all.")
+    elif not {"train", "mode=train"} & set(merged):
+        if own:
+            raise ConfigError(f"'{own[0]}' belongs to train; other modes have no training loss.")
+        as_ultralytics(words)
+    elif not own and any(is_other_kind(word) for word in merged):
+        LOGGER.warning("yolo-wiou: this kind of model keeps Ultralytics' own box loss.")
+        as_ultralytics(words)
     else:
-        sys.argv[:] = ["yolo", *words]  # Ultralytics reads them there, and predict saves its results for `yolo` alone
-        entrypoint()
+        train(merged)
+
+
+def typo_of(word: str) -> str | None:
+    """Return the command that a word was meant to be; None where it is one, or may be an argument."""
+    if "=" in word or word in DEFAULT_CFG_DICT:
+        return None
+    near = get_close_matches(word, {*COMMANDS, *MODES, *TASKS, *ULTRALYTICS_OWN}, n=1, cutoff=0.6)
+    return near[0] if near and near[0] != word else None
+
+
+def is_other_kind(word: str) -> bool:
+    """Whether `model=…` names a model whose box loss cannot be exchanged."""
+    return word.startswith("model=") and any(kind in word.lower() for kind in OTHER_KINDS)
+
+
+def as_ultralytics(words: list[str]) -> None:
+    """Let Ultralytics run a command: it reads sys.argv, and predict saves its results for `yolo` alone."""
+    sys.argv[:] = ["yolo", *words]
+    entrypoint()
 
 
 def train(words: list[str]) -> None:
@@ -90,6 +115,7 @@ def train(words: list[str]) -> None:
     if shapes and not is_demo:
         raise ConfigError("'noise' and 'shapes.…' belong to the demo, which has no 'data='.")
     if is_demo:
+        LOGGER.warning("yolo-wiou: no 'data=', so this is the demo, on a rendered data set.")
         arguments = {**yaml_section("train"), "model": DEMO_MODELS[task or "detect"], **arguments}
     check_arguments(arguments)
     model = load_model(arguments.pop("model", None) or TASK2MODEL[task or "detect"], task)
@@ -120,11 +146,9 @@ def load_model(name: Any, task: str | None) -> YOLO:
     """Load or build the model.
 
     Raises:
-        ConfigError: there is no such file, or it is no YOLO.
+        ConfigError: there is no such file, or the box loss of its kind cannot be exchanged.
     """
-    model = None if "rtdetr" in Path(str(name)).stem.lower() else in_plain_words(YOLO, name, task=task)
-    if not isinstance(model, YOLO):
-        raise ConfigError(f"the box loss of '{name}' cannot be exchanged yet. Use a YOLO for {', '.join(DEMO_MODELS)}.")
+    model: YOLO = in_plain_words(YOLO, name, task=task)
     return model
 
 
@@ -159,13 +183,19 @@ def losses(words: list[str]) -> None:
     lines = []
     for name, description, config in about():
         settings = "  ".join([*settings_of(config), paper_of(description)])
-        lines += [
-            f"{name:20}{description['formula']}",
-            f"{'':20}good for: {description['good_for']}",
-            f"{'':20}{settings}",
-        ]
+        rows = description["formula"], f"good for: {description['good_for']}", settings, f"tasks: {tasks_of(config)}"
+        lines += [f"{head:20}{row}" for head, row in zip((name, "", "", ""), rows, strict=True)]
     lines.append("\n'yolo-wiou losses NAME' prints one as YAML; edit it and pass it back as loss=FILE.yaml.")
     print("\n".join(line for line in lines if line.strip()))
+
+
+def tasks_of(config: LossConfig) -> str:
+    """Return the tasks in which a loss has a meaning."""
+    try:
+        check_rotated(config)
+    except ConfigError:
+        return ", ".join(task for task in DEMO_MODELS if task != "obb")
+    return ", ".join(DEMO_MODELS)
 
 
 def settings_of(config: LossConfig) -> list[str]:

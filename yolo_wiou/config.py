@@ -189,7 +189,7 @@ def _find(name: str) -> LossConfig:
 def _flat(data: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by dotted key."""
     flat = {}
-    for section, value in data.items():
+    for section, value in ((str(key), value) for key, value in data.items()):
         flat.update({f"{section}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {section: value})
     return flat
 

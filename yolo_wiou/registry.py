@@ -125,7 +125,7 @@ class Registry(Generic[PartT]):
         if not isinstance(value, (str, Mapping)):
             raise ConfigError(f"'{self.axis}' needs a name. {choices('', self.sections)}")
         section = {"name": value} if isinstance(value, str) else {"name": self.default, **value}
-        if section["name"] not in self.sections:
+        if not isinstance(section["name"], str) or section["name"] not in self.sections:
             raise ConfigError(f"unknown {self.axis} '{section['name']}'. {choices(section['name'], self.sections)}")
         model = self.sections[section["name"]]
         try:

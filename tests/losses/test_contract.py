@@ -162,6 +162,14 @@ class TestContract:
         swapped = box_loss(name)(pred[:, swap], target[:, swap], stride=8.0, imgsz=IMGSZ[::-1])
         torch.testing.assert_close(swapped, compute(box_loss(name), pred, target), rtol=1e-4, atol=1e-6)
 
+    @pytest.mark.parametrize("power", [0.5, 2.5])
+    def test_any_power_is_finite(self, name, power):
+        loss = load_loss(name, power=power)
+        for b, g in oracles.named_pairs().values():
+            value, gradient = value_and_gradient(loss, torch.tensor([b]), torch.tensor([g]))
+            assert value.isfinite().all()
+            assert gradient.isfinite().all()
+
     def test_the_order_of_boxes_does_not_matter_and_inputs_stay(self, name):
         pred, target = tensors(oracles.random_pairs(50, seed=6))
         kept = pred.clone(), target.clone()

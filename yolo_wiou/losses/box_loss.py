@@ -17,6 +17,8 @@ from yolo_wiou.losses.running_mean import RunningMean
 from yolo_wiou.sections import GAINS, OVERLAPS, PENALTIES
 
 AnyPair = BoxPair | RotatedPair
+POWER_EPS = 1e-8
+"""Where a power below 1 would have an infinite slope, and a term that rounding made negative no power at all."""
 
 
 class Float32(torch.autograd.Function):
@@ -114,9 +116,9 @@ class BoxLoss(nn.Module):
         settings, power = self.config.overlap, self.config.power
         boxes = pair.scaled(self.config.scale.ratio(self.progress))
         overlap = focaler(self.overlap(boxes.scaled(settings.inner)), settings.focaler)
-        terms = self.penalty(boxes)
+        terms = list(self.penalty(boxes))
         if power != 1:
-            overlap, terms = overlap.pow(power), tuple(term.pow(power) for term in terms)
+            overlap, *terms = (part.clamp(min=POWER_EPS).pow(power) for part in (overlap, *terms))
         loss: Tensor = sum(terms, start=1 - overlap)
         return loss
 

@@ -54,6 +54,7 @@ class BoxPair:
     ) -> BoxPair:
         """Take boxes as (N, 4) xyxy, float32 or float64, one unit and dtype."""
         n = len(pred)
+        target = target.detach()
         inside = (pred - target).t().contiguous().view(2, 2, n) * _signs(pred)
         target_size = (target[:, 2:] - target[:, :2]).clamp(min=0).t().contiguous()
         return cls(inside, target_size, stride, imgsz)

@@ -35,7 +35,8 @@ def iou_power(pair: BoxPair, loss: Tensor, mean: Tensor, *, gamma: Exponent = 0.
 def iou_balanced(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Exponent = 1.5) -> Tensor:
     """IoU-balanced localisation: IoU^λ (1908.05641, eq. 6), scaled so that the sum of the losses stays what it was.
 
-    The scaling is ours, in place of the authors' constant in the configuration. Where no box overlaps, all count 1.
+    The scaling is ours, in place of the authors' constant in the configuration. It keeps the plain sum; Ultralytics'
+    task-aligned weights come after it. Where no box overlaps, all count 1.
     """
     weight = pair.iou.pow(lam)
     weighted = (weight * loss).sum()

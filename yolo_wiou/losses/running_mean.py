@@ -13,6 +13,9 @@ from torch import Tensor, nn
 class RunningMean(nn.Module):
     """Exponential mean of the plain IoU loss of all positives, unweighted, from 1.0 (2301.10051 §3.3).
 
+    A step is judged by the mean of the steps before it. The authors' code moves the mean first, which needs the step's
+    boxes of all ranks in the middle of the loss; the difference is one step of a mean that moves slowly.
+
     `observe` gathers what a step saw, `advance` moves the mean by it: once a step, however many calls a step makes.
 
     Args:

@@ -43,6 +43,19 @@ class YOLO(ultralytics.YOLO):
         >>> results = model.train(data="my.yaml", loss="wiou3", epochs=100)  # doctest: +SKIP
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Build or load the model, as Ultralytics does.
+
+        Raises:
+            ConfigError: Ultralytics makes another class of it, whose box loss cannot be exchanged yet.
+        """
+        super().__init__(*args, **kwargs)
+        if not isinstance(self, YOLO):  # Ultralytics' own __init__ has changed the class
+            raise ConfigError(
+                f"the box loss of {type(self).__name__} models cannot be exchanged yet. "
+                f"Use a YOLO for {', '.join(TRAINERS)}, or ultralytics.{type(self).__name__} for its own loss."
+            )
+
     def train(self, trainer: Any = None, *, loss: Any = None, **kwargs: Any) -> Any:
         """Train with a box loss.
 
@@ -70,6 +83,6 @@ class YOLO(ultralytics.YOLO):
             ConfigError: always.
         """
         raise ConfigError(
-            "tune runs plain 'yolo train' processes, which know CIoU alone. Tune with ultralytics.YOLO, then train with "
-            "this one; or train with several values of loss.gain.delta and compare."
+            "tune runs plain 'yolo train' processes, which know CIoU alone. Tune with ultralytics.YOLO, then train "
+            "with this one; or train with several values of loss.gain.delta and compare."
         )

@@ -17,6 +17,8 @@ class ALWA:
     CLS and BOX are a statistic of the two losses over the window, as they enter the objective: after Ultralytics' gains
     and after the present weight; BOX is the box and the distance term together. They stay on the device. In a multi-GPU
     run they are averaged over the ranks, batch by batch, before the decision: one reduction a window, and one weight.
+    Of an end-to-end model Ultralytics shows the one-to-one head's losses alone; they decide for both heads. Terms of
+    masks, keypoints and angles are in neither.
 
     Attributes:
         weight: float32 scalar in (0, 1], on the device.
@@ -31,28 +33,26 @@ class ALWA:
 
     @torch.no_grad()
     def observe(self, box: Tensor, cls: Tensor) -> None:
-        """Add one batch, and decide where it fills the window. A batch that is not finite does not count."""
-        row = torch.stack((box, cls)).float()
-        self.history[self.count] = torch.where(row.isfinite().all(), row, self.history[self.count - 1])
+        """Add one batch, and decide where it fills the window."""
+        self.history[self.count] = torch.stack((box, cls)).float()
         self.count += 1
         if self.count == self.config.window:
             self._decide()
             self.count = 0
 
     def _decide(self) -> None:
-        history = self.history
+        """Move the weight; a window with a loss that is not finite, or that does not vary at all, decides nothing."""
+        history = self.history.clone()
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             dist.all_reduce(history)
-            history = history / dist.get_world_size()
+            history /= dist.get_world_size()
         statistic = history.std(0)
         if self.config.statistic == "mean+std":
             statistic = statistic + history.mean(0)
         box, cls = statistic.unbind()
-        ratio = box / cls.clamp(min=torch.finfo(cls.dtype).tiny)
-        if self.config.rule == "paper":
-            self.weight = torch.where(cls > box, ratio, self.weight)
-        else:
-            self.weight = torch.where(cls > 0, (self.weight * ratio).clamp(max=1), self.weight)
+        moved = box / cls if self.config.rule == "paper" else (self.weight * box / cls).clamp(max=1)
+        decides = (cls > box if self.config.rule == "paper" else cls > 0) & (box > 0) & history.isfinite().all()
+        self.weight = torch.where(decides, moved, self.weight)
 
     def export_state(self) -> dict[str, Any]:
         """The state as plain numbers."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from ultralytics.cfg import cfg2dict
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models import yolo
 from ultralytics.nn.tasks import torch_safe_load
 from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK, colorstr
 
-from yolo_wiou.config import DEFAULT_LOSS, load_config
+from yolo_wiou.config import DEFAULT_LOSS, LossConfig, load_config
 from yolo_wiou.losses.rotated import check_rotated
 from yolo_wiou.losses.running_mean import RunningMean, reduce_over_ranks
 from yolo_wiou.registry import ConfigError
@@ -42,15 +43,16 @@ class BoxLossMixin(BaseTrainer):
         """Build the stock trainer; a mistake in `loss` raises ConfigError before anything is written."""
         check_contract()
         overrides = dict(overrides or {})
-        dotted = {key.removeprefix("loss."): overrides.pop(key) for key in list(overrides) if key.startswith("loss.")}
-        asked = bool(dotted) or "loss" in overrides
-        self.requested = load_config(overrides.pop("loss", DEFAULT_LOSS), dotted) if asked else None
+        stock = dict(cfg2dict(cfg))
+        own = {key: source.pop(key) for source in (stock, overrides) for key in list(source) if is_own(key)}
+        dotted = {key.removeprefix("loss."): value for key, value in own.items() if key != "loss"}
+        self.requested = load_config(own.get("loss", DEFAULT_LOSS), dotted) if own else None
         self.config = self.requested or load_config()
         self.heads: Heads = {}
         self.balance: ALWA | None = None
         self.state: dict[str, Any] | None = None  # of the checkpoint that this run continues
         self.epoch_seen: dict[str, Tensor] = {}
-        super().__init__(cfg, overrides, _callbacks)
+        super().__init__(stock, overrides, _callbacks)
 
     def check_resume(self, overrides: dict[str, Any]) -> None:
         """Decide which loss this run has, as soon as it is known whether it continues another."""
@@ -58,11 +60,10 @@ class BoxLossMixin(BaseTrainer):
         if self.resume:
             self.state = read_state(torch_safe_load(self.args.resume)[0])
             self.config = load_config(self.state["loss"] if self.state else "ciou")
-            if self.requested not in (None, self.config):
+            if self.requested and not same_loss(self.requested, self.config, self.state):
                 raise ConfigError(
                     f"'{self.args.resume}' was trained with {self.config}, and resume continues it. Leave out 'loss=', "
-                    f"or start a new run from its weights, without resume: model={self.args.resume} "
-                    f"loss={self.requested.name}."
+                    f"or start a new run from its weights, without resume: model={self.args.resume}."
                 )
         if self.args.task == "obb":
             check_rotated(self.config)
@@ -77,6 +78,9 @@ class BoxLossMixin(BaseTrainer):
                 self.epoch_seen = {path: torch.zeros(3, device=self.device) for path in self.heads}
                 for head in self.heads.values():
                     head.box_loss.progress = self.epoch / self.epochs
+                if len(self.train_loader) != self.batches:  # out of memory: the same epochs have more batches now
+                    self._resolve_momentum()
+                    self._write_loss() if RANK in {-1, 0} else None
             case "on_train_batch_start":  # a step that ended early, out of memory say, is forgotten
                 for mean in self.means.values():
                     mean.discard()
@@ -100,23 +104,39 @@ class BoxLossMixin(BaseTrainer):
         model = unwrap(self.model)
         if getattr(model, "criterion", None) is None:
             model.criterion = model.init_criterion()
-        running_mean = self.config.running_mean.resolve(batches=len(self.train_loader), epochs=self.epochs)
-        resolved = self.config.model_copy(update={"running_mean": running_mean})
+        if self.ema:
+            unwrap(self.ema.ema).criterion = None  # a stock one, where a release made it before us
         if self.config.task_balance.name == "alwa":
             self.balance = ALWA(self.config.task_balance, self.device)
-        self.heads = install(model.criterion, resolved, balance=self.balance)
+        self.heads = install(model.criterion, self.config, balance=self.balance)
         for head in self.heads.values():
             head.box_loss.self_advancing = False
+        self._resolve_momentum()
         if self.state:
             restore_state(self.state, self.heads, self.balance)
         if RANK in {-1, 0}:
-            (self.save_dir / "loss.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
+            self._write_loss()
             means = ", ".join(f"{mean.mean.item():.4g}" for mean in self.means.values())
             heads = "1 head" if len(self.heads) == 1 else f"{len(self.heads)} heads"
             LOGGER.info(
                 f"{colorstr('yolo-wiou:')} {self.config} on {heads} of task {self.args.task}, "
-                f"running mean {means}, momentum {running_mean.value:.3g}"
+                f"running mean {means}, momentum {self._momentum():.3g}"
             )
+
+    def _resolve_momentum(self) -> None:
+        """Give every running mean the momentum of this run's length, unless a number is asked for."""
+        self.batches = len(self.train_loader)
+        for mean in self.means.values():
+            mean.momentum = self.config.running_mean.resolve(self.batches, self.epochs).value
+
+    def _momentum(self) -> float:
+        return next(iter(self.means.values())).momentum
+
+    def _write_loss(self) -> None:
+        """Write loss.yaml: the loss, with the momentum that is in use."""
+        running_mean = self.config.running_mean.model_copy(update={"momentum": self._momentum()})
+        resolved = self.config.model_copy(update={"running_mean": running_mean})
+        (self.save_dir / "loss.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
 
     def _columns(self) -> dict[str, float]:
         """What the epoch showed, by column; the head that predicts has the plain names."""
@@ -135,10 +155,13 @@ class BoxLossMixin(BaseTrainer):
 
     def _box_and_cls(self) -> tuple[Tensor, Tensor]:
         """The batch's localisation loss, box and distance term together, and classification loss, with their gains."""
-        items = self.loss_items  # a dict since 8.4.104
-        by_name = items if isinstance(items, dict) else dict(zip(self.loss_names, items, strict=False))
-        box = sum(by_name[name] for name in ("box_loss", "dfl_loss", "l1_loss") if name in by_name)
-        return torch.as_tensor(box), by_name["cls_loss"]
+        items = self.loss_items
+        if not isinstance(items, dict):  # before 8.4.104; before 8.3.218 the first rank alone knows the names
+            known = len(self.loss_names) == len(items)
+            names = self.loss_names if known else ("box_loss", *[""] * (len(items) - 3), "cls_loss", "dfl_loss")
+            items = dict(zip(names, items, strict=True))
+        box = sum(items[name] for name in ("box_loss", "dfl_loss", "l1_loss") if name in items)
+        return torch.as_tensor(box), items["cls_loss"]
 
     def get_validator(self) -> Any:
         """Return the stock validator, which knows stock arguments only."""
@@ -177,6 +200,19 @@ class BoxLossMixin(BaseTrainer):
             yield
         finally:
             self.args.__dict__.update(own)
+
+
+def is_own(key: str) -> bool:
+    """Whether an argument is ours: the loss, or a dotted setting of it."""
+    return key == "loss" or key.startswith("loss.")
+
+
+def same_loss(asked: LossConfig, stored: LossConfig, state: Mapping[str, Any] | None) -> bool:
+    """Whether a loss is that of a run to resume, whatever its file is called, and also with the momentum resolved."""
+    momenta = {stored.running_mean.momentum, *(mean["momentum"] for mean in (state or {"heads": {}})["heads"].values())}
+    update = {"name": asked.name, "running_mean": asked.running_mean}
+    converge = asked.running_mean.converge == stored.running_mean.converge
+    return asked == stored.model_copy(update=update) and converge and asked.running_mean.momentum in momenta
 
 
 class DetectionTrainer(BoxLossMixin, yolo.detect.DetectionTrainer):

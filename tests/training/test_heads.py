@@ -1,0 +1,158 @@
+"""What is installed on a head, recomputed from what Ultralytics handed to it: units, weights, gains, both heads."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from conftest import TINY, columns
+from ultralytics.nn.tasks import DetectionModel, OBBModel
+from ultralytics.utils import DEFAULT_CFG
+from ultralytics.utils.metrics import probiou
+
+from yolo_wiou import YOLO
+from yolo_wiou.config import load_config
+from yolo_wiou.losses import BoxLoss, BoxPair, RotatedPair
+from yolo_wiou.sections import TaskBalance
+from yolo_wiou.training.bbox_loss import infer_grid
+from yolo_wiou.training.cls_weighting import IoUBalancedBCE
+from yolo_wiou.training.criterion import find_heads, install
+from yolo_wiou.training.task_balance import ALWA, BalancedBCE
+
+BATCH = {
+    "batch_idx": torch.tensor([0, 0, 1, 1]),
+    "cls": torch.zeros(4, 1),
+    "bboxes": torch.tensor([[0.5, 0.5, 0.4, 0.6], [0.3, 0.6, 0.5, 0.3], [0.7, 0.2, 0.2, 0.3], [0.5, 0.4, 0.9, 0.5]]),
+}
+
+
+def build(kind=DetectionModel, yaml="yolo11n.yaml"):
+    torch.manual_seed(0)
+    model = kind(yaml, nc=2, verbose=False)
+    model.args = DEFAULT_CFG
+    rotated = torch.tensor([[0.3], [0.0], [1.0], [0.5]]) if kind is OBBModel else torch.zeros(4, 0)
+    batch = {**BATCH, "bboxes": torch.cat((BATCH["bboxes"], rotated), 1), "img": torch.rand(2, 3, 96, 160)}
+    return model, batch
+
+
+def run(model, batch, loss):
+    """Install a loss, run a batch, and return each head's box loss with what it was given and what it answered."""
+    criterion = model.init_criterion()
+    calls = {}
+    for path, head in install(criterion, load_config(loss)).items():
+        head.box_loss.self_advancing = False
+        head.box_loss.running_mean.mean.fill_(0.7)
+        head.register_forward_hook(lambda m, args, out, path=path: calls.update({path: (m, args, out)}))
+    criterion(model(batch["img"]), batch)[0].sum().backward()
+    return calls
+
+
+def recomputed(module, args, loss):
+    """IoU term by the formula, box by box, from the head's arguments; and gains and losses of the positives."""
+    _, pred, _, target, scores, total, mask = args[:7]
+    box_loss = BoxLoss(load_config(loss))
+    box_loss.running_mean.mean.fill_(0.7)
+    terms, gains, bases = [], [], []
+    for image, anchor in mask.nonzero().tolist():
+        p, t = pred[image, anchor][None].detach(), target[image, anchor][None]
+        stride = [8.0, 16.0, 32.0][sum(anchor >= n for n in (12 * 20, 12 * 20 + 6 * 10))]
+        if p.shape[1] == 5:
+            pair = RotatedPair(p, t, lambda a, b: probiou(a, b, floor=module.floor))
+        else:
+            pair = BoxPair.of(p, t, stride, (96.0, 160.0))
+        gain, base = box_loss.split(pair)
+        gains.append(gain.item())
+        bases.append(pair.iou.item())
+        terms.append(gain.item() * base.item() * scores[image, anchor].sum().item())
+    return sum(terms) / float(total), gains, bases
+
+
+@pytest.mark.parametrize("loss", ["wiou3", "mpdiou", "nwd", "siou-v3", "inner-focaler-ciou", "piou2"])
+def test_the_iou_term_is_the_formula_s_in_the_right_units(loss):
+    for module, args, out in run(*build(), loss).values():
+        expected, gains, ious = recomputed(module, args, loss)
+        assert out[0].item() == pytest.approx(expected, rel=1e-4)
+        seen = module.box_loss.running_mean.seen.tolist()
+        assert seen == pytest.approx([len(ious) - sum(ious), len(ious), sum(gains)], rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["wiou3", "inner-iou", "wiou1"])
+def test_rotated_boxes_likewise(loss):
+    for module, args, out in run(*build(OBBModel, "yolo11n-obb.yaml"), loss).values():
+        assert out[0].item() == pytest.approx(recomputed(module, args, loss)[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("yaml", ["yolo26n.yaml", "yolov10n.yaml"])
+def test_end_to_end_models_have_two_heads_with_a_mean_each(yaml):
+    calls = run(*build(yaml=yaml), "wiou3")
+    assert set(calls) == {"one2many", "one2one"}
+    for module, args, out in calls.values():
+        assert out[0].item() == pytest.approx(recomputed(module, args, "wiou3")[0], rel=1e-4)
+    many, one = (calls[path][0].box_loss.running_mean for path in ("one2many", "one2one"))
+    assert many.seen[1] > one.seen[1] > 0
+
+
+def test_the_gain_weighs_the_distance_term_of_the_same_box():
+    plain = {"penalty": "wiou", "gain": {"name": "nonmonotonic"}}
+    weighed = {"penalty": "wiou", "gain": {"name": "nonmonotonic", "dfl": True}}
+    ((module, args, _),) = run(*build(), plain).values()
+    calls = run(*build(), weighed)
+    with torch.no_grad():
+        each = []
+        mask = args[6]
+        for image, anchor in mask.nonzero().tolist():
+            one = torch.zeros_like(mask)
+            one[image, anchor] = True
+            each.append(module(*args[:6], one, *args[7:])[1].item())
+        ((other, _, _),) = calls.values()
+        answer = other(*args)[1].item()
+    gains = recomputed(module, args, plain)[1]
+    assert answer == pytest.approx(sum(g * d for g, d in zip(gains, each, strict=True)), rel=1e-4)
+    assert answer != pytest.approx(sum(each), rel=1e-2)
+
+
+def test_strides_and_image_size_from_anchor_points_alone():
+    """What releases before 8.4.0 don't pass; two images of a level may be one cell wide."""
+    points = [
+        torch.stack(torch.meshgrid(torch.arange(w), torch.arange(h), indexing="xy"), -1).reshape(-1, 2) + 0.5
+        for h, w in ((12, 20), (6, 10), (3, 5))
+    ]
+    stride, imgsz = infer_grid(torch.cat(points), torch.tensor([8.0, 16.0, 32.0]))
+    assert stride.tolist() == [8.0] * 240 + [16.0] * 60 + [32.0] * 15
+    assert imgsz.tolist() == [96.0, 160.0]
+
+
+@pytest.mark.parametrize("yaml", ["yolo11n.yaml", "yolo26n.yaml"])
+def test_the_switches_sit_on_every_head(yaml):
+    model, _ = build(yaml=yaml)
+    criterion = model.init_criterion()
+    install(criterion, load_config("iou-balanced"), balance=None)
+    assert all(isinstance(head.bce, IoUBalancedBCE) for _, head in find_heads(criterion))
+    criterion = model.init_criterion()
+    balance = ALWA(TaskBalance(name="alwa"), torch.device("cpu"))
+    install(criterion, load_config("alwa"), balance=balance)
+    heads = [head for _, head in find_heads(criterion)]
+    assert len(heads) == (1 if yaml == "yolo11n.yaml" else 2)
+    assert all(isinstance(head.bce, BalancedBCE) and head.bce.balance is balance for head in heads)
+
+
+@pytest.mark.parametrize("yaml", ["yolo26n.yaml", "yolov10n.yaml"])
+def test_end_to_end_runs(yaml, shapes, tmp_path):
+    import ultralytics
+
+    arguments = {**TINY, "data": shapes, "project": tmp_path, "epochs": 1}
+    ultralytics.YOLO(yaml).train(name="stock", **arguments)
+    saved = []
+    for loss in ("ciou", "wiou3"):
+        model = YOLO(yaml)
+        model.add_callback("on_model_save", lambda trainer: saved.append(trainer.epoch))
+        model.train(name=loss, loss=loss, **arguments)
+    assert saved == [0, 0]
+    stock, ciou, wiou3 = (columns(tmp_path / name) for name in ("stock", "ciou", "wiou3"))
+    assert {c: ciou[c] for c in stock if c != "time"} == {c: v for c, v in stock.items() if c != "time"}
+    for name in ("iou", "running_mean", "gain"):
+        assert math.isfinite(wiou3[f"wiou/{name}"][0])
+        assert wiou3[f"wiou/{name}"] != wiou3[f"wiou/{name}_one2many"]
+    momentum = model.model.yolo_wiou["heads"]["one2one"]["momentum"]
+    assert 0 < momentum < 1
