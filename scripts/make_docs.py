@@ -11,7 +11,7 @@ import inspect
 import re
 from pathlib import Path
 
-from yolo_wiou.cli import tasks_of
+from yolo_wiou.catalogue import tasks_of
 from yolo_wiou.config import LossConfig, about, load_config
 from yolo_wiou.registry import Registry
 from yolo_wiou.sections import GAINS, OVERLAPS, PENALTIES

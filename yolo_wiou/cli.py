@@ -13,9 +13,9 @@ from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASK2MODEL, TASKS, entrypoi
 from ultralytics.utils import LOGGER, TQDM, checks
 
 from yolo_wiou.arguments import check_arguments, in_plain_words, is_own, parse, parse_options
-from yolo_wiou.config import CFG, DEFAULT_LOSS, LossConfig, about, load_config, read_mapping
+from yolo_wiou.catalogue import listing
+from yolo_wiou.config import CFG, DEFAULT_LOSS, LossConfig, load_config, read_mapping
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
-from yolo_wiou.losses.rotated import check_rotated
 from yolo_wiou.registry import ConfigError, explain
 from yolo_wiou.studies import curves, simulate
 from yolo_wiou.training.criterion import check_contract
@@ -180,40 +180,7 @@ def losses(words: list[str]) -> None:
     if words:
         print(load_config(words[0]).to_yaml(), end="")
         return
-    lines = []
-    for name, description, config in about():
-        settings = "  ".join([*settings_of(config), paper_of(description)])
-        rows = description["formula"], f"good for: {description['good_for']}", settings, f"tasks: {tasks_of(config)}"
-        lines += [f"{head:20}{row}" for head, row in zip((name, "", "", ""), rows, strict=True)]
-    lines.append("\n'yolo-wiou losses NAME' prints one as YAML; edit it and pass it back as loss=FILE.yaml.")
-    print("\n".join(line for line in lines if line.strip()))
-
-
-def tasks_of(config: LossConfig) -> str:
-    """Return the tasks in which a loss has a meaning."""
-    try:
-        check_rotated(config)
-    except ConfigError:
-        return ", ".join(task for task in DEMO_MODELS if task != "obb")
-    return ", ".join(DEMO_MODELS)
-
-
-def settings_of(config: LossConfig) -> list[str]:
-    """Return the dotted settings in which a preset differs from the empty configuration, with their values."""
-    default = LossConfig().model_dump(mode="json")
-    settings = []
-    for section, value in config.model_dump(mode="json").items():
-        for key, item in value.items() if isinstance(value, dict) else [("", value)]:
-            plain = default[section].get(key) if isinstance(value, dict) else default[section]
-            if item != plain and section != "name":
-                settings.append(f"{section}.{key}={item}".replace(".=", "="))
-    return settings
-
-
-def paper_of(description: dict[str, Any]) -> str:
-    """Return where a loss comes from."""
-    paper = description["paper"]
-    return f"[{'arXiv ' if paper[:1].isdigit() else ''}{paper}]" if paper else ""
+    print(listing())
 
 
 def show_curves(words: list[str]) -> None:
