@@ -31,7 +31,7 @@ focal-eiou focal-l1 wiou1 wiou2 wiou3 ciou-v3 siou-v3 inner-wiou3 iou-balanced i
 
 
 def test_every_promised_name_is_there():
-    assert sorted(available_losses()) == sorted(PROMISED.split())
+    assert set(available_losses()) >= set(PROMISED.split())
 
 
 @pytest.mark.parametrize(("name", "words", "config"), list(about()), ids=available_losses())

@@ -14,7 +14,8 @@ class Overlap(Part):
     """How much two boxes share.
 
     Attributes:
-        inner: Inner-IoU's ratio; both boxes are scaled by it about their own centres. 1 changes nothing.
+        inner: Inner-IoU's ratio; both boxes are scaled by it about their own centres. 1 changes nothing. The published
+            ratios, about 0.7-0.8 and 1.1-1.25, are UNVERIFIED.
         focaler: Focaler-IoU's interval (d, u), mapped to (0, 1). (0, 1) changes nothing.
     """
 

@@ -60,7 +60,7 @@ class BoxPair:
         return cls(inside, target_size, stride, imgsz)
 
     def scaled(self, ratio: float) -> BoxPair:
-        """Scale both boxes about their own centres (Inner-IoU, 2311.02877, eq. 5-8)."""
+        """Scale both boxes about their own centres (Inner-IoU, 2311.02877)."""
         if ratio == 1:
             return self
         margin = (self.target_size - self.size) * (ratio / 2)

@@ -27,13 +27,13 @@ def none(pair: BoxPair, loss: Tensor, mean: Tensor) -> Tensor:
 
 @GAINS.register("iou-power")
 def iou_power(pair: BoxPair, loss: Tensor, mean: Tensor, *, gamma: Exponent = 0.5) -> Tensor:
-    """Focal-EIoU: IoU^γ, good boxes count more, boxes that don't touch nothing (2101.08158, eq. 13; γ UNVERIFIED)."""
+    """Focal-EIoU: IoU^γ, good boxes count more, boxes that don't touch nothing (2101.08158; γ UNVERIFIED)."""
     return pair.iou.pow(gamma)
 
 
 @GAINS.register("iou-balanced")
 def iou_balanced(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Exponent = 1.5) -> Tensor:
-    """IoU-balanced localisation: IoU^λ (1908.05641, eq. 6), scaled so that the sum of the losses stays what it was.
+    """IoU-balanced localisation: IoU^λ (1908.05641), scaled so that the sum of the losses stays what it was.
 
     The scaling is ours, in place of the authors' constant in the configuration. It keeps the plain sum; Ultralytics'
     task-aligned weights come after it. Where no box overlaps, all count 1.
@@ -48,6 +48,7 @@ def piou2(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Annotated[Number, F
     """PIoU v2: 3·λq·exp(−(λq)²) with q = exp(−P), most at medium quality (Neural Networks 170, 2024).
 
     The authors' code lets the gradient through, which pushes far boxes away from their target; here it is a constant.
+    Which of the two the paper means, and its λ for each detector, is UNVERIFIED.
     """
     quality = lam * torch.exp(-pair.edge_distance)
     return 3 * quality * torch.exp(-quality.square())

@@ -21,7 +21,7 @@ def iou(pair: BoxPair) -> Tensor:
 
 @OVERLAPS.register("nwd")
 def nwd(pair: BoxPair, *, constant: Annotated[Number, Field(gt=0, le=1e4)] = 12.8) -> Tensor:
-    """Normalised Wasserstein distance of the boxes as Gaussians: exp(−W/K), K in pixels (2110.13389, eq. 6-8).
+    """Normalised Wasserstein distance of the boxes as Gaussians: exp(−W/K), K in pixels (2110.13389).
 
     W² = ρ² + (Δw² + Δh²)/4. K is the data set's mean object size √(w·h) in pixels of the network's input; 12.8 is
     AI-TOD's. W is held above 1e-7 pixels, where the authors' code adds a constant: √ has no slope at 0.
@@ -38,6 +38,9 @@ def none(pair: BoxPair) -> Tensor:
 
 
 def focaler(overlap: Tensor, interval: tuple[float, float]) -> Tensor:
-    """Focaler-IoU: map the interval (d, u) to (0, 1), flat outside (2401.10525, eq. 1)."""
+    """Focaler-IoU: map the interval (d, u) to (0, 1), flat outside (2401.10525).
+
+    That it takes the place of IoU in any loss follows the known codes; the printed composition is UNVERIFIED.
+    """
     low, high = interval
     return overlap if interval == (0.0, 1.0) else ((overlap - low) / (high - low)).clamp(0, 1)

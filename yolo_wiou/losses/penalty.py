@@ -54,7 +54,7 @@ def ciou(pair: BoxPair) -> Terms:
 
 @PENALTIES.register("eiou")
 def eiou(pair: BoxPair) -> Terms:
-    """EIoU: DIoU's term, Δw²/cw² and Δh²/ch², size differences over the enclosing box (2101.08158, eq. 7)."""
+    """EIoU: DIoU's term, Δw²/cw² and Δh²/ch², size differences over the enclosing box (2101.08158)."""
     width, height = ((pair.size - pair.target_size) / (pair.enclosing + EPS)).square()
     return (*diou(pair), width, height)
 
@@ -73,7 +73,7 @@ def siou(pair: BoxPair, *, theta: Theta = 4.0) -> Terms:
 
 @PENALTIES.register("shape")
 def shape(pair: BoxPair, *, scale: Annotated[Number, Field(ge=0, le=10)] = 0.0, theta: Theta = 4.0) -> Terms:
-    """Shape-IoU: distance and shape cost, weighted by the target's own shape (2312.17663, eq. 4-9).
+    """Shape-IoU: distance and shape cost, weighted by the target's own shape (2312.17663).
 
     The weight of x is hh = 2·hg^s/(wg^s + hg^s), that of y is ww = 2 − hh: a flat target is held more firmly along its
     short side. s = `scale` follows the data set's object sizes; how to choose it is UNVERIFIED, the authors' code has
@@ -88,7 +88,7 @@ def shape(pair: BoxPair, *, scale: Annotated[Number, Field(ge=0, le=10)] = 0.0, 
 
 @PENALTIES.register("mpdiou")
 def mpdiou(pair: BoxPair) -> Terms:
-    """MPDIoU: squared distances of both corners over the image's squared diagonal, in box units (2307.07662, eq. 5-8).
+    """MPDIoU: squared distances of both corners over the image's squared diagonal, in box units (2307.07662).
 
     That the normaliser is the network's input is UNVERIFIED in the paper's text; the known codes agree.
 
@@ -123,7 +123,7 @@ def d_interp(pair: BoxPair, *, low: Kappa = 0.6, high: Kappa = 0.99) -> Terms:
 
 @PENALTIES.register("focal-l1")
 def focal_l1(pair: BoxPair, *, beta: Annotated[Number, Field(ge=1 / math.e, le=1)] = 0.8) -> Terms:
-    """Focal-L1: f(x) summed over |Δx|/wg, |Δy|/hg, |log(w/wg)|, |log(h/hg)| (2101.08158, eq. 11-12).
+    """Focal-L1: f(x) summed over |Δx|/wg, |Δy|/hg, |log(w/wg)|, |log(h/hg)| (2101.08158).
 
     f'(x) = −α·x·ln(βx) up to 1, and constant beyond; α = e·β makes the largest slope 1. A whole loss of its own. The
     paper's text is UNVERIFIED, the algebra is not; heads without anchors have no offset of order 1 but these.

@@ -12,7 +12,7 @@ from yolo_wiou.losses.boxes import EPS
 
 
 class IoUBalancedBCE(nn.Module):
-    """The head's BCE; entries with a positive target are weighted by IoU^η, their sum is kept (1908.05641, eq. 3-5).
+    """The head's BCE; entries with a positive target are weighted by IoU^η, their sum is kept (1908.05641).
 
     Weights are detached, normaliser included. The IoU is that of the predicted box and its assigned target in pixels,
     taken from the assigner's call just before. Where no positive overlaps its target nothing is weighted.
