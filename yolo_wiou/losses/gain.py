@@ -56,7 +56,7 @@ def piou2(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Annotated[Number, F
 
 @GAINS.register("monotonic")
 def monotonic(pair: BoxPair, loss: Tensor, mean: Tensor, *, gamma: Exponent = 0.5) -> Tensor:
-    """Wise-IoU v2: β^γ, hard boxes count more (2301.10051, eq. 12; γ from the authors' code)."""
+    """Wise-IoU v2: β^γ, hard boxes count more (2301.10051; γ from the authors' code)."""
     return outlier_degree(pair, mean).pow(gamma)
 
 
@@ -69,11 +69,11 @@ def nonmonotonic(
     alpha: Annotated[Number, Field(gt=1, le=10)] = 1.9,
     delta: Annotated[Number, Field(gt=0, le=20)] = 3.0,
 ) -> Tensor:
-    """Wise-IoU v3: r = β/(δ·α^(β−δ)), largest at β = 1/ln α, 1 at β = δ, small for outliers (2301.10051, eq. 15)."""
+    """Wise-IoU v3: r = β/(δ·α^(β−δ)), largest at β = 1/ln α, 1 at β = δ, small for outliers (2301.10051)."""
     beta = outlier_degree(pair, mean)
     return beta * torch.pow(alpha, delta - beta) / delta
 
 
 def outlier_degree(pair: BoxPair, mean: Tensor) -> Tensor:
-    """Wise-IoU's β: a box's IoU loss over the running mean (2301.10051, eq. 11)."""
+    """Wise-IoU's β: a box's IoU loss over the running mean (2301.10051)."""
     return pair.iou_loss / mean

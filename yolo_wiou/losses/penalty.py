@@ -37,13 +37,13 @@ def giou(pair: BoxPair) -> Terms:
 
 @PENALTIES.register("diou")
 def diou(pair: BoxPair) -> Terms:
-    """DIoU: squared centre distance over the enclosing box's squared diagonal, ρ²/c² (1911.08287, eq. 6)."""
+    """DIoU: squared centre distance over the enclosing box's squared diagonal, ρ²/c² (1911.08287)."""
     return (pair.distance2 / pair.diagonal2,)
 
 
 @PENALTIES.register("ciou")
 def ciou(pair: BoxPair) -> Terms:
-    """CIoU: DIoU's term and a·v (1911.08287, eq. 7-11; 2005.03572).
+    """CIoU: DIoU's term and a·v (1911.08287; 2005.03572).
 
     v is the squared difference of the aspect angles, scaled to [0, 1); its trade-off a = v/(1 − IoU + v) is detached.
     """
@@ -140,7 +140,7 @@ def focal_l1(pair: BoxPair, *, beta: Annotated[Number, Field(ge=1 / math.e, le=1
 
 @PENALTIES.register("wiou")
 def wiou(pair: BoxPair) -> Terms:
-    """Wise-IoU's distance attention R = exp(ρ²/c²), as what R·(1 − IoU) adds to 1 − IoU (2301.10051, eq. 9-10).
+    """Wise-IoU's distance attention R = exp(ρ²/c²), as what R·(1 − IoU) adds to 1 − IoU (2301.10051).
 
     c² is detached, so that no box grows to be forgiven; ρ² is not: it is the pull on boxes that don't touch.
     """
