@@ -161,3 +161,13 @@ def test_mistakes_in_studies(words, message, capsys, tmp_path):
     assert main(words) == 2
     assert message in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_unknown_ultralytics_is_named_without_a_traceback(monkeypatch, capsys):
+    from ultralytics.utils.loss import BboxLoss
+
+    monkeypatch.setattr(BboxLoss, "forward", lambda self, boxes: None)
+    assert main(["checks"]) == 1
+    error = capsys.readouterr().err
+    assert "calls its box loss with ['boxes']" in error
+    assert "pip install 'ultralytics" in error

@@ -18,7 +18,7 @@ from yolo_wiou.config import CFG, DEFAULT_LOSS, LossConfig, load_config, read_ma
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 from yolo_wiou.registry import ConfigError, explain
 from yolo_wiou.studies import curves, simulate
-from yolo_wiou.training.criterion import check_contract
+from yolo_wiou.training.criterion import ContractError, check_contract
 from yolo_wiou.training.model import YOLO, check_loss
 from yolo_wiou.version import __version__
 
@@ -46,13 +46,16 @@ ULTRALYTICS_OWN = ("settings", "cfg", "login", "logout", "copy-cfg", "solutions"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit code, 2 for a mistake of the user."""
+    """Run one command; returns the exit code: 2 for a mistake of the user, 1 for an Ultralytics we do not know."""
     words = sys.argv[1:] if argv is None else argv
     try:
         run(words)
     except ConfigError as error:
         print(f"yolo-wiou: {error}", file=sys.stderr)
         return 2
+    except ContractError as error:
+        print(f"yolo-wiou: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -25,7 +25,9 @@ def write_state(ema: nn.Module, config: LossConfig, heads: Mapping[str, Focused]
     state = {"version": VERSION, "loss": config.model_dump(mode="json"), "heads": means}
     if balance:
         state["task_balance"] = balance.export_state()
-    setattr(ema, ATTRIBUTE, state)
+    for module in (ema, getattr(ema, "student_model", None)):  # a distilled run ends with the student alone
+        if module is not None:
+            setattr(module, ATTRIBUTE, state)
 
 
 def read_state(ckpt: Mapping[str, Any]) -> dict[str, Any] | None:

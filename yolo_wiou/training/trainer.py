@@ -146,7 +146,7 @@ class BoxLossMixin(BaseTrainer):
         for path, mean in self.means.items():
             suffix = "" if path in {"", "one2one"} else f"_{path}"
             total, count, gain = self.epoch_seen[path].tolist()
-            columns[f"wiou/iou{suffix}"] = 1 - total / max(count, 1)
+            columns[f"wiou/iou{suffix}"] = 1 - total / count if count else 0.0
             columns[f"wiou/running_mean{suffix}"] = mean.mean.item()
             columns[f"wiou/gain{suffix}"] = gain / max(count, 1)
         if self.balance:
