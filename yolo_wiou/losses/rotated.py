@@ -36,8 +36,7 @@ class RotatedPair:
         """Scale both boxes about their own centres (Inner-IoU, Unified-IoU)."""
         if ratio == 1:
             return self
-        factor = self.pred.new_tensor((1, 1, ratio, ratio, 1))
-        return RotatedPair(self.pred * factor, self.target * factor, self.similarity)
+        return RotatedPair(_scaled(self.pred, ratio), _scaled(self.target, ratio), self.similarity)
 
     @cached_property
     def iou(self) -> Tensor:
@@ -83,6 +82,11 @@ def check_rotated(config: LossConfig) -> None:
         )
     if config.gain.name == "piou2":
         raise ConfigError("gain 'piou2' measures edges of upright boxes. For task obb use nonmonotonic or iou-power.")
+
+
+def _scaled(boxes: Tensor, ratio: float) -> Tensor:
+    centre, size, angle = boxes.split((2, 2, 1), 1)  # type: ignore[no-untyped-call]
+    return torch.cat((centre, size * ratio, angle), 1)
 
 
 def _corners(boxes: Tensor) -> Tensor:
