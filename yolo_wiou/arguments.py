@@ -106,11 +106,10 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     Raises:
         ConfigError: in Ultralytics' own words.
     """
-    stock = {key: value for key, value in arguments.items() if key != "loss"}
-    in_plain_words(check_dict_alignment, DEFAULT_CFG_DICT, stock)
-    in_plain_words(get_cfg, DEFAULT_CFG_DICT, stock)
-    if str(stock.get("data", "")).endswith((".yaml", ".yml")):
-        in_plain_words(checks.check_yaml, stock["data"])
+    in_plain_words(check_dict_alignment, DEFAULT_CFG_DICT, arguments)
+    in_plain_words(get_cfg, DEFAULT_CFG_DICT, arguments)
+    if str(arguments.get("data", "")).endswith((".yaml", ".yml")):
+        in_plain_words(checks.check_yaml, arguments["data"])
 
 
 def in_plain_words(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

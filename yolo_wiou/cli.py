@@ -14,7 +14,7 @@ from ultralytics.utils import LOGGER, TQDM, checks
 
 from yolo_wiou.arguments import check_arguments, in_plain_words, is_own, parse, parse_options
 from yolo_wiou.catalogue import listing
-from yolo_wiou.config import CFG, DEFAULT_LOSS, LossConfig, load_config, read_mapping
+from yolo_wiou.config import CFG, DEFAULT_LOSS, LossConfig, load_config, read_mapping, take_loss
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 from yolo_wiou.registry import ConfigError, explain
 from yolo_wiou.studies import curves, simulate
@@ -103,10 +103,8 @@ def as_ultralytics(words: list[str]) -> None:
 def train(words: list[str]) -> None:
     """`train`: with our trainer, after everything the user wrote is known to be valid."""
     arguments = parse(words)
+    loss = take_loss(arguments)
     own = {key: arguments.pop(key) for key in list(arguments) if is_own(key)}
-    dotted = {key.removeprefix("loss."): value for key, value in own.items() if key.startswith("loss.")}
-    if "loss" in own or dotted:
-        arguments["loss"] = load_config(own.get("loss", DEFAULT_LOSS), dotted).spec
     shapes = {key.removeprefix("shapes."): value for key, value in own.items() if key.startswith("shapes.")}
     if "noise" in own:
         shapes["noise"] = own["noise"]
@@ -121,11 +119,13 @@ def train(words: list[str]) -> None:
         LOGGER.warning("yolo-wiou: no 'data=', so this is the demo, on a rendered data set.")
         arguments = {**yaml_section("train"), "model": DEMO_MODELS[task or "detect"], **arguments}
     check_arguments(arguments)
-    model = load_model(arguments.pop("model", None) or TASK2MODEL[task or "detect"], task)
-    check_loss(model.task, arguments.get("loss"))
+    name = arguments.pop("model", None) or TASK2MODEL[task or "detect"]
+    model: YOLO = in_plain_words(YOLO, name, task=task)
+    if loss:
+        check_loss(model.task, loss)
     if is_demo:
         arguments["data"] = str(render_demo({"task": model.task, **shapes}))
-    model.train(**arguments)
+    model.train(loss=loss, **arguments)
     if is_demo:
         pretrained = Path(DEMO_MODELS[model.task]).with_suffix(".pt")
         LOGGER.info(
@@ -143,16 +143,6 @@ DEMO_MODELS = {
     "obb": "yolo11n-obb.yaml",
 }
 """From scratch, so that nothing is downloaded."""
-
-
-def load_model(name: Any, task: str | None) -> YOLO:
-    """Load or build the model.
-
-    Raises:
-        ConfigError: there is no such file, or the box loss of its kind cannot be exchanged.
-    """
-    model: YOLO = in_plain_words(YOLO, name, task=task)
-    return model
 
 
 def yaml_section(name: str) -> dict[str, Any]:

@@ -233,6 +233,19 @@ def load_config(loss: Any = DEFAULT_LOSS, overrides: Mapping[str, Any] | None = 
     return config
 
 
+def take_loss(*arguments: dict[str, Any]) -> LossConfig | None:
+    """Take `loss` and the dotted `loss.…` out of a run's arguments, the last ones win; None where there are none.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    own = {key: args.pop(key) for args in arguments for key in list(args) if key == "loss" or key.startswith("loss.")}
+    if not own:
+        return None
+    loss = own.pop("loss", DEFAULT_LOSS)
+    return load_config(loss, {key.removeprefix("loss."): value for key, value in own.items()})
+
+
 def _base(loss: Any) -> tuple[dict[str, Any], str]:
     """The unvalidated mapping behind a name, a file, a mapping or a LossConfig; and the file's name."""
     label, data = "", loss

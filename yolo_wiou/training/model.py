@@ -7,7 +7,7 @@ from typing import Any
 import ultralytics
 from ultralytics.engine.trainer import BaseTrainer
 
-from yolo_wiou.config import DEFAULT_LOSS, load_config
+from yolo_wiou.config import LossConfig, take_loss
 from yolo_wiou.losses.rotated import check_rotated
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.trainer import DetectionTrainer, OBBTrainer, PoseTrainer, SegmentationTrainer
@@ -21,18 +21,16 @@ TRAINERS: dict[str, type[BaseTrainer]] = {
 """Our trainer of every task that regresses boxes."""
 
 
-def check_loss(task: str, loss: Any) -> None:
-    """Refuse a loss that has no meaning for a task; None, no loss asked for, is always right.
+def check_loss(task: str, loss: LossConfig) -> None:
+    """Refuse a loss that has no meaning for a task.
 
     Raises:
         ConfigError: the task has no boxes, or the loss needs upright ones and the task has rotated ones.
     """
-    if loss is None:
-        return
     if task not in TRAINERS:
         raise ConfigError(f"task '{task}' has no box loss. 'loss=' works with: {', '.join(TRAINERS)}.")
     if task == "obb":
-        check_rotated(load_config(loss))
+        check_rotated(loss)
 
 
 class YOLO(ultralytics.YOLO):
@@ -70,10 +68,12 @@ class YOLO(ultralytics.YOLO):
         Raises:
             ConfigError: the loss is wrong, has no meaning for the task, or differs from that of the resumed run.
         """
-        dotted = {key.removeprefix("loss."): kwargs.pop(key) for key in list(kwargs) if key.startswith("loss.")}
-        if loss is not None or dotted:
-            kwargs["loss"] = load_config(DEFAULT_LOSS if loss is None else loss, dotted).spec
-        check_loss(self.task, kwargs.get("loss"))
+        if loss is not None:
+            kwargs["loss"] = loss
+        config = take_loss(kwargs)
+        if config:
+            check_loss(self.task, config)
+            kwargs["loss"] = config.spec
         return super().train(trainer=trainer or TRAINERS.get(self.task), **kwargs)
 
     def tune(self, *args: Any, **kwargs: Any) -> Any:

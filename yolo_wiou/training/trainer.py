@@ -14,7 +14,7 @@ from ultralytics.models import yolo
 from ultralytics.nn.tasks import torch_safe_load
 from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK, colorstr
 
-from yolo_wiou.config import DEFAULT_LOSS, LossConfig, load_config
+from yolo_wiou.config import LossConfig, load_config, take_loss
 from yolo_wiou.losses.rotated import check_rotated
 from yolo_wiou.losses.running_mean import RunningMean, reduce_over_ranks
 from yolo_wiou.registry import ConfigError
@@ -44,9 +44,7 @@ class BoxLossMixin(BaseTrainer):
         check_contract()
         overrides = dict(overrides or {})
         stock = dict(cfg2dict(cfg))
-        own = {key: source.pop(key) for source in (stock, overrides) for key in list(source) if is_own(key)}
-        dotted = {key.removeprefix("loss."): value for key, value in own.items() if key != "loss"}
-        self.requested = load_config(own.get("loss", DEFAULT_LOSS), dotted) if own else None
+        self.requested = take_loss(stock, overrides)
         self.config = self.requested or load_config()
         self.heads: Heads = {}
         self.balance: ALWA | None = None
@@ -80,7 +78,7 @@ class BoxLossMixin(BaseTrainer):
                     head.box_loss.progress = self.epoch / self.epochs
                 if len(self.train_loader) != self.batches:  # out of memory: the same epochs have more batches now
                     self._resolve_momentum()
-                    self._write_loss() if RANK in {-1, 0} else None
+                    self._write_loss()
             case "on_train_batch_start":  # a step that ended early, out of memory say, is forgotten
                 for mean in self.means.values():
                     mean.discard()
@@ -114,8 +112,8 @@ class BoxLossMixin(BaseTrainer):
         self._resolve_momentum()
         if self.state:
             restore_state(self.state, self.heads, self.balance)
+        self._write_loss()
         if RANK in {-1, 0}:
-            self._write_loss()
             means = ", ".join(f"{mean.mean.item():.4g}" for mean in self.means.values())
             heads = "1 head" if len(self.heads) == 1 else f"{len(self.heads)} heads"
             LOGGER.info(
@@ -133,7 +131,9 @@ class BoxLossMixin(BaseTrainer):
         return next(iter(self.means.values())).momentum
 
     def _write_loss(self) -> None:
-        """Write loss.yaml: the loss, with the momentum that is in use."""
+        """Write loss.yaml: the loss, with the momentum that is in use. The first rank does."""
+        if RANK not in {-1, 0}:
+            return
         running_mean = self.config.running_mean.model_copy(update={"momentum": self._momentum()})
         resolved = self.config.model_copy(update={"running_mean": running_mean})
         (self.save_dir / "loss.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
@@ -200,11 +200,6 @@ class BoxLossMixin(BaseTrainer):
             yield
         finally:
             self.args.__dict__.update(own)
-
-
-def is_own(key: str) -> bool:
-    """Whether an argument is ours: the loss, or a dotted setting of it."""
-    return key == "loss" or key.startswith("loss.")
 
 
 def same_loss(asked: LossConfig, stored: LossConfig, state: Mapping[str, Any] | None) -> bool:
