@@ -4,11 +4,19 @@ from yolo_wiou.config import LossConfig, available_losses
 from yolo_wiou.losses import BoxLoss, load_loss
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.criterion import FocusedDetectionLoss
-from yolo_wiou.training.model import YOLO
-from yolo_wiou.training.trainer import DetectionTrainer, OBBTrainer, PoseTrainer, SegmentationTrainer
+from yolo_wiou.training.families import (
+    DetectionTrainer,
+    OBBTrainer,
+    PoseTrainer,
+    RTDETRTrainer,
+    SegmentationTrainer,
+    WorldTrainer,
+)
+from yolo_wiou.training.model import RTDETR, YOLO, YOLOWorld
 from yolo_wiou.version import __version__
 
 __all__ = [
+    "RTDETR",
     "YOLO",
     "BoxLoss",
     "ConfigError",
@@ -17,7 +25,10 @@ __all__ = [
     "LossConfig",
     "OBBTrainer",
     "PoseTrainer",
+    "RTDETRTrainer",
     "SegmentationTrainer",
+    "WorldTrainer",
+    "YOLOWorld",
     "__version__",
     "available_losses",
     "load_loss",

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from yolo_wiou.config import LossConfig, about
-from yolo_wiou.losses.rotated import check_rotated
-from yolo_wiou.registry import ConfigError
-
-TASKS = ("detect", "segment", "pose", "obb")
+from yolo_wiou.training.families import TRAINERS
 
 
 def listing() -> str:
@@ -23,12 +20,8 @@ def listing() -> str:
 
 
 def tasks_of(config: LossConfig) -> str:
-    """Return the tasks in which a loss has a meaning."""
-    try:
-        check_rotated(config)
-    except ConfigError:
-        return ", ".join(task for task in TASKS if task != "obb")
-    return ", ".join(TASKS)
+    """Return where a loss has a meaning: tasks, and families with boxes of their own kind."""
+    return ", ".join(dict.fromkeys(trainer.kind for trainer in TRAINERS if trainer.takes(config)))
 
 
 def settings_of(config: LossConfig) -> list[str]:

@@ -18,8 +18,8 @@ from yolo_wiou.config import CFG, DEFAULT_LOSS, LossConfig, load_config, read_ma
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 from yolo_wiou.registry import ConfigError, explain
 from yolo_wiou.studies import curves, simulate
-from yolo_wiou.training.criterion import ContractError, check_contract
-from yolo_wiou.training.model import YOLO, check_loss
+from yolo_wiou.training.contract import ContractError, check_contract
+from yolo_wiou.training.model import BoxLossModel, build_model
 from yolo_wiou.version import __version__
 
 HELP = f"""
@@ -40,8 +40,6 @@ Demo settings: noise=0.3 (share of loose boxes), shapes.KEY=value (see cfg/shape
 """
 
 
-OTHER_KINDS = ("rtdetr", "-world", "yoloe", "sam_", "sam2", "sam3", "mobile_sam", "yolo_nas")
-"""Words in the names of models whose box loss cannot be exchanged."""
 ULTRALYTICS_OWN = ("settings", "cfg", "login", "logout", "copy-cfg", "solutions")
 
 
@@ -74,9 +72,6 @@ def run(words: list[str]) -> None:
         if own:
             raise ConfigError(f"'{own[0]}' belongs to train; other modes have no training loss.")
         as_ultralytics(words)
-    elif not own and any(is_other_kind(word) for word in merged):
-        LOGGER.warning("yolo-wiou: this kind of model keeps Ultralytics' own box loss.")
-        as_ultralytics(words)
     else:
         train(merged)
 
@@ -87,11 +82,6 @@ def typo_of(word: str) -> str | None:
         return None
     near = get_close_matches(word, {*COMMANDS, *MODES, *TASKS, *ULTRALYTICS_OWN}, n=1, cutoff=0.6)
     return near[0] if near and near[0] != word else None
-
-
-def is_other_kind(word: str) -> bool:
-    """Whether `model=…` names a model whose box loss cannot be exchanged."""
-    return word.startswith("model=") and any(kind in word.lower() for kind in OTHER_KINDS)
 
 
 def as_ultralytics(words: list[str]) -> None:
@@ -120,9 +110,9 @@ def train(words: list[str]) -> None:
         arguments = {**yaml_section("train"), "model": DEMO_MODELS[task or "detect"], **arguments}
     check_arguments(arguments)
     name = arguments.pop("model", None) or TASK2MODEL[task or "detect"]
-    model: YOLO = in_plain_words(YOLO, name, task=task)
+    model: BoxLossModel = in_plain_words(build_model, name, task)
     if loss:
-        check_loss(model.task, loss)
+        model.check_loss(loss)
     if is_demo:
         arguments["data"] = str(render_demo({"task": model.task, **shapes}))
     model.train(loss=loss, **arguments)

@@ -98,7 +98,11 @@ class LossConfig(Settings):
     @property
     def is_stock(self) -> bool:
         """Whether this is Ultralytics' own loss, CIoU without any change."""
-        plain = OVERLAPS.parse("iou"), PENALTIES.parse("ciou"), 1.0, Scale(), "none"
+        return self.is_plain("ciou")
+
+    def is_plain(self, penalty: str) -> bool:
+        """Whether this is IoU with a penalty and nothing else."""
+        plain = OVERLAPS.parse("iou"), PENALTIES.parse(penalty), 1.0, Scale(), "none"
         return (self.overlap, self.penalty, self.power, self.scale, self.gain.name) == plain
 
     def __reduce__(self) -> tuple[Any, ...]:

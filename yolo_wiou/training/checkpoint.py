@@ -12,14 +12,14 @@ from typing import Any
 from torch import nn
 
 from yolo_wiou.config import LossConfig
-from yolo_wiou.training.bbox_loss import Focused
+from yolo_wiou.training.criterion import BoxHead
 from yolo_wiou.training.task_balance import ALWA
 
 ATTRIBUTE = "yolo_wiou"
 VERSION = 1
 
 
-def write_state(ema: nn.Module, config: LossConfig, heads: Mapping[str, Focused], balance: ALWA | None) -> None:
+def write_state(ema: nn.Module, config: LossConfig, heads: Mapping[str, BoxHead], balance: ALWA | None) -> None:
     """Put the loss, its running means and the task balance on the module that the checkpoint pickles."""
     means = {path: head.box_loss.running_mean.export_state() for path, head in heads.items()}
     state = {"version": VERSION, "loss": config.model_dump(mode="json"), "heads": means}
@@ -35,7 +35,7 @@ def read_state(ckpt: Mapping[str, Any]) -> dict[str, Any] | None:
     return getattr(ckpt.get("ema") or ckpt.get("model"), ATTRIBUTE, None)
 
 
-def restore_state(state: Mapping[str, Any], heads: Mapping[str, Focused], balance: ALWA | None) -> None:
+def restore_state(state: Mapping[str, Any], heads: Mapping[str, BoxHead], balance: ALWA | None) -> None:
     """Continue from a checkpoint's state."""
     for path, mean in state["heads"].items():
         if path in heads:

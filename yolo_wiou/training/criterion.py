@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import nn
-from ultralytics import __version__ as ultralytics_version
-from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss, v8DetectionLoss
+from ultralytics.utils.loss import RotatedBboxLoss, v8DetectionLoss
 
 from yolo_wiou.config import DEFAULT_LOSS, LossConfig, load_config
 from yolo_wiou.losses import BoxLoss
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.bbox_loss import Focused, FocusedBboxLoss, FocusedRotatedBboxLoss
 from yolo_wiou.training.cls_weighting import IoUBalancedBCE
+from yolo_wiou.training.contract import ContractError, check_contract, check_head
+from yolo_wiou.training.rtdetr import FocusedDETRLoss, install_detr
 from yolo_wiou.training.task_balance import ALWA, BalancedBCE
 
-Heads = dict[str, Focused]
+BoxHead = Focused | FocusedDETRLoss
+Heads = dict[str, BoxHead]
 """The box losses of a criterion by the path of their head: "" for one head, "one2many" and "one2one" for two."""
-
-_ARGUMENTS = [
-    "pred_dist",
-    "pred_bboxes",
-    "anchor_points",
-    "target_bboxes",
-    "target_scores",
-    "target_scores_sum",
-    "fg_mask",
-]
-
-
-class ContractError(RuntimeError):
-    """The installed Ultralytics is not built as this package needs it."""
-
-
-def check_contract() -> None:
-    """Check that the stock box loss takes what we hand to it.
-
-    Raises:
-        ContractError: it doesn't; says with which release, and what to do.
-    """
-    arguments = list(inspect.signature(BboxLoss.forward).parameters)[1:]
-    if arguments[:7] != _ARGUMENTS or arguments[7:] not in ([], ["imgsz", "stride"]):
-        raise ContractError(
-            f"Ultralytics {ultralytics_version} calls its box loss with {arguments}, which this yolo-wiou does not "
-            "know. Update yolo-wiou, or install a release that it supports: pip install 'ultralytics>=8.3.0,<8.5'."
-        )
 
 
 def find_heads(criterion: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -63,7 +36,7 @@ def find_heads(criterion: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def install(
     criterion: Any,
     config: LossConfig,
-    heads: Mapping[str, Focused] | None = None,
+    heads: Mapping[str, BoxHead] | None = None,
     balance: ALWA | None = None,
 ) -> Heads:
     """Replace the box loss on every head of a criterion, and weigh its BCE where that is asked for, in place.
@@ -80,11 +53,12 @@ def install(
     Raises:
         ContractError: the criterion is not built as we know it.
     """
+    if hasattr(criterion, "_get_loss_bbox"):
+        return {"": install_detr(criterion, config, heads[""] if heads else None)}
     check_contract()
     installed: Heads = {}
     for path, head in find_heads(criterion):
-        if not isinstance(head.bbox_loss, BboxLoss) or not isinstance(head.assigner, nn.Module):
-            raise ContractError(f"{type(head).__name__} of Ultralytics {ultralytics_version} has no known box loss.")
+        check_head(head)
         if heads:
             head.bbox_loss = heads[path]
         else:
@@ -96,7 +70,7 @@ def install(
             head.bce = BalancedBCE(head.bce, balance)
         installed[path] = head.bbox_loss
     if not installed:
-        raise ContractError(f"{type(criterion).__name__} of Ultralytics {ultralytics_version} regresses no boxes.")
+        raise ContractError(f"regresses no boxes in {type(criterion).__name__}")
     return installed
 
 

@@ -1,64 +1,34 @@
-"""YOLO: Ultralytics' YOLO, whose `train` takes `loss=`."""
+"""YOLO, RTDETR, YOLOWorld and YOLOE: Ultralytics' own, whose `train` takes `loss=`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import ultralytics
-from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.engine.model import Model
+from ultralytics.utils import LOGGER
 
 from yolo_wiou.config import LossConfig, take_loss
-from yolo_wiou.losses.rotated import check_rotated
 from yolo_wiou.registry import ConfigError
-from yolo_wiou.training.trainer import DetectionTrainer, OBBTrainer, PoseTrainer, SegmentationTrainer
-
-TRAINERS: dict[str, type[BaseTrainer]] = {
-    "detect": DetectionTrainer,
-    "segment": SegmentationTrainer,
-    "pose": PoseTrainer,
-    "obb": OBBTrainer,
-}
-"""Our trainer of every task that regresses boxes."""
+from yolo_wiou.training.families import trainer_for
 
 
-def check_loss(task: str, loss: LossConfig) -> None:
-    """Refuse a loss that has no meaning for a task.
+class BoxLossModel(Model):
+    """What a model of Ultralytics needs to train with another box loss; mixed into a stock one, before it."""
 
-    Raises:
-        ConfigError: the task has no boxes, or the loss needs upright ones and the task has rotated ones.
-    """
-    if task not in TRAINERS:
-        raise ConfigError(f"task '{task}' has no box loss. 'loss=' works with: {', '.join(TRAINERS)}.")
-    if task == "obb":
-        check_rotated(loss)
-
-
-class YOLO(ultralytics.YOLO):
-    """Ultralytics' YOLO with `loss=` in `train`; everything else is inherited.
-
-    Example:
-        >>> model = YOLO("yolo11n.yaml")
-        >>> results = model.train(data="my.yaml", loss="wiou3", epochs=100)  # doctest: +SKIP
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Build or load the model, as Ultralytics does.
+    def check_loss(self, loss: LossConfig, trainer: type | None = None) -> None:
+        """Refuse a loss that this model cannot train with.
 
         Raises:
-            ConfigError: Ultralytics makes another class of it, whose box loss cannot be exchanged yet.
+            ConfigError: it has no boxes, or boxes of a kind for which the loss has no meaning.
         """
-        super().__init__(*args, **kwargs)
-        if not isinstance(self, YOLO):  # Ultralytics' own __init__ has changed the class
-            raise ConfigError(
-                f"the box loss of {type(self).__name__} models cannot be exchanged yet. "
-                f"Use a YOLO for {', '.join(TRAINERS)}, or ultralytics.{type(self).__name__} for its own loss."
-            )
+        trainer_for(trainer or self._smart_load("trainer")).check_loss(loss)
 
     def train(self, trainer: Any = None, *, loss: Any = None, **kwargs: Any) -> Any:
         """Train with a box loss.
 
         Args:
-            trainer: a trainer class, as in Ultralytics; ours by default.
+            trainer: a trainer class, as in Ultralytics; for a stock one, ours of the same kind is taken.
             loss: a preset's name, a YAML file, a mapping or a LossConfig; wiou3 by default. A resumed run has its own.
             **kwargs: any argument of Ultralytics' `train`, and settings of the loss (`**{"loss.gain.delta": 5}`).
 
@@ -71,10 +41,15 @@ class YOLO(ultralytics.YOLO):
         if loss is not None:
             kwargs["loss"] = loss
         config = take_loss(kwargs)
+        trainer = trainer or self._smart_load("trainer")
         if config:
-            check_loss(self.task, config)
+            self.check_loss(config, trainer)
             kwargs["loss"] = config.spec
-        return super().train(trainer=trainer or TRAINERS.get(self.task), **kwargs)
+        try:
+            trainer = trainer_for(trainer)
+        except ConfigError as error:  # no loss is asked for, so nothing is lost
+            LOGGER.warning(f"yolo-wiou: {error} This run is Ultralytics' own.")
+        return super().train(trainer=trainer, **kwargs)
 
     def tune(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse: Ultralytics tunes in processes of plain `yolo train`, which would train CIoU without a word.
@@ -86,3 +61,49 @@ class YOLO(ultralytics.YOLO):
             "tune runs plain 'yolo train' processes, which know CIoU alone. Tune with ultralytics.YOLO, then train "
             "with this one; or train with several values of loss.gain.delta and compare."
         )
+
+
+class RTDETR(BoxLossModel, ultralytics.RTDETR):
+    """Ultralytics' RTDETR with `loss=` in `train`, in place of its GIoU term; everything else is inherited."""
+
+
+class YOLOWorld(BoxLossModel, ultralytics.YOLOWorld):
+    """Ultralytics' YOLOWorld with `loss=` in `train`; everything else is inherited."""
+
+
+KINDS: dict[type, type[BoxLossModel]] = {ultralytics.RTDETR: RTDETR, ultralytics.YOLOWorld: YOLOWorld}
+"""What Ultralytics' YOLO turns itself into, by the model that it finds; and ours."""
+
+if hasattr(ultralytics, "YOLOE"):  # since 8.3.99
+
+    class YOLOE(BoxLossModel, ultralytics.YOLOE):
+        """Ultralytics' YOLOE with `loss=` in `train`; everything else is inherited."""
+
+    KINDS[ultralytics.YOLOE] = YOLOE
+
+
+class YOLO(BoxLossModel, ultralytics.YOLO):
+    """Ultralytics' YOLO with `loss=` in `train`; everything else is inherited.
+
+    Example:
+        >>> model = YOLO("yolo11n.yaml")
+        >>> results = model.train(data="my.yaml", loss="wiou3", epochs=100)  # doctest: +SKIP
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Build or load the model; like Ultralytics, make an RTDETR, a YOLOWorld or a YOLOE of it where it is one."""
+        super().__init__(*args, **kwargs)
+        if not isinstance(self, YOLO):  # Ultralytics' own __init__ has changed the class
+            self.__class__ = KINDS[type(self)]
+
+
+def build_model(name: str, task: str | None = None) -> BoxLossModel:
+    """Build or load a model by name, as `yolo` does.
+
+    Raises:
+        ConfigError: Ultralytics has no training for its kind.
+    """
+    stem = name.lower()
+    if any(kind in stem for kind in ("sam_", "sam2", "sam3", "fastsam", "mobile_sam", "yolo_nas")):
+        raise ConfigError(f"Ultralytics does not train '{name}'.")
+    return RTDETR(name) if "rtdetr" in stem else YOLO(name, task=task)

@@ -1,4 +1,4 @@
-"""The trainers: Ultralytics' own, with the box loss that `loss=` names."""
+"""BoxLossMixin: what a trainer of Ultralytics needs to train with the box loss that `loss=` names."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import torch
 from torch import Tensor, nn
 from ultralytics.cfg import cfg2dict
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.models import yolo
 from ultralytics.nn.tasks import torch_safe_load
 from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK, colorstr
 
 from yolo_wiou.config import LossConfig, load_config, take_loss
-from yolo_wiou.losses.rotated import check_rotated
 from yolo_wiou.losses.running_mean import RunningMean, reduce_over_ranks
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.checkpoint import read_state, restore_state, write_state
-from yolo_wiou.training.criterion import Heads, check_contract, install
+from yolo_wiou.training.contract import check_contract
+from yolo_wiou.training.criterion import Heads, install
 from yolo_wiou.training.task_balance import ALWA
 
 OWN_KEYS = ("loss",)
@@ -32,7 +31,27 @@ class BoxLossMixin(BaseTrainer):
     It hangs on the few methods of Ultralytics' trainer whose signatures never changed, and always calls them.
     `args.loss` is a preset's name or the whole configuration as a dict, so it reaches args.yaml, the loggers and the
     worker processes of a multi-GPU run by itself.
+
+    Attributes:
+        kind: what it trains, in words.
+        stock_loss: the preset that is the stock trainer's own loss.
     """
+
+    kind: str
+    stock_loss = "ciou"
+
+    @staticmethod
+    def check_loss(config: LossConfig) -> None:
+        """Refuse a loss that has no meaning here; raises ConfigError. Any has one for upright boxes of a YOLO head."""
+
+    @classmethod
+    def takes(cls, config: LossConfig) -> bool:
+        """Whether a loss has a meaning here."""
+        try:
+            cls.check_loss(config)
+        except ConfigError:
+            return False
+        return True
 
     def __init__(
         self,
@@ -57,14 +76,13 @@ class BoxLossMixin(BaseTrainer):
         super().check_resume(overrides)
         if self.resume:
             self.state = read_state(torch_safe_load(self.args.resume)[0])
-            self.config = load_config(self.state["loss"] if self.state else "ciou")
+            self.config = load_config(self.state["loss"] if self.state else self.stock_loss)
             if self.requested and not same_loss(self.requested, self.config, self.state):
                 raise ConfigError(
                     f"'{self.args.resume}' was trained with {self.config}, and resume continues it. Leave out 'loss=', "
                     f"or start a new run from its weights, without resume: model={self.args.resume}."
                 )
-        if self.args.task == "obb":
-            check_rotated(self.config)
+        self.check_loss(self.config)
         self.args.loss = self.config.spec
 
     def run_callbacks(self, event: str) -> None:
@@ -109,6 +127,7 @@ class BoxLossMixin(BaseTrainer):
         self.heads = install(model.criterion, self.config, balance=self.balance)
         for head in self.heads.values():
             head.box_loss.self_advancing = False
+            head.box_loss.to(self.device)  # RT-DETR's criterion does not know its device yet
         self._resolve_momentum()
         if self.state:
             restore_state(self.state, self.heads, self.balance)
@@ -208,22 +227,6 @@ def same_loss(asked: LossConfig, stored: LossConfig, state: Mapping[str, Any] | 
     update = {"name": asked.name, "running_mean": asked.running_mean}
     converge = asked.running_mean.converge == stored.running_mean.converge
     return asked == stored.model_copy(update=update) and converge and asked.running_mean.momentum in momenta
-
-
-class DetectionTrainer(BoxLossMixin, yolo.detect.DetectionTrainer):
-    """Ultralytics' DetectionTrainer with `loss=`."""
-
-
-class SegmentationTrainer(BoxLossMixin, yolo.segment.SegmentationTrainer):
-    """Ultralytics' SegmentationTrainer with `loss=`."""
-
-
-class PoseTrainer(BoxLossMixin, yolo.pose.PoseTrainer):
-    """Ultralytics' PoseTrainer with `loss=`."""
-
-
-class OBBTrainer(BoxLossMixin, yolo.obb.OBBTrainer):
-    """Ultralytics' OBBTrainer with `loss=`, for the losses that have a meaning for rotated boxes."""
 
 
 def unwrap(model: nn.Module) -> Any:

@@ -1,0 +1,118 @@
+"""Every family and task that regresses boxes: Ultralytics' trainer with `loss=`, and which losses it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ultralytics.models import yolo
+from ultralytics.models.rtdetr import train as rtdetr
+
+from yolo_wiou.losses.rotated import check_rotated
+from yolo_wiou.registry import ConfigError
+from yolo_wiou.training.rtdetr import STOCK, check_detr
+from yolo_wiou.training.trainer import BoxLossMixin
+
+
+class DetectionTrainer(BoxLossMixin, yolo.detect.DetectionTrainer):
+    """Ultralytics' DetectionTrainer with `loss=`."""
+
+    kind = "detect"
+
+
+class SegmentationTrainer(BoxLossMixin, yolo.segment.SegmentationTrainer):
+    """Ultralytics' SegmentationTrainer with `loss=`."""
+
+    kind = "segment"
+
+
+class PoseTrainer(BoxLossMixin, yolo.pose.PoseTrainer):
+    """Ultralytics' PoseTrainer with `loss=`."""
+
+    kind = "pose"
+
+
+class OBBTrainer(BoxLossMixin, yolo.obb.OBBTrainer):
+    """Ultralytics' OBBTrainer with `loss=`, for the losses that have a meaning for rotated boxes."""
+
+    kind = "obb"
+    check_loss = staticmethod(check_rotated)
+
+
+class RTDETRTrainer(BoxLossMixin, rtdetr.RTDETRTrainer):
+    """Ultralytics' RTDETRTrainer with `loss=` in place of GIoU; its L1 term and its matching stay."""
+
+    kind = "RT-DETR"
+    stock_loss = STOCK
+    check_loss = staticmethod(check_detr)
+
+    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Prepare a batch, and tell the box loss its size: RT-DETR's boxes are shares of the image."""
+        batch = super().preprocess_batch(batch)
+        self._resize(*batch["img"].shape[2:])
+        return batch
+
+    def validate(self) -> Any:
+        """Validate, in the size that is asked for, whatever `multi_scale` trains in."""
+        self._resize(self.args.imgsz, self.args.imgsz)
+        return super().validate()
+
+    def _resize(self, height: int, width: int) -> None:
+        for head in self.heads.values():
+            head.imgsz = height, width
+
+
+class WorldTrainer(BoxLossMixin, yolo.world.WorldTrainer):
+    """Ultralytics' trainer of YOLO-World, with `loss=`."""
+
+    kind = "YOLO-World"
+
+
+TRAINERS: list[type[BoxLossMixin]] = [
+    DetectionTrainer,
+    SegmentationTrainer,
+    PoseTrainer,
+    OBBTrainer,
+    RTDETRTrainer,
+    WorldTrainer,
+]
+"""Our trainers; the last base of each is the stock one."""
+
+if hasattr(yolo, "yoloe"):  # since 8.3.99
+
+    class YOLOETrainer(BoxLossMixin, yolo.yoloe.YOLOETrainer):
+        """Ultralytics' YOLOETrainer with `loss=`."""
+
+        kind = "YOLOE"
+
+    class YOLOESegTrainer(BoxLossMixin, yolo.yoloe.YOLOESegTrainer):
+        """Ultralytics' YOLOESegTrainer with `loss=`."""
+
+        kind = "YOLOE"
+
+    class YOLOEPETrainer(BoxLossMixin, yolo.yoloe.YOLOEPETrainer):
+        """Ultralytics' YOLOEPETrainer, fine-tuning on fixed classes, with `loss=`."""
+
+        kind = "YOLOE"
+
+    class YOLOEPESegTrainer(BoxLossMixin, yolo.yoloe.YOLOEPESegTrainer):
+        """Ultralytics' YOLOEPESegTrainer, fine-tuning on fixed classes, with `loss=`."""
+
+        kind = "YOLOE"
+
+    TRAINERS += [YOLOETrainer, YOLOESegTrainer, YOLOEPETrainer, YOLOEPESegTrainer]
+
+
+def trainer_for(stock: type) -> type[BoxLossMixin]:
+    """Return our trainer for one of Ultralytics', and one that has `loss=` already as it is.
+
+    Raises:
+        ConfigError: it trains no boxes, or in a way that we do not know.
+    """
+    if issubclass(stock, BoxLossMixin):
+        return stock
+    for ours in TRAINERS:
+        if ours.__bases__[-1] is stock:
+            return ours
+    known = ", ".join(dict.fromkeys(ours.kind for ours in TRAINERS))
+    reason = "trains classification alone" if "VP" in stock.__name__ else "has no box loss that can be exchanged"
+    raise ConfigError(f"{stock.__name__} {reason}. 'loss=' works with: {known}.")

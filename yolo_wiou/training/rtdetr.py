@@ -1,0 +1,134 @@
+"""RT-DETR: its GIoU term exchanged; L1, classification, matching and denoising stay Ultralytics' own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from ultralytics.utils.ops import xywh2xyxy
+
+from yolo_wiou.config import LossConfig
+from yolo_wiou.losses import BoxLoss, BoxPair
+from yolo_wiou.losses.box_loss import to_float32
+from yolo_wiou.registry import ConfigError
+from yolo_wiou.training.contract import expect_equal, ours
+
+STOCK = "giou"
+"""RT-DETR's own loss."""
+
+
+def check_detr(config: LossConfig) -> None:
+    """Refuse the switches that need a head with a BCE.
+
+    Raises:
+        ConfigError: says which, and why.
+    """
+    if config.cls_weighting.name != "none":
+        raise ConfigError(
+            f"cls_weighting '{config.cls_weighting.name}' weighs a BCE; RT-DETR's varifocal loss has the IoU for its "
+            "target already. Leave it out, or use iou-balanced-loc."
+        )
+    if config.task_balance.name != "none":
+        raise ConfigError(
+            f"task_balance '{config.task_balance.name}' weighs a BCE against the box loss; RT-DETR sums its losses "
+            "over all decoder layers by gains of its own. Leave it out."
+        )
+
+
+class FocusedDETRLoss:
+    """Stands in for a criterion's `_get_loss_bbox`: the stock L1 term, and our loss in place of GIoU.
+
+    Decoder layers, the encoder's proposals and denoising queries all get the loss, each box's gain by one running
+    mean, which the main layer alone moves: the stock criterion computes it first. Plain GIoU keeps the stock term.
+
+    No module: RT-DETR's criterion is one, a part of the model, and whatever it held would enter the model's state_dict.
+
+    Args:
+        criterion: the stock criterion, an RTDETRDetectionLoss.
+        box_loss: the loss; its running mean observes wherever the boxes require a gradient.
+
+    Attributes:
+        imgsz: height and width of the network's input in pixels, which the criterion is not told; boxes are shares.
+    """
+
+    def __init__(self, criterion: Any, box_loss: BoxLoss) -> None:
+        """Keep the stock method."""
+        self.stock: Callable[[Tensor, Tensor, str], dict[str, Tensor]] = criterion._get_loss_bbox
+        self.gain = criterion.loss_gain["giou"]
+        self.box_loss = box_loss
+        self.imgsz = (640, 640)
+        self.is_main = True
+
+    def new_step(self, *_: Any) -> None:
+        """Before each forward of the criterion: what comes first is the main layer."""
+        self.is_main = True
+
+    def __call__(self, pred: Tensor, target: Tensor, postfix: str = "") -> dict[str, Tensor]:
+        """Compute both box terms of a layer.
+
+        Args:
+            pred: (N, 4) matched predictions, xywh as shares of the image.
+            target: (N, 4), likewise.
+            postfix: of the keys; "_dn" for the denoising queries.
+
+        Returns:
+            `loss_bbox` and `loss_giou`, scalars: means over the boxes, with the stock gains.
+        """
+        is_main, self.is_main = self.is_main and not postfix, False
+        if not len(target):
+            return self.stock(pred, target, postfix)
+        config = self.box_loss.config
+        stock = config.is_plain(STOCK)
+        pair = self._pair(pred.detach() if stock else pred, target)
+        gain, loss = self.box_loss.split(pair)
+        if is_main and pred.requires_grad and torch.is_grad_enabled():
+            self.box_loss.observe(pair, gain)
+        if config.gain.dfl:  # L1 between boxes times a gain is the gain times their L1
+            pred, target = pred * gain[:, None], target * gain[:, None]
+        terms = self.stock(pred, target, postfix)
+        if not stock:
+            terms[f"loss_giou{postfix}"] = self.gain * (gain * loss).mean()
+        return terms
+
+    def _pair(self, pred: Tensor, target: Tensor) -> BoxPair:
+        """The geometry in pixels: centre distances have no meaning in shares of an image that is not square."""
+        imgsz = torch.linspace(*self.imgsz, 2, device=pred.device)  # filled on the device: nothing waits for the host
+        pixels = imgsz.flip(0).repeat(2)
+        return BoxPair.of(xywh2xyxy(to_float32(pred)) * pixels, xywh2xyxy(target.float()) * pixels, imgsz=imgsz)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FocusedDETRLoss:
+        """Share, do not copy."""
+        return self
+
+
+def install_detr(criterion: Any, config: LossConfig, shared: FocusedDETRLoss | None = None) -> FocusedDETRLoss:
+    """Put a box loss on RT-DETR's criterion, in place; `shared` is that of another criterion of the same model.
+
+    Raises:
+        ContractError: the criterion is not built as we know it.
+    """
+    if not shared:
+        check_detr_contract(criterion)
+        shared = FocusedDETRLoss(criterion, BoxLoss(config))
+    criterion._get_loss_bbox = shared
+    criterion.register_forward_pre_hook(shared.new_step)
+    return shared
+
+
+def check_detr_contract(criterion: Any) -> None:
+    """Check on three pairs of boxes that the stock box terms are what we take them for.
+
+    Raises:
+        ContractError: they aren't.
+    """
+    target = torch.linspace(0.2, 0.7, 12).view(3, 4)
+    pred = target + torch.linspace(-0.1, 0.15, 12).view(3, 4)
+
+    def terms(build: Callable[[], Any]) -> tuple[Tensor, Tensor]:
+        answer = build()(pred, target, "")
+        return answer["loss_bbox"], answer["loss_giou"]
+
+    builds = (lambda: criterion._get_loss_bbox), (lambda: FocusedDETRLoss(criterion, BoxLoss(ours(STOCK))))
+    expect_equal("computes RT-DETR's box loss in its own way", terms, builds)
