@@ -19,7 +19,7 @@ from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 from yolo_wiou.registry import ConfigError, explain
 from yolo_wiou.studies import curves, simulate
 from yolo_wiou.training.contract import ContractError, check_contract
-from yolo_wiou.training.model import BoxLossModel, build_model
+from yolo_wiou.training.model import YOLO
 from yolo_wiou.version import __version__
 
 HELP = f"""
@@ -40,6 +40,8 @@ Demo settings: noise=0.3 (share of loose boxes), shapes.KEY=value (see cfg/shape
 """
 
 
+UNTRAINED = ("sam_", "sam2", "sam3", "fastsam", "yolo_nas")
+"""Words in the names of models that `yolo` knows, but not how to train."""
 ULTRALYTICS_OWN = ("settings", "cfg", "login", "logout", "copy-cfg", "solutions")
 
 
@@ -110,7 +112,9 @@ def train(words: list[str]) -> None:
         arguments = {**yaml_section("train"), "model": DEMO_MODELS[task or "detect"], **arguments}
     check_arguments(arguments)
     name = arguments.pop("model", None) or TASK2MODEL[task or "detect"]
-    model: BoxLossModel = in_plain_words(build_model, name, task)
+    if any(kind in Path(name).stem.lower() for kind in UNTRAINED):
+        raise ConfigError(f"Ultralytics has no training for '{name}'.")
+    model: YOLO = in_plain_words(YOLO, name, task=task)
     if loss:
         model.check_loss(loss)
     if is_demo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import ultralytics
@@ -92,18 +93,12 @@ class YOLO(BoxLossModel, ultralytics.YOLO):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Build or load the model; like Ultralytics, make an RTDETR, a YOLOWorld or a YOLOE of it where it is one."""
+        name = str(args[0] if args else kwargs.get("model", ""))
+        if (
+            "rtdetr" in Path(name).stem.lower()
+        ):  # as `yolo` does; ultralytics.YOLO looks at weights alone
+            self.__class__, self.__dict__ = RTDETR, RTDETR(name).__dict__
+            return
         super().__init__(*args, **kwargs)
         if not isinstance(self, YOLO):  # Ultralytics' own __init__ has changed the class
             self.__class__ = KINDS[type(self)]
-
-
-def build_model(name: str, task: str | None = None) -> BoxLossModel:
-    """Build or load a model by name, as `yolo` does.
-
-    Raises:
-        ConfigError: Ultralytics has no training for its kind.
-    """
-    stem = name.lower()
-    if any(kind in stem for kind in ("sam_", "sam2", "sam3", "fastsam", "mobile_sam", "yolo_nas")):
-        raise ConfigError(f"Ultralytics does not train '{name}'.")
-    return RTDETR(name) if "rtdetr" in stem else YOLO(name, task=task)
