@@ -19,9 +19,22 @@ import torch
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 
 sys.path.insert(0, str(Path(__file__).parent / "losses"))  # `import oracles`
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))  # `import check_families`
 
 TINY: dict[str, Any] = {"imgsz": 64, "epochs": 2, "batch": 4, "plots": False, "workers": 0, "exist_ok": True, "nbs": 4}
 MODEL = "yolo11n.yaml"
+MODELS = {"segment": "yolo11n-seg.yaml", "pose": "yolo11n-pose.yaml", "obb": "yolo11n-obb.yaml"}
+TINY_DETR = """
+nc: 80
+scales: {t: [1.0, 1.0, 1024]}
+backbone:
+  - [-1, 1, Conv, [16, 3, 4]]
+  - [-1, 1, Conv, [16, 3, 2]]
+  - [-1, 1, Conv, [16, 3, 2]]
+  - [-1, 1, Conv, [16, 3, 2]]
+head:
+  - [[1, 2, 3], 1, RTDETRDecoder, [nc, 16, 20, 2, 2, 3, 32]]
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +47,21 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """data.yaml of twelve rendered images."""
     config = ShapesConfig(train=12, val=6, imgsz=64, classes=("disc", "box"), sizes=(0.2, 0.6))
     return render_dataset(tmp_path_factory.mktemp("data") / "shapes", config)
+
+
+@pytest.fixture(scope="session")
+def task_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """data.yaml of a few rendered images, by task."""
+    root, same = tmp_path_factory.mktemp("tasks"), {"train": 8, "val": 4, "imgsz": 64, "classes": ("disc", "box")}
+    return {task: render_dataset(root / task, ShapesConfig(task=task, sizes=(0.3, 0.6), **same)) for task in MODELS}
+
+
+@pytest.fixture(scope="session")
+def detr(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An RT-DETR of 22,000 parameters: 20 queries, 3 decoder layers."""
+    path = tmp_path_factory.mktemp("detr") / "rtdetr-tiny.yaml"
+    path.write_text(TINY_DETR)
+    return path
 
 
 def columns(run: Path) -> dict[str, list[float]]:

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 import ultralytics
-from conftest import MODEL, TINY, columns, shell, words
+from conftest import MODEL, MODELS, TINY, columns, shell, words
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG
 from ultralytics.utils.loss import v8DetectionLoss
 
-from yolo_wiou import YOLO, DetectionTrainer, FocusedDetectionLoss
-from yolo_wiou.training.trainer import unwrap
+from yolo_wiou import YOLO, FocusedDetectionLoss
+from yolo_wiou.training.families import trainer_for
+from yolo_wiou.training.trainer import BoxLossMixin, unwrap
 
 
 def test_ciou_is_stock_bit_for_bit(shapes, tmp_path):
@@ -34,7 +35,7 @@ def test_ciou_is_stock_bit_for_bit(shapes, tmp_path):
     assert ours["wiou/gain"] == [1, 1]
 
 
-class Watched(DetectionTrainer):
+class Watch(BoxLossMixin):
     """Writes down what it was fed, and what its state was around validation."""
 
     def __init__(self, *args, **kwargs):
@@ -55,29 +56,39 @@ class Watched(DetectionTrainer):
         return result
 
 
-def train(tmp_path, shapes, **arguments):
-    model = YOLO(MODEL)
-    model.train(trainer=Watched, data=shapes, project=tmp_path, **{**TINY, **arguments})
-    return model.trainer
+@pytest.fixture(params=["detect", "segment", "pose", "obb", "rtdetr"])
+def train(request, tmp_path, shapes, task_data, detr):
+    """Trains a task's model under watch."""
+
+    def train(**arguments):
+        model = YOLO(detr if request.param == "rtdetr" else MODELS.get(request.param, MODEL))
+        trainer = type("WatchedTrainer", (Watch, trainer_for(model._smart_load("trainer"))), {})
+        data = task_data.get(request.param, shapes)
+        model.train(trainer=trainer, data=data, project=tmp_path, **{**TINY, **arguments})
+        return model.trainer
+
+    return train
 
 
-def test_every_loss_sees_the_same_data_and_no_random_number_is_consumed(shapes, tmp_path):
+def test_every_loss_sees_the_same_data_no_random_number_is_consumed_and_validation_moves_nothing(train):
     seen = {}
     for loss in ("ciou", "wiou3"):
-        trainer = train(tmp_path, shapes, loss=loss, name=loss)
+        trainer = train(loss=loss, name=loss)
         seen[loss] = trainer.stream, torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()
-        assert len(set(trainer.stream)) == 2 * 3  # two epochs of three different batches
+        assert len(set(trainer.stream)) == len(trainer.stream) == 2 * len(trainer.train_loader)
+        assert len(trainer.around_validation) == 2
+        for before, after, criterion in trainer.around_validation:
+            assert before == after
+            assert before[""]["mean"] < 1
+            in_use = getattr(criterion, "bbox_loss", None) or criterion._get_loss_bbox
+            assert in_use is trainer.heads[""]  # what validation computes, it computes with this mean
     assert seen["ciou"] == seen["wiou3"]
-    assert train(tmp_path, shapes, loss="wiou3", name="other", seed=1).stream != seen["wiou3"][0]
 
 
-def test_validation_reads_the_training_mean_and_never_moves_it(shapes, tmp_path):
-    trainer = train(tmp_path, shapes, loss="wiou3", name="run")
-    assert len(trainer.around_validation) == 2
-    for before, after, criterion in trainer.around_validation:
-        assert before == after
-        assert before[""]["mean"] < 1
-        assert criterion.bbox_loss is trainer.heads[""]  # what validation computes, it computes with this mean
+@pytest.mark.parametrize("train", ["detect"], indirect=True)
+def test_another_seed_is_other_data(train):
+    streams = [train(loss="wiou3", name=str(seed), seed=seed, epochs=1).stream for seed in (0, 1)]
+    assert streams[0] != streams[1]
 
 
 def batch_of(boxes: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
 import ultralytics
-from conftest import TINY, columns
+from conftest import MODELS, TINY, columns
 from torch import Tensor
 from ultralytics.utils.metrics import probiou
 
 from yolo_wiou import YOLO, ConfigError
 from yolo_wiou.config import load_config
-from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 from yolo_wiou.losses import BoxLoss, RotatedPair
 from yolo_wiou.losses.rotated import check_rotated
 
 TASK_RUNS = ("stock", "ciou", "wiou3")
-TASKS = {"segment": "yolo11n-seg.yaml", "pose": "yolo11n-pose.yaml", "obb": "yolo11n-obb.yaml"}
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """data.yaml of a few rendered images, by task."""
-    root, same = tmp_path_factory.mktemp("tasks"), {"train": 8, "val": 4, "imgsz": 64, "classes": ("disc", "box")}
-    return {task: render_dataset(root / task, ShapesConfig(task=task, sizes=(0.3, 0.6), **same)) for task in TASKS}
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_ciou_is_stock_and_wiou3_trains(task, data, tmp_path):
-    arguments = {**TINY, "data": data[task], "project": tmp_path, "epochs": 1}
-    ultralytics.YOLO(TASKS[task]).train(name="stock", **arguments)
+@pytest.mark.parametrize("task", MODELS)
+def test_ciou_is_stock_and_wiou3_trains(task, task_data, tmp_path):
+    arguments = {**TINY, "data": task_data[task], "project": tmp_path, "epochs": 1}
+    ultralytics.YOLO(MODELS[task]).train(name="stock", **arguments)
     for loss in ("ciou", "wiou3"):
-        YOLO(TASKS[task]).train(name=loss, loss=loss, **arguments)
+        YOLO(MODELS[task]).train(name=loss, loss=loss, **arguments)
     stock, ciou, wiou3 = (columns(tmp_path / name) for name in ("stock", "ciou", "wiou3"))
     assert {c: ciou[c] for c in stock if c != "time"} == {c: v for c, v in stock.items() if c != "time"}
     assert wiou3["train/box_loss"] != stock["train/box_loss"]
@@ -45,10 +35,12 @@ def test_ciou_is_stock_and_wiou3_trains(task, data, tmp_path):
     assert not all(map(torch.equal, weights["stock"].values(), weights["wiou3"].values()))
 
 
-def test_switches_in_rotated_boxes(data, tmp_path):
+def test_switches_in_rotated_boxes(task_data, tmp_path):
     """IoU-balanced classification takes the overlap of the head's own boxes, here ProbIoU."""
     for loss in ("iou-balanced-cls", "alwa"):
-        YOLO(TASKS["obb"]).train(data=data["obb"], loss=loss, project=tmp_path, name=loss, **{**TINY, "epochs": 1})
+        YOLO(MODELS["obb"]).train(
+            data=task_data["obb"], loss=loss, project=tmp_path, name=loss, **{**TINY, "epochs": 1}
+        )
         assert all(math.isfinite(value) for values in columns(tmp_path / loss).values() for value in values)
 
 
@@ -85,7 +77,7 @@ def test_rotated_losses_follow_the_formula_over_probiou():
     torch.testing.assert_close(BoxLoss(load_config("inner-iou")).split(pair)[1], 1 - inner, rtol=1e-6, atol=1e-7)
 
 
-def test_every_preset_is_meaningful_or_refused_by_name_for_rotated_boxes(data, tmp_path):
+def test_every_preset_is_meaningful_or_refused_by_name_for_rotated_boxes(task_data, tmp_path):
     refused = []
     for name in (
         "iou",
@@ -106,5 +98,5 @@ def test_every_preset_is_meaningful_or_refused_by_name_for_rotated_boxes(data, t
         refused.append(str(error.value))
         assert "se " in refused[-1]
     with pytest.raises(ConfigError, match="penalty 'siou' needs upright boxes"):
-        YOLO(TASKS["obb"]).train(data=data["obb"], loss="siou", project=tmp_path, **TINY)
+        YOLO(MODELS["obb"]).train(data=task_data["obb"], loss="siou", project=tmp_path, **TINY)
     assert not list(tmp_path.iterdir())

@@ -94,9 +94,7 @@ class YOLO(BoxLossModel, ultralytics.YOLO):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Build or load the model; like Ultralytics, make an RTDETR, a YOLOWorld or a YOLOE of it where it is one."""
         name = str(args[0] if args else kwargs.get("model", ""))
-        if (
-            "rtdetr" in Path(name).stem.lower()
-        ):  # as `yolo` does; ultralytics.YOLO looks at weights alone
+        if "rtdetr" in Path(name).stem.lower():  # as `yolo` does; ultralytics.YOLO looks at weights alone
             self.__class__, self.__dict__ = RTDETR, RTDETR(name).__dict__
             return
         super().__init__(*args, **kwargs)

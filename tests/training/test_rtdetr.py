@@ -1,0 +1,119 @@
+"""RT-DETR: every layer has the loss in place of GIoU, the main one moves the mean; L1, classes and matching stay."""
+
+from __future__ import annotations
+
+import check_families
+import pytest
+import torch
+import ultralytics
+from conftest import TINY, columns
+from ultralytics.utils.metrics import bbox_iou
+
+from yolo_wiou import RTDETR, YOLO, ConfigError, RTDETRTrainer
+from yolo_wiou.config import available_losses, load_config
+from yolo_wiou.training.criterion import install
+
+
+def step(detr, loss, batch=None):
+    """Install a loss, run a batch: the box loss, the criterion's terms, what the stock L1 term got, the model."""
+    torch.manual_seed(0)
+    model = RTDETR(str(detr)).model.train()
+    model.nc = 80
+    model.criterion, calls, terms = model.init_criterion(), [], {}
+    head = install(model.criterion, load_config(loss))[""] if loss else model.criterion
+    if loss:
+        head.box_loss.self_advancing = False
+        head.box_loss.running_mean.mean.fill_(0.9)
+        stock, head.stock = head.stock, lambda p, t, postfix: calls.append((p, t, postfix)) or stock(p, t, postfix)
+    model.criterion.register_forward_hook(lambda _m, _i, out: terms.update(out))
+    torch.manual_seed(0)
+    model.loss(batch or check_families.batch_for(model, "detect", 64))[0].backward()
+    return head, terms, calls, model
+
+
+def test_main_layer_alone_moves_the_mean_and_every_layer_has_the_loss(detr):
+    head, terms, calls, _ = step(detr, "wiou3")
+    assert [postfix for *_, postfix in calls] == [""] * 4 + ["_dn"] * 3  # three decoder layers; the encoder's proposals
+    pred, target, _ = calls[0]
+    iou = bbox_iou(pred.detach(), target, xywh=True).flatten()
+    assert head.box_loss.running_mean.seen[:2].tolist() == pytest.approx([(1 - iou).sum().item(), 4], rel=1e-4)
+    stock = step(detr, None)[1]
+    assert terms.keys() == stock.keys()
+    for key in stock:
+        assert torch.equal(terms[key], stock[key]) == ("giou" not in key), key
+
+
+def test_has_the_formula_in_pixels_of_an_image_that_is_not_square(detr):
+    head, _, calls, _ = step(detr, "nwd")
+    head.imgsz = 96, 160
+    pred, target, _ = calls[0]
+    pixels = torch.tensor([160.0, 96.0])
+    centre = ((pred[:, :2] - target[:, :2]) * pixels).square().sum(1)
+    size = ((pred[:, 2:] - target[:, 2:]) * pixels).square().sum(1)
+    expected = 2 * (1 - torch.exp(-(centre + size / 4).sqrt() / 12.8)).mean()
+    assert head(pred, target)["loss_giou"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_gain_weighs_l1_of_the_same_box(detr):
+    plain = {"penalty": "wiou", "gain": {"name": "nonmonotonic"}}
+    _, terms, calls, _ = step(detr, {**plain, "gain": {**plain["gain"], "dfl": True}})
+    pred, target, _ = calls[0]  # boxes times their gains
+    assert terms["loss_bbox"].item() == pytest.approx(5 * (pred - target).abs().sum().item() / 4, rel=1e-5)
+    unweighed, other, plain_calls, _ = step(detr, plain)
+    gain = unweighed.box_loss.split(unweighed._pair(*plain_calls[0][:2]))[0]
+    torch.testing.assert_close(pred, plain_calls[0][0] * gain[:, None])
+    assert terms["loss_giou"].item() == other["loss_giou"].item()
+
+
+def test_batch_without_boxes_changes_nothing(detr):
+    batch = {"img": torch.rand(2, 3, 64, 64), "batch_idx": torch.zeros(0), "cls": torch.zeros(0, 1)}
+    head, _, _, model = step(detr, "wiou3", {**batch, "bboxes": torch.zeros(0, 4)})
+    assert head.box_loss.running_mean.advance().tolist() == [0, 0, 0]
+    assert head.box_loss.running_mean.mean.item() == pytest.approx(0.9)
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_state_dict_is_stock(detr):
+    _, _, _, model = step(detr, "wiou3")
+    assert model.state_dict().keys() == RTDETR(str(detr)).model.state_dict().keys()
+
+
+def test_own_loss_is_giou_and_a_run_survives_stop_and_resume(detr, shapes, tmp_path):
+    arguments = {**TINY, "data": shapes, "project": tmp_path}
+    ultralytics.RTDETR(str(detr)).train(name="stock", **arguments)
+    for loss in ("giou", "ciou", "wiou3"):
+        YOLO(str(detr)).train(name=loss, loss=loss, **arguments)
+    stock, giou, ciou, wiou3 = (columns(tmp_path / name) for name in ("stock", "giou", "ciou", "wiou3"))
+    assert {c: giou[c] for c in stock if c != "time"} == {c: v for c, v in stock.items() if c != "time"}
+    one, other = (ultralytics.RTDETR(tmp_path / run / "weights" / "best.pt").model for run in ("stock", "giou"))
+    assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+    assert len({table["train/giou_loss"][-1] for table in (giou, ciou, wiou3)}) == 3
+    assert wiou3["wiou/gain"][-1] != 1 == ciou["wiou/gain"][-1]
+
+    class Interrupt(Exception):
+        pass
+
+    def stop(trainer):
+        if trainer.epoch == 1:
+            raise Interrupt
+
+    model = YOLO(str(detr))
+    model.add_callback("on_train_batch_end", stop)
+    with pytest.raises(Interrupt):
+        model.train(name="stopped", loss="wiou3", **arguments)
+    last = tmp_path / "stopped" / "weights" / "last.pt"
+    saved = ultralytics.RTDETR(last).ckpt["ema"].yolo_wiou["heads"][""]
+    resumed = YOLO(last)
+    assert type(resumed) is RTDETR
+    resumed.train(resume=True)
+    assert type(resumed.trainer) is RTDETRTrainer
+    assert resumed.model.yolo_wiou["loss"]["name"] == "wiou3"
+    assert resumed.model.yolo_wiou["heads"][""]["steps"] == saved["steps"] + 3
+
+
+def test_takes_every_loss_but_the_switches_of_a_bce():
+    refused = {name for name in available_losses() if not RTDETRTrainer.takes(load_config(name))}
+    assert refused == {"iou-balanced", "iou-balanced-cls", "alwa"}
+    for name in refused:
+        with pytest.raises(ConfigError, match="RT-DETR"):
+            RTDETRTrainer.check_loss(load_config(name))
