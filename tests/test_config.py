@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 
 from yolo_wiou import ConfigError, available_losses, load_loss
-from yolo_wiou.config import load_config
+from yolo_wiou.config import CFG, load_config
 
 
 @pytest.mark.parametrize("name", ["wiou3", "WIoU3", "wiou-v3", "WIoUv3", "wiou_3", "Wise-IoU v3"])
@@ -46,6 +46,11 @@ def test_a_name_never_stands_for_another_formula(tmp_path):
     assert load_config({"penalty": "siou"}).name == "custom"
 
 
+def test_a_preset_s_own_file_is_the_preset():
+    assert load_config(CFG / "losses" / "siou.yaml") == load_config("siou")
+    assert load_config(CFG / "losses" / "wiou3.yaml", {"gain.delta": 9}).name == "wiou3*"
+
+
 def test_a_new_name_starts_its_section_afresh():
     config = load_config("focal-eiou", {"gain.delta": 5, "gain.name": "nonmonotonic"})
     assert config.gain.model_dump() == {"name": "nonmonotonic", "dfl": False, "alpha": 1.9, "delta": 5.0}
@@ -72,6 +77,8 @@ def test_configurations_do_not_change():
     ("loss", "overrides", "reason"),
     [
         ("wiou3", {"overlap.name": "none"}, "penalty 'wiou' multiplies the IoU loss"),
+        ("inner-wiou3", {"power": 2}, "leave 'power' at 1"),
+        ("d-interpiou", {"penalty.low": 0.9, "penalty.high": 0.5}, "'low' below 'high'"),
         ("iou", {"overlap.name": "none"}, "always 0"),
         ("nwd", {"overlap.inner": 0.7}, "which 'inner' would scale"),
         ("iou", {"overlap.focaler": [0.1, 0.9]}, "need a penalty"),

@@ -164,6 +164,8 @@ class TestContract:
 
     @pytest.mark.parametrize("power", [0.5, 2.5])
     def test_any_power_is_finite(self, name, power):
+        if load_config(name).penalty.name == "wiou":
+            pytest.skip("refused: a factor of the IoU loss, not a term beside it")
         loss = load_loss(name, power=power)
         for b, g in oracles.named_pairs().values():
             value, gradient = value_and_gradient(loss, torch.tensor([b]), torch.tensor([g]))

@@ -32,7 +32,7 @@ STEPS = {
     2: [[[SOME, ONE], [ONE]], [[NONE], [SOME, SOME]], [[NONE], [NONE]], [[ONE], [NONE, ONE]]],
     3: [[[SOME], [ONE, ONE], [SOME]], [[NONE], [SOME], [NONE]], [[NONE], [NONE], [NONE]], [[ONE], [NONE], [SOME]]],
 }
-BOX_AND_CLS = [[[1.0, 9.0], [3.0, 1.0], [0.5, 2.0]], [[2.0, 3.0], [4.0, 0.0], [2.5, 7.0]]]  # of each rank, by step
+BOX_AND_CLS = [[[1.0, 9.0], [3.0, 1.0], [0.5, 8.0]], [[2.0, 3.0], [4.0, 0.0], [0.5, 0.0]]]  # of each rank, by step
 
 
 def alwa() -> ALWA:
@@ -192,5 +192,5 @@ def test_a_training_in_two_processes_killed_and_resumed(shapes, tmp_path):
     assert columns(tmp_path / "run")["epoch"] == [1, 2]
     final = getattr(torch.load(last, weights_only=False)["ema"], ATTRIBUTE)
     assert final["heads"] == one[-1][0]
-    assert final["heads"][""]["steps"] == 2 * saved["heads"][""]["steps"] == 12
+    assert 0 < saved["heads"][""]["steps"] < final["heads"][""]["steps"] < 12  # steps without any box don't count
     assert final["heads"][""]["momentum"] == saved["heads"][""]["momentum"]
