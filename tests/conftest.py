@@ -75,7 +75,7 @@ def words(**arguments: Any) -> list[str]:
 
 
 def shell(
-    *command: str, cwd: Path, env: dict[str, str] | None = None, check: bool = True
+    *command: str, cwd: Path, env: dict[str, str] | None = None, check: bool = True, timeout: float = 300
 ) -> subprocess.CompletedProcess[str]:
     """Run `python …`, as a user's shell would start it: Ultralytics logs nothing where it sees pytest."""
     unwatched = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
@@ -86,5 +86,5 @@ def shell(
         text=True,
         capture_output=True,
         check=check,
-        timeout=300,
+        timeout=timeout,
     )

@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 
 from yolo_wiou import ConfigError, available_losses, load_loss
-from yolo_wiou.config import load_config
+from yolo_wiou.config import CFG, load_config
 
 
 @pytest.mark.parametrize("name", ["wiou3", "WIoU3", "wiou-v3", "WIoUv3", "wiou_3", "Wise-IoU v3"])
@@ -22,7 +22,7 @@ def test_spellings_of_a_preset(name):
 @pytest.mark.parametrize("name", available_losses())
 def test_every_form_gives_the_same_back(name, tmp_path):
     config = load_config(name)
-    changed = load_config(name, {"power": 2.5})
+    changed = load_config(name, {"running_mean.converge": 0.5})
     for one in (config, changed):
         (tmp_path / "copy.yaml").write_text(one.to_yaml())
         assert load_config(one.spec) == load_config(one.model_dump(mode="json")) == one
@@ -44,6 +44,11 @@ def test_a_name_never_stands_for_another_formula(tmp_path):
     assert load_config("wiou3", {"gain.delta": 5}).name == "wiou3*"
     assert load_config("wiou3", {"gain.delta": 3.0}).name == "wiou3"
     assert load_config({"penalty": "siou"}).name == "custom"
+
+
+def test_a_preset_s_own_file_is_the_preset():
+    assert load_config(CFG / "losses" / "siou.yaml") == load_config("siou")
+    assert load_config(CFG / "losses" / "wiou3.yaml", {"gain.delta": 9}).name == "wiou3*"
 
 
 def test_a_new_name_starts_its_section_afresh():
@@ -72,6 +77,8 @@ def test_configurations_do_not_change():
     ("loss", "overrides", "reason"),
     [
         ("wiou3", {"overlap.name": "none"}, "penalty 'wiou' multiplies the IoU loss"),
+        ("inner-wiou3", {"power": 2}, "leave 'power' at 1"),
+        ("d-interpiou", {"penalty.low": 0.9, "penalty.high": 0.5}, "'low' below 'high'"),
         ("iou", {"overlap.name": "none"}, "always 0"),
         ("nwd", {"overlap.inner": 0.7}, "which 'inner' would scale"),
         ("iou", {"overlap.focaler": [0.1, 0.9]}, "need a penalty"),

@@ -108,6 +108,10 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     """
     in_plain_words(check_dict_alignment, DEFAULT_CFG_DICT, arguments)
     in_plain_words(get_cfg, DEFAULT_CFG_DICT, arguments)
+    imgsz = arguments.get("imgsz", 640)
+    for size in imgsz if isinstance(imgsz, list | tuple) else [imgsz]:
+        if type(size) is not int or size <= 0:
+            raise ConfigError(f"'imgsz={imgsz}' is not an image size: pixels as a whole number, e.g. imgsz=640.")
     if str(arguments.get("data", "")).endswith((".yaml", ".yml")):
         in_plain_words(checks.check_yaml, arguments["data"])
 

@@ -19,7 +19,8 @@ from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 from yolo_wiou.registry import ConfigError, explain
 from yolo_wiou.studies import curves, simulate
 from yolo_wiou.training.contract import ContractError, check_contract
-from yolo_wiou.training.model import YOLO
+from yolo_wiou.training.files import checkpoint_to_resume
+from yolo_wiou.training.model import NO_TUNE, YOLO
 from yolo_wiou.version import __version__
 
 HELP = f"""
@@ -70,6 +71,8 @@ def run(words: list[str]) -> None:
         show_help(words)
     elif near := typo_of(command):
         raise ConfigError(f"unknown command '{words[0]}'. Did you mean '{near}'? 'yolo-wiou help' lists all.")
+    elif {"tune", "mode=tune"} & set(merged):
+        raise ConfigError(NO_TUNE)
     elif not {"train", "mode=train"} & set(merged):
         if own:
             raise ConfigError(f"'{own[0]}' belongs to train; other modes have no training loss.")
@@ -111,7 +114,10 @@ def train(words: list[str]) -> None:
         LOGGER.warning("yolo-wiou: no 'data=', so this is the demo, on a rendered data set.")
         arguments = {**yaml_section("train"), "model": DEMO_MODELS[task or "detect"], **arguments}
     check_arguments(arguments)
-    name = arguments.pop("model", None) or TASK2MODEL[task or "detect"]
+    name = arguments.pop("model", None)
+    if resume := arguments.get("resume"):
+        name, arguments["resume"] = str(checkpoint_to_resume(resume if resume is not True else name or True)[0]), True
+    name = name or TASK2MODEL[task or "detect"]
     if any(kind in Path(name).stem.lower() for kind in UNTRAINED):
         raise ConfigError(f"Ultralytics has no training for '{name}'.")
     model: YOLO = in_plain_words(YOLO, name, task=task)

@@ -80,6 +80,10 @@ class LossConfig(Settings):
             "overlap 'none' needs a penalty, or the loss is always 0.": overlap == penalty == "none",
             "penalty 'focal-l1' replaces the overlap: set it 'none'.": penalty == "focal-l1" and overlap != "none",
             "penalty 'wiou' multiplies the IoU loss: it needs overlap 'iou'.": penalty == "wiou" and overlap != "iou",
+            "penalty 'wiou' multiplies the IoU loss, which has no power here: leave 'power' at 1.": penalty == "wiou"
+            and self.power != 1,
+            "penalty 'd-interp' needs 'low' below 'high', or equal to it.": penalty == "d-interp"
+            and getattr(self.penalty, "low", 0) > getattr(self.penalty, "high", 1),
             "overlap 'nwd' compares sizes, which 'inner' would scale.": overlap == "nwd" and inner,
             "boxes below 'focaler' d > 0 need a penalty to be moved at all.": low > 0 and penalty == "none",
         }
@@ -259,8 +263,11 @@ def _base(loss: Any) -> tuple[dict[str, Any], str]:
         word = str(loss).strip()
         if not (Path(word).suffix.lower() in {".yaml", ".yml"} or "/" in word or "\\" in word):
             return _find(word).model_dump(), label
-        data = read_mapping(Path(word))
-        label = Path(word).stem if comparable(Path(word).stem) not in _presets() else ""
+        data, stem = read_mapping(Path(word)), comparable(Path(word).stem)
+        if stem not in _presets():
+            label = Path(word).stem
+        elif _validated({"name": _preset(stem).name, **data}) == _preset(stem):  # a preset's own file
+            return _preset(stem).model_dump(), label
     if not isinstance(data, Mapping):
         raise ConfigError(f"'loss' needs a name or a YAML file. {choices('', available_losses())}")
     key = comparable(str(data.get("name", "")))

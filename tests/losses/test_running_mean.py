@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from yolo_wiou import load_loss
 from yolo_wiou.config import load_config
 from yolo_wiou.losses import RunningMean
 from yolo_wiou.losses.running_mean import reduce_over_ranks
@@ -64,6 +65,17 @@ def test_exported_state_is_exact():
     one.discard()
     assert moved(one, [0.9]) == moved(other, [0.9])
     assert other.steps == 2
+
+
+@pytest.mark.parametrize("cast", ["half", "bfloat16", "double"])
+def test_a_cast_does_not_round_the_state(cast):
+    loss = load_loss("wiou3")
+    moved(loss.running_mean, [0.123456789, 0.3])
+    before = loss.running_mean.export_state()
+    getattr(loss, cast)()
+    assert loss.running_mean.export_state() == before
+    assert loss.running_mean.mean.dtype == torch.float32
+    assert load_loss("wiou3").to("meta").running_mean.mean.is_meta
 
 
 def _rank(rank: int, world: int, meeting: str, steps: list[list[list[float]]], out) -> None:

@@ -257,11 +257,6 @@ def test_stock_trainer_argument_of_ultralytics(shapes, tmp_path):
         assert yaml.safe_load((tmp_path / loss / "args.yaml").read_text())["loss"] == loss
 
 
-def test_tuning_is_refused_where_it_would_silently_train_ciou(shapes):
-    with pytest.raises(ConfigError, match="know CIoU alone"):
-        YOLO(MODEL).tune(data=shapes, loss="wiou3")
-
-
 def test_several_data_sets_in_a_row(shapes, tmp_path):
     """Ultralytics trains such runs in processes of its own where it knows no trainer; ours stays."""
     model = YOLO(MODEL)

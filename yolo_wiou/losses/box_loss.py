@@ -86,12 +86,14 @@ class BoxLoss(nn.Module):
         Args:
             pred: predicted boxes, (N, 4) xyxy.
             target: target boxes, (N, 4) xyxy, same unit.
-            stride: pixels per box unit, () or (N,), for the losses that hold a length in pixels.
+            stride: pixels per box unit, (), (N,) or (N, 1), for the losses that hold a length in pixels.
             imgsz: (height, width) of the network's input in pixels.
 
         Returns:
             (N,) float32; the gain in it is detached. An empty input gives an empty loss that keeps its graph.
         """
+        if isinstance(stride, Tensor) and stride.ndim > 1:  # Ultralytics' own form, which would broadcast to (N, N)
+            stride = stride.flatten()
         pair = BoxPair.of(to_float32(pred), target.float(), stride, imgsz)
         gain, loss = self.split(pair)
         if pred.requires_grad and torch.is_grad_enabled():

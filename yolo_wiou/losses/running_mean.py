@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -38,6 +38,11 @@ class RunningMean(nn.Module):
         self.register_buffer("mean", torch.ones(()))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         self.register_buffer("seen", torch.zeros(3), persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any) -> RunningMean:
+        """Follow `.to` and `.cuda` to a device, but `.half()` and its like to no other dtype, which would round."""
+        super()._apply(lambda x: x.to(fn(x).device), *args)  # type: ignore[no-untyped-call]
+        return self
 
     @torch.no_grad()
     def observe(self, iou_loss: Tensor, gain: Tensor) -> None:

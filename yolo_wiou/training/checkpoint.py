@@ -12,8 +12,10 @@ from typing import Any
 from torch import nn
 
 from yolo_wiou.config import LossConfig
+from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.criterion import BoxHead
 from yolo_wiou.training.task_balance import ALWA
+from yolo_wiou.version import __version__
 
 ATTRIBUTE = "yolo_wiou"
 VERSION = 1
@@ -31,8 +33,18 @@ def write_state(ema: nn.Module, config: LossConfig, heads: Mapping[str, BoxHead]
 
 
 def read_state(ckpt: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what `write_state` put into a loaded checkpoint, or None where a stock trainer wrote it."""
-    return getattr(ckpt.get("ema") or ckpt.get("model"), ATTRIBUTE, None)
+    """Return what `write_state` put into a loaded checkpoint, or None where a stock trainer wrote it.
+
+    Raises:
+        ConfigError: a later release wrote it, in a form that this one does not know.
+    """
+    state: dict[str, Any] | None = getattr(ckpt.get("ema") or ckpt.get("model"), ATTRIBUTE, None)
+    if state and state["version"] > VERSION:
+        raise ConfigError(
+            f"the checkpoint's loss state is of version {state['version']}, and this yolo-wiou {__version__} reads up "
+            f"to {VERSION}. Resume it with the release that trained it: pip install -U yolo-wiou."
+        )
+    return state
 
 
 def restore_state(state: Mapping[str, Any], heads: Mapping[str, BoxHead], balance: ALWA | None) -> None:

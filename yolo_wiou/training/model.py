@@ -9,9 +9,15 @@ import ultralytics
 from ultralytics.engine.model import Model
 from ultralytics.utils import LOGGER
 
-from yolo_wiou.config import LossConfig, take_loss
+from yolo_wiou.config import LossConfig, load_config, take_loss
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.families import trainer_for
+from yolo_wiou.training.files import checkpoint_to_resume
+
+NO_TUNE = (
+    "tune runs plain 'yolo train' processes, which know CIoU alone. Tune with Ray, which runs this package: "
+    "YOLO(...).tune(use_ray=True, loss=...); or compare several values: yolo-wiou compare loss.gain.delta=3,4,5."
+)
 
 
 class BoxLossModel(Model):
@@ -39,6 +45,10 @@ class BoxLossModel(Model):
         Raises:
             ConfigError: the loss is wrong, has no meaning for the task, or differs from that of the resumed run.
         """
+        if kwargs.get("resume") is True:  # what cannot be resumed Ultralytics would train anew
+            checkpoint_to_resume(self.ckpt_path or self.model_name)
+        if loss is None:
+            loss = self.overrides.get("loss")  # of `tune`
         if loss is not None:
             kwargs["loss"] = loss
         config = take_loss(kwargs)
@@ -52,16 +62,31 @@ class BoxLossModel(Model):
             LOGGER.warning(f"yolo-wiou: {error} This run is Ultralytics' own.")
         return super().train(trainer=trainer, **kwargs)
 
-    def tune(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse: Ultralytics tunes in processes of plain `yolo train`, which would train CIoU without a word.
+    def tune(self, use_ray: bool = False, iterations: int = 10, *args: Any, loss: Any = None, **kwargs: Any) -> Any:
+        """Tune with Ray Tune, whose workers train with this class, and with `loss`.
+
+        Args:
+            use_ray: has to be true: Ultralytics' own tuner runs plain `yolo train`, which would train CIoU silently.
+            iterations: as in Ultralytics, as is everything else.
+            *args: likewise.
+            loss: as in `train`; a search space may hold its settings, `space={"loss.gain.delta": tune.uniform(2, 5)}`.
+            **kwargs: any argument of Ultralytics' `tune`, and settings of the loss.
+
+        Returns:
+            What Ultralytics' `tune` returns.
 
         Raises:
-            ConfigError: always.
+            ConfigError: not with Ray, or the loss is wrong or has no meaning for the task.
         """
-        raise ConfigError(
-            "tune runs plain 'yolo train' processes, which know CIoU alone. Tune with ultralytics.YOLO, then train "
-            "with this one; or train with several values of loss.gain.delta and compare."
-        )
+        if not use_ray:
+            raise ConfigError(NO_TUNE)
+        config = take_loss(kwargs, {} if loss is None else {"loss": loss}) or load_config()
+        self.check_loss(config)
+        self.overrides["loss"] = config.spec  # travels to the workers; Ray's own arguments have no room for it
+        try:
+            return super().tune(use_ray, iterations, *args, **kwargs)
+        finally:
+            del self.overrides["loss"]
 
 
 class RTDETR(BoxLossModel, ultralytics.RTDETR):

@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from ultralytics.cfg import cfg2dict
-from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.nn.tasks import torch_safe_load
 from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK, colorstr
 
 from yolo_wiou.config import LossConfig, load_config, take_loss
@@ -19,13 +17,14 @@ from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.checkpoint import read_state, restore_state, write_state
 from yolo_wiou.training.contract import check_contract
 from yolo_wiou.training.criterion import Heads, install
+from yolo_wiou.training.files import KillableMixin, checkpoint_to_resume, replace
 from yolo_wiou.training.task_balance import ALWA
 
 OWN_KEYS = ("loss",)
 """Arguments of ours among a run's `args`; Ultralytics' validator and stock releases refuse them."""
 
 
-class BoxLossMixin(BaseTrainer):
+class BoxLossMixin(KillableMixin):
     """What a trainer needs to train with another box loss; mixed into a stock trainer, before it.
 
     It hangs on the few methods of Ultralytics' trainer whose signatures never changed, and always calls them.
@@ -73,9 +72,11 @@ class BoxLossMixin(BaseTrainer):
 
     def check_resume(self, overrides: dict[str, Any]) -> None:
         """Decide which loss this run has, as soon as it is known whether it continues another."""
+        if self.args.resume:
+            self.args.resume, ckpt = checkpoint_to_resume(self.args.resume)
+            self.state = read_state(ckpt)
         super().check_resume(overrides)
         if self.resume:
-            self.state = read_state(torch_safe_load(self.args.resume)[0])
             self.config = load_config(self.state["loss"] if self.state else self.stock_loss)
             if self.requested and not same_loss(self.requested, self.config, self.state):
                 raise ConfigError(
@@ -94,7 +95,7 @@ class BoxLossMixin(BaseTrainer):
                 self.epoch_seen = {path: torch.zeros(3, device=self.device) for path in self.heads}
                 for head in self.heads.values():
                     head.box_loss.progress = self.epoch / self.epochs
-                if len(self.train_loader) != self.batches:  # out of memory: the same epochs have more batches now
+                if self.length != (len(self.train_loader), self.epochs):  # out of memory, or `time=`
                     self._resolve_momentum()
                     self._write_loss()
             case "on_train_batch_start":  # a step that ended early, out of memory say, is forgotten
@@ -142,9 +143,9 @@ class BoxLossMixin(BaseTrainer):
 
     def _resolve_momentum(self) -> None:
         """Give every running mean the momentum of this run's length, unless a number is asked for."""
-        self.batches = len(self.train_loader)
+        self.length = len(self.train_loader), self.epochs
         for mean in self.means.values():
-            mean.momentum = self.config.running_mean.resolve(self.batches, self.epochs).value
+            mean.momentum = self.config.running_mean.resolve(*self.length).value
 
     def _momentum(self) -> float:
         return next(iter(self.means.values())).momentum
@@ -155,7 +156,7 @@ class BoxLossMixin(BaseTrainer):
             return
         running_mean = self.config.running_mean.model_copy(update={"momentum": self._momentum()})
         resolved = self.config.model_copy(update={"running_mean": running_mean})
-        (self.save_dir / "loss.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
+        replace(self.save_dir / "loss.yaml", resolved.to_yaml())
 
     def _columns(self) -> dict[str, float]:
         """What the epoch showed, by column; the head that predicts has the plain names."""

@@ -1,0 +1,92 @@
+"""Every preset on boxes that nobody thought of: more than 100,000 pairs each, sizes from 0 to 1e6, NaN and infinities.
+
+Hypothesis draws a few numbers and a seed; each example then makes thousands of pairs of them, so that equal edges,
+boxes without size and neighbours of a float meet often.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from ultralytics.utils.metrics import bbox_iou
+
+from yolo_wiou import available_losses, load_loss
+
+PAIRS, EXAMPLES = 4096, 30
+length = st.one_of(
+    st.floats(0, 1e6, width=32),
+    st.floats(0, 64, width=32),
+    st.sampled_from([0.0, 1e-45, 1e-38, 1e-20, 1e-7, 1e-3, 0.5, 1.0, math.nextafter(1, 2), 640.0, 1e6]),
+)
+BAD = st.lists(st.sampled_from([math.nan, math.inf, -math.inf]), min_size=1, max_size=3)
+
+
+def make(numbers: list[float], seed: int, shift: float) -> tuple[Tensor, Tensor]:
+    """PAIRS pairs whose corners and sizes are all among `numbers`, the corners moved by `shift`."""
+    g = torch.Generator().manual_seed(seed)
+    x = torch.tensor(numbers)[torch.randint(len(numbers), (PAIRS, 2, 2, 2), generator=g)]
+    corner = x[:, :, 0] - shift
+    pred, target = torch.cat((corner, corner + x[:, :, 1]), -1).unbind(1)
+    return pred, target
+
+
+def value_and_gradient(loss, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    pred = pred.clone().requires_grad_()
+    value = loss(pred, target, stride=8.0, imgsz=(480.0, 640.0))
+    value.sum().backward()
+    return value.detach(), pred.grad
+
+
+def describe(bad: Tensor, *columns: Tensor) -> str:
+    row = bad.nonzero()[0, 0]
+    return f"{int(bad.sum())} of {len(bad)}, e.g. " + " ".join(str(c[row].tolist()) for c in columns)
+
+
+@pytest.mark.parametrize("name", available_losses())
+class TestFuzz:
+    @settings(max_examples=EXAMPLES, deadline=None)
+    @given(
+        numbers=st.lists(length, min_size=2, max_size=12),
+        seed=st.integers(0, 2**32 - 1),
+        shift=st.sampled_from([0.0, 3.0, 5e5]),
+        swapped=st.booleans(),
+    )
+    def test_finite_boxes_give_finite_losses_and_gradients(self, name, numbers, seed, shift, swapped):
+        pred, target = make(numbers, seed, shift)
+        if swapped:  # a regression head may cross its edges
+            pred = pred[:, [2, 3, 0, 1]]
+        loss = load_loss(name)
+        value, gradient = value_and_gradient(loss, pred, target)
+        bad = ~(value.isfinite() & gradient.isfinite().all(1) & (value >= -1e-5))
+        assert not bad.any(), describe(bad, pred, target, value, gradient)
+        assert 0 < loss.running_mean.mean <= 1
+        assert loss.running_mean.steps == 1
+
+    @settings(max_examples=EXAMPLES // 3, deadline=None)
+    @given(
+        numbers=st.lists(length, min_size=2, max_size=12),
+        seed=st.integers(0, 2**32 - 1),
+        bad=BAD,
+        share=st.floats(0, 1),
+    )
+    def test_predictions_that_are_not_finite_leave_the_state_alone(self, name, numbers, seed, bad, share):
+        """Where a coordinate is NaN the loss is NaN, as Ultralytics' own is; then its NaN recovery can see it."""
+        pred, target = make(numbers, seed, 0.0)
+        g = torch.Generator().manual_seed(seed)
+        spoiled = torch.rand(PAIRS, 4, generator=g) < share / 4
+        spoiled[0, 0] = True
+        pred[spoiled] = torch.tensor(bad)[torch.randint(len(bad), (int(spoiled.sum()),), generator=g)]
+        loss = load_loss(name)
+        value, _ = value_and_gradient(loss, pred, target)
+        nan = pred.isnan().any(1)
+        assert value[nan].isnan().all(), describe(nan & ~value.isnan(), pred, target, value)
+        assert (1 - bbox_iou(pred, target, xywh=False, CIoU=True))[nan].isnan().all()
+        assert 0 < loss.running_mean.mean <= 1
+        if nan.any():
+            assert loss.running_mean.mean == 1
+            assert loss.running_mean.steps == 0

@@ -1,0 +1,179 @@
+"""Runs killed at the worst moments, and at random ones: resumed, they have every epoch once and whole files."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import ultralytics
+from conftest import MODEL, TINY, columns, shell
+from torch import nn
+
+from yolo_wiou import YOLO, ConfigError, DetectionTrainer
+from yolo_wiou.cli import main
+from yolo_wiou.training.checkpoint import ATTRIBUTE, VERSION, read_state
+from yolo_wiou.training.files import DRAFT, drop_rows_after
+
+
+class Killed(BaseException):
+    """Ends a training where a SIGKILL would: nothing that comes after it happens, but for `finally`."""
+
+
+def before_the_checkpoint(monkeypatch):
+    def save_model(trainer):
+        raise Killed
+
+    monkeypatch.setattr(DetectionTrainer, "save_model", save_model)
+
+
+def in_the_middle_of_a_checkpoint(monkeypatch):
+    write = Path.write_bytes
+
+    def write_bytes(path, data):
+        write(path, data[: len(data) // 2])
+        raise Killed
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+
+
+def between_best_and_last(monkeypatch):
+    move = os.replace
+
+    def replace(source, target):
+        if Path(source).parent.name == DRAFT and Path(source).name == "last.pt":
+            raise Killed
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+
+
+def while_stripped(name):
+    def kill(monkeypatch):
+        save = torch.save
+
+        def half(data, file):
+            save(data, file)
+            if isinstance(file, Path) and file.name == name:
+                os.truncate(file, file.stat().st_size // 2)
+                raise Killed
+
+        monkeypatch.setattr(torch, "save", half)
+
+    return kill
+
+
+MOMENTS = {
+    "between results.csv and last.pt": before_the_checkpoint,
+    "in the middle of a checkpoint": in_the_middle_of_a_checkpoint,
+    "between best.pt and last.pt": between_best_and_last,
+    "while last.pt is stripped": while_stripped("last.pt"),
+    "while best.pt is stripped": while_stripped("best.pt"),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_worst_moments(moment, shapes, tmp_path, monkeypatch, capsys):
+    """Stopped in the second of two epochs, or at the end; resumed by the command line, with nothing but the path."""
+    run, last = tmp_path / "run", tmp_path / "run" / "weights" / "last.pt"
+    model, ends = YOLO(MODEL), []
+    with monkeypatch.context() as patch:
+        model.add_callback("on_train_epoch_end", lambda t: MOMENTS[moment](patch) if t.epoch == 1 else None)
+        with pytest.raises(Killed):
+            model.train(data=shapes, loss="wiou3", project=tmp_path, name="run", **TINY)
+    assert columns(run)["epoch"] == [1, 2]  # the row is there already
+
+    monkeypatch.setattr(DetectionTrainer, "final_eval", watched(DetectionTrainer.final_eval, ends))
+    assert main(["train", f"resume={last}"]) == 0
+    assert columns(run)["epoch"] == [1, 2]
+    assert ends == ["final_eval"]
+    assert sorted(file.name for file in (run / "weights").iterdir()) == ["best.pt", "last.pt"]
+    for file in ("best.pt", "last.pt"):
+        stripped = torch.load(run / "weights" / file, weights_only=False)
+        assert stripped["optimizer"] is None
+        assert stripped["train_results"]["epoch"] == [1, 2]
+    state = getattr(torch.load(last, weights_only=False)["model"], ATTRIBUTE)
+    assert state["heads"][""]["steps"] == 6
+    assert state["heads"][""]["mean"] == pytest.approx(columns(run)["wiou/running_mean"][-1], rel=1e-5)
+    assert ultralytics.YOLO(run / "weights" / "best.pt").task == "detect"
+
+    capsys.readouterr()
+    assert main(["train", f"resume={last}"]) == 2  # or Ultralytics would start a new training
+    assert "is over, nothing is left to resume" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="is over"):
+        YOLO(last).train(resume=True)
+
+
+def watched(method, calls):
+    def call(*args):
+        calls.append(method.__name__)
+        return method(*args)
+
+    return call
+
+
+def test_what_cannot_be_resumed_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "half.pt").write_bytes(b"PK\x03\x04 half a checkpoint")
+    (tmp_path / "empty.pt").touch()
+    torch.save({"weights": 1}, tmp_path / "other.pt")
+    before = sorted(tmp_path.rglob("*"))
+    absent = "no checkpoint to resume"
+    for words, message in {
+        ("resume",): f"{absent} below this folder",
+        ("resume=run/weights/last.pt",): f"{absent} at 'run/weights/last.pt'",
+        ("resume", "model=run/weights/last.pt"): f"{absent} at 'run/weights/last.pt'",
+        ("resume=half.pt",): "damaged",
+        ("resume=empty.pt",): "damaged",
+        ("resume=other.pt",): "damaged",
+    }.items():
+        assert main(["train", *words]) == 2
+        assert message in capsys.readouterr().err
+    for path, message in (("nowhere.pt", absent), ("half.pt", "damaged")):
+        with pytest.raises(ConfigError, match=message):
+            DetectionTrainer(overrides={"resume": path, "model": MODEL})
+    with pytest.raises(ConfigError, match=absent):
+        YOLO(MODEL).train(resume=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_state_of_a_later_release_is_named_and_not_misread():
+    ema = nn.Module()
+    assert read_state({"ema": ema}) is None
+    setattr(ema, ATTRIBUTE, {"version": VERSION, "heads": {}})
+    assert read_state({"ema": ema}) == {"version": VERSION, "heads": {}}
+    setattr(ema, ATTRIBUTE, {"version": VERSION + 1, "means": "anything"})
+    with pytest.raises(ConfigError, match=f"version {VERSION + 1}.*pip install -U yolo-wiou"):
+        read_state({"model": ema})
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept"),
+    [
+        ("1,0.5\n2,0.4\n3,0.3\n", "1,0.5\n2,0.4\n"),
+        ("1,0.5\n2,0.4\n2", "1,0.5\n2,0.4\n"),  # cut off
+        ("1,0.5\n2,0.4\n1", "1,0.5\n2,0.4\n"),  # cut off from epoch 12
+        ("1,0.5\n", "1,0.5\n"),
+        ("", ""),
+    ],
+)
+def test_rows_of_epochs_to_come_are_dropped(rows, kept, tmp_path):
+    table = tmp_path / "results.csv"
+    drop_rows_after(table, 2)
+    assert not table.exists()
+    table.write_text(f"epoch,wiou/iou\n{rows}")
+    drop_rows_after(table, 2)
+    assert table.read_text() == f"epoch,wiou/iou\n{kept}"
+    assert list(tmp_path.iterdir()) == [table]
+
+
+@pytest.mark.slow
+def test_random_moments(tmp_path):
+    script = Path(__file__).parents[2] / "scripts" / "chaos.py"
+    done = shell(str(script), "5", "1", str(tmp_path / "chaos"), cwd=tmp_path, check=False, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tmp_path / "chaos" / "chaos.json").read_text())
+    assert summary["kills"] == 5
+    assert summary["each_epoch_once"]

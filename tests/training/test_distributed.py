@@ -1,0 +1,196 @@
+"""Several processes (gloo, on the CPU): one running mean, as one process has on the joined batch; no deadlock."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from conftest import MODEL, TINY, columns
+from ultralytics.nn.tasks import DetectionModel
+from ultralytics.utils import DEFAULT_CFG
+
+from yolo_wiou.config import load_config
+from yolo_wiou.losses.running_mean import reduce_over_ranks
+from yolo_wiou.sections import TaskBalance
+from yolo_wiou.training.checkpoint import ATTRIBUTE
+from yolo_wiou.training.criterion import install
+from yolo_wiou.training.task_balance import ALWA
+
+# Boxes of each image, a list per step; the steps below deal the images of a step out to the ranks.
+SOME = [[0.5, 0.5, 0.4, 0.6], [0.3, 0.6, 0.5, 0.3]]
+ONE, NONE = [[0.7, 0.2, 0.2, 0.3]], []
+STEPS = {
+    2: [[[SOME, ONE], [ONE]], [[NONE], [SOME, SOME]], [[NONE], [NONE]], [[ONE], [NONE, ONE]]],
+    3: [[[SOME], [ONE, ONE], [SOME]], [[NONE], [SOME], [NONE]], [[NONE], [NONE], [NONE]], [[ONE], [NONE], [SOME]]],
+}
+BOX_AND_CLS = [[[1.0, 9.0], [3.0, 1.0], [0.5, 8.0]], [[2.0, 3.0], [4.0, 0.0], [0.5, 0.0]]]  # of each rank, by step
+
+
+def alwa() -> ALWA:
+    return ALWA(TaskBalance(name="alwa", window=2), torch.device("cpu"))
+
+
+class Process:
+    """What a trainer does with a criterion, in one process: install, compute, reduce, advance."""
+
+    def __init__(self, model: str) -> None:
+        torch.set_num_threads(1)
+        torch.manual_seed(0)
+        self.model = DetectionModel(model, nc=2, verbose=False).eval()  # normalisation by batch would see the split
+        self.model.args = DEFAULT_CFG
+        self.criterion = self.model.init_criterion()
+        self.balance = alwa()
+        self.heads = install(self.criterion, load_config("wiou3", {"running_mean.momentum": 0.3}), balance=self.balance)
+        self.means = [head.box_loss.running_mean for head in self.heads.values()]
+        for head in self.heads.values():
+            head.box_loss.self_advancing = False
+
+    def step(self, images: list[list[list[float]]], seed: int) -> None:
+        """One step on images, each known by its place: what it looks like does not depend on the split."""
+        looks = [torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(seed + i)) for i in range(len(images))]
+        counts = torch.tensor([len(boxes) for boxes in images])
+        batch = {
+            "img": torch.stack(looks),
+            "batch_idx": torch.arange(len(images)).repeat_interleave(counts).float(),
+            "bboxes": torch.tensor([box for boxes in images for box in boxes]).reshape(-1, 4),
+            "cls": torch.zeros(int(counts.sum()), 1),
+        }
+        self.model.model[-1].train()  # the head's raw output
+        loss, items = self.criterion(self.model(batch["img"]), batch)
+        loss.sum().backward()
+        reduce_over_ranks(self.means)
+        for mean in self.means:
+            mean.advance()
+        box, cls = (items["box_loss"], items["cls_loss"]) if isinstance(items, dict) else items[:2]
+        self.balance.observe(box, cls)
+
+    @property
+    def state(self) -> list[float]:
+        return [mean.mean.item() for mean in self.means]
+
+
+def _rank(rank: int, world: int, model: str, meeting: str, out) -> None:
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
+    process, states = Process(model), []
+    for number, step in enumerate(STEPS[world]):
+        before = sum(len(images) for images in step[:rank])
+        process.step(step[rank], 100 * number + before)
+        states.append(process.state)
+    balance = alwa()
+    for step in BOX_AND_CLS:
+        balance.observe(*torch.tensor(step[rank]))
+    weights = process.balance.weight.item(), balance.weight.item()
+    out[rank] = states, weights, [int(mean.steps) for mean in process.means]
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize(("world", "model"), [(2, "yolo11n.yaml"), (3, "yolov10n.yaml")])
+def test_running_means_of_ranks_are_those_of_the_joined_batch(world, model, tmp_path):
+    """Unequal ranks, ranks without boxes, a step in which no rank has any; one head and two; ALWA beside them."""
+    with mp.Manager() as manager:
+        out = manager.dict()
+        mp.spawn(_rank, (world, model, f"file://{tmp_path}/meeting", out), nprocs=world)
+        ranks = [out[rank] for rank in range(world)]
+    whole = Process(model)
+    for number, step in enumerate(STEPS[world]):
+        whole.step([boxes for images in step for boxes in images], 100 * number)
+        for states, _, _ in ranks:
+            assert states[number] == pytest.approx(whole.state, rel=1e-5)
+    assert all(rank == ranks[0] for rank in ranks)  # to the last bit, ALWA's weight too
+    balance = alwa()
+    for step in BOX_AND_CLS:
+        balance.observe(*torch.tensor(step[:world]).mean(0))
+    assert ranks[0][1][1] == pytest.approx(balance.weight.item())
+    assert 0 < balance.weight < 1
+    assert ranks[0][2] == [3] * len(whole.means)
+    assert len(set(whole.state)) == len(whole.means)
+
+
+TRAIN = """
+import sys, os, json, signal, torch, torch.distributed as dist
+from torch import nn
+from ultralytics.engine.trainer import BaseTrainer
+from yolo_wiou import DetectionTrainer
+torch.set_num_threads(1)
+arguments, out, kill = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3:]
+
+class OnCPU(nn.parallel.DistributedDataParallel):
+    def __init__(self, model, device_ids=None, **more):
+        super().__init__(model, find_unused_parameters=True)
+
+nn.parallel.DistributedDataParallel = OnCPU
+BaseTrainer._setup_ddp = lambda self, *_: dist.init_process_group("gloo")  # Ultralytics' own needs an accelerator
+BaseTrainer.final_eval = lambda self: None  # likewise
+trainer = DetectionTrainer(overrides=arguments)
+trainer.world_size = 2
+states = []
+
+def end(trainer):
+    states.append([{path: mean.export_state() for path, mean in trainer.means.items()}, trainer.balance.weight.item()])
+
+def stop(trainer):
+    if kill and trainer.epoch == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+trainer.add_callback("on_train_epoch_end", end)
+trainer.add_callback("on_train_batch_end", stop)
+trainer._do_train(*[2] * (BaseTrainer._do_train.__code__.co_argcount - 1))
+json.dump(states, open(f"{out}.{os.environ['RANK']}", "w"))
+"""
+
+
+def two_processes(folder: Path, arguments: dict, *kill: str) -> list[int]:
+    """Train in two processes as Ultralytics' launcher would start them; returns their exit codes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    env |= {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    env["PYTHONPATH"] = os.pathsep.join(sys.path)
+    command = [sys.executable, "-c", TRAIN, json.dumps(arguments), str(folder / "states"), *kill]
+    ranks = []
+    for rank in ("0", "1"):
+        log = (folder / f"log{rank}").open("ab")
+        ranks.append(subprocess.Popen(command, env={**env, "RANK": rank, "LOCAL_RANK": rank}, stdout=log, stderr=log))
+    try:
+        return [rank.wait(600) for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+
+
+@pytest.mark.slow
+def test_a_training_in_two_processes_killed_and_resumed(shapes, tmp_path):
+    """Half of the images are without boxes, so that now and then a rank has none."""
+    data = shutil.copytree(shapes.parent, tmp_path / "data")
+    for label in sorted((data / "labels" / "train").iterdir())[::2]:
+        label.write_text("")
+    yaml = data / shapes.name
+    yaml.write_text(yaml.read_text().replace(str(shapes.parent), str(data)))
+    loss = load_config("wiou3", {"task_balance.name": "alwa", "task_balance.window": 2}).model_dump(mode="json")
+    arguments = {**TINY, "mosaic": 0.0, "batch": 2, "model": MODEL, "data": str(yaml), "device": "cpu", "amp": False}
+    arguments |= {"project": str(tmp_path), "name": "run", "loss": loss}
+    codes = two_processes(tmp_path, arguments, "kill")
+    assert codes == [-9, -9], (tmp_path / "log0").read_text()
+    assert columns(tmp_path / "run")["epoch"] == [1]
+
+    last = tmp_path / "run" / "weights" / "last.pt"
+    saved = getattr(torch.load(last, weights_only=False)["ema"], ATTRIBUTE)
+    codes = two_processes(tmp_path, {"resume": str(last), "model": str(last), "device": "cpu"})
+    assert codes == [0, 0], (tmp_path / "log0").read_text()[-3000:] + (tmp_path / "log1").read_text()[-3000:]
+    one, other = (json.loads((tmp_path / f"states.{rank}").read_text()) for rank in "01")
+    assert one == other
+    assert columns(tmp_path / "run")["epoch"] == [1, 2]
+    final = getattr(torch.load(last, weights_only=False)["ema"], ATTRIBUTE)
+    assert final["heads"] == one[-1][0]
+    assert 0 < saved["heads"][""]["steps"] < final["heads"][""]["steps"] < 12  # steps without any box don't count
+    assert final["heads"][""]["momentum"] == saved["heads"][""]["momentum"]

@@ -1,0 +1,169 @@
+"""A run's files, whole at every moment: a process may be killed between any two of its instructions.
+
+Ultralytics writes checkpoints in place, so that a kill leaves half of one, and an epoch's row of results.csv before its
+checkpoint, so that the resumed run writes it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.nn.tasks import torch_safe_load
+from ultralytics.utils import RANK
+from ultralytics.utils.files import get_latest_run
+
+from yolo_wiou.registry import ConfigError
+
+DRAFT = ".draft"
+"""Beside the checkpoints, while they are written; hidden from Ultralytics, which takes the latest `last*.pt`."""
+UNSTRIPPED = ".unstripped"
+"""The checkpoints as they were, while Ultralytics takes the optimizer out of them."""
+
+
+class NothingLeft(Exception):
+    """Every epoch of the run to resume is trained."""
+
+
+class KillableMixin(BaseTrainer):
+    """A stock trainer whose runs may be killed at any moment: resume then goes on as if nothing had happened."""
+
+    def save_model(self) -> Any:
+        """Save the checkpoints, each put in place at once."""
+        with written_whole(self):
+            return super().save_model()
+
+    def resume_training(self, ckpt: Any) -> None:
+        """Go on after the last epoch that was saved, with files that know of no later one."""
+        if RANK in {-1, 0}:
+            if self.resume:
+                drop_rows_after(self.csv, ckpt["epoch"] + 1)
+            else:
+                forget_leftovers(self.wdir)
+        if self.resume and ckpt["epoch"] + 1 >= self.epochs:
+            raise NothingLeft
+        super().resume_training(ckpt)
+
+    def _do_train(self, *args: Any) -> None:
+        """Train; of a run that was stopped after its last epoch only the end is left to do."""
+        try:
+            super()._do_train(*args)
+        except NothingLeft:
+            self.epoch = self.epochs - 1
+            self.final_eval()
+            if RANK in {-1, 0}:
+                self.run_callbacks("on_train_end")
+
+    def final_eval(self) -> None:
+        """Take the optimizer out of the checkpoints, and validate the best one."""
+        with kept_aside(self) if RANK in {-1, 0} else contextlib.nullcontext():
+            super().final_eval()
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a small file at once."""
+    draft = path.with_name(f".{path.name}")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, path)
+
+
+@contextlib.contextmanager
+def written_whole(trainer: BaseTrainer) -> Iterator[None]:
+    """Let the trainer write its checkpoints into a folder of their own, and put them in place when they are whole.
+
+    last.pt comes last: as long as it is the old one, the epoch is run again, and with it what the others hold.
+    """
+    places = trainer.wdir, trainer.last, trainer.best
+    folder, draft = trainer.wdir, trainer.wdir / DRAFT
+    forget_leftovers(folder)
+    draft.mkdir(parents=True)
+    trainer.wdir, trainer.last, trainer.best = draft, draft / "last.pt", draft / "best.pt"
+    try:
+        yield
+    finally:
+        trainer.wdir, trainer.last, trainer.best = places
+    for file in sorted(draft.iterdir(), key=lambda file: file.name == "last.pt"):
+        os.replace(file, folder / file.name)
+    draft.rmdir()
+
+
+@contextlib.contextmanager
+def kept_aside(trainer: BaseTrainer) -> Iterator[None]:
+    """Keep copies of last.pt and best.pt while the trainer writes over them; `bring_back` finds them after a kill."""
+    forget_leftovers(trainer.wdir)
+    draft, aside = trainer.wdir / DRAFT, trainer.wdir / UNSTRIPPED
+    draft.mkdir(parents=True)
+    for file in (trainer.last, trainer.best):
+        if file.exists():
+            shutil.copy2(file, draft)
+    os.replace(draft, aside)
+    yield
+    shutil.rmtree(aside)
+
+
+def forget_leftovers(folder: Path) -> None:
+    """Remove what a killed process left beside the checkpoints."""
+    for name in (DRAFT, UNSTRIPPED):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def bring_back(folder: Path) -> None:
+    """Undo an end of a run that was killed, so that it can end again."""
+    aside = folder / UNSTRIPPED
+    for file in aside.glob("*.pt"):
+        os.replace(file, folder / file.name)
+    forget_leftovers(folder)
+
+
+def checkpoint_to_resume(resume: Any) -> tuple[Path, dict[str, Any]]:
+    """Find and read the checkpoint that `resume` means: a path, or True for the latest below this folder.
+
+    Raises:
+        ConfigError: there is none, it is damaged, or its run is over.
+    """
+    path = Path(resume if isinstance(resume, (str, Path)) else get_latest_run())
+    bring_back(path.parent)
+    if not path.is_file():
+        where = f"at '{path}'" if path.name else "below this folder"
+        raise ConfigError(
+            f"there is no checkpoint to resume {where}. A run has one, weights/last.pt, when its first epoch is over; "
+            "one that stopped before can only be started anew."
+        )
+    try:
+        ckpt: dict[str, Any] = torch_safe_load(str(path))[0]
+        epoch = ckpt["epoch"]
+    except (
+        AssertionError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        pickle.PickleError,
+    ) as error:
+        raise ConfigError(
+            f"'{path}' is no checkpoint, or a damaged one ({type(error).__name__}). Another one of its run may be "
+            "whole: best.pt or, with save_period, epochN.pt beside it."
+        ) from error
+    if epoch < 0 or ckpt.get("optimizer") is None:
+        raise ConfigError(
+            f"the run of '{path}' is over, nothing is left to resume. Start a new one from its weights, without "
+            f"resume: model={path}."
+        )
+    return path, ckpt
+
+
+def drop_rows_after(csv: Path, epochs: int) -> None:
+    """Drop what results.csv says of epochs that will be run again, and a row that was cut off."""
+    if not csv.exists():
+        return
+    header, *rows = csv.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+    whole = [row for row in rows if row.endswith("\n") and row.count(",") == header.count(",")]
+    replace(csv, "".join([header, *(row for row in whole if float(row.split(",")[0]) <= epochs)]))
