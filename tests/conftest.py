@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,29 @@ TINY: dict[str, Any] = {"imgsz": 64, "epochs": 2, "batch": 4, "plots": False, "w
 MODEL = "yolo11n.yaml"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Name the check that a test belongs to where results are read by program: `release("parity {task}")`."""
+    for item in items:
+        for mark in item.iter_markers("release"):
+            parameters = item.callspec.params if hasattr(item, "callspec") else {}
+            item.user_properties.append(("check", mark.args[0].format(**parameters)))
+
+
+class StockFails(Exception):
+    """The installed Ultralytics cannot do by itself what a test compares with."""
+
+
+@contextlib.contextmanager
+def stock() -> Iterator[None]:
+    """Around what Ultralytics does alone: its failure is told from ours."""
+    try:
+        yield
+    except subprocess.CalledProcessError as error:
+        raise StockFails(error.stderr.strip().splitlines()[-1]) from error
+    except Exception as error:
+        raise StockFails(f"{type(error).__name__}: {error}") from error
+
+
 @pytest.fixture(autouse=True)
 def _threads() -> None:
     torch.set_num_threads(1)  # xdist uses the cores
@@ -37,8 +62,9 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def columns(run: Path) -> dict[str, list[float]]:
-    """results.csv of a run, by column."""
-    return polars.read_csv(run / "results.csv").to_dict(as_series=False)
+    """results.csv of a run, by column; Ultralytics padded it with blanks once."""
+    table = polars.read_csv(run / "results.csv").to_dict(as_series=False)
+    return {name.strip(): [float(value) for value in values] for name, values in table.items()}
 
 
 def words(**arguments: Any) -> list[str]:
@@ -49,12 +75,16 @@ def words(**arguments: Any) -> list[str]:
 def shell(
     *command: str, cwd: Path, env: dict[str, str] | None = None, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python …`, as a user's shell would start it: Ultralytics logs nothing where it sees pytest."""
+    """Run `python …`, as a user's shell would start it: Ultralytics logs nothing where it sees pytest.
+
+    What is on PYTHONPATH (another Ultralytics, say) stays before the installed packages, and this checkout before all.
+    """
     unwatched = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
     return subprocess.run(
         [sys.executable, *command],
         cwd=cwd,
-        env={**unwatched, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1]), **(env or {})},
+        env={**unwatched, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **(env or {})},
         text=True,
         capture_output=True,
         check=check,
