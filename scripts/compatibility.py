@@ -32,23 +32,39 @@ with what its metadata asks for. Ran on {ran}.
 """
 
 
+FAMILIES = """
+## Models
+
+Every task with every family of models: `loss=ciou` against stock Ultralytics, bit for bit, and a run with wiou3.
+Where the two differ, both are named.
+
+"""
+CHAOS = """
+## Killed and resumed
+
+What `python scripts/chaos.py` saw: one training, killed with SIGKILL at random moments and resumed every time.
+
+"""
+
+
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def read(name: str) -> list[dict[str, Any]]:
-    """The rows that a script left, none where it has not run."""
+def read(name: str) -> dict[str, Any]:
+    """What a script left, nothing where it has not run."""
     file = DATA / f"{name}.json"
-    return json.loads(file.read_text(encoding="utf-8"))["rows"] if file.exists() else []
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
-def releases(rows: list[dict[str, Any]]) -> str:
+def releases(seen: dict[str, Any]) -> str:
     """One row a release, and under it what is not simply passed."""
+    rows = seen["rows"]
     checks = list(rows[0]["checks"])
     signs = [[SIGNS[row["checks"][check]["outcome"]] for check in checks] for row in rows]
-    cells = [[row["release"], *seen, row.get("numpy", "")] for row, seen in zip(rows, signs, strict=True)]
+    cells = [[row["release"], *cell, row.get("numpy", "")] for row, cell in zip(rows, signs, strict=True)]
     ran = dict.fromkeys(
         f"{row['date']}, {row['platform']}, Python {row.get('python')}, torch {row.get('torch')}" for row in rows
     )
@@ -61,9 +77,32 @@ def releases(rows: list[dict[str, Any]]) -> str:
     return RELEASES.format(ran="; ".join(ran)) + table(["release", *checks, "NumPy"], cells) + "\n" + "".join(notes)
 
 
+def families(seen: dict[str, Any]) -> str:
+    """Tasks by families, from rows of family, model, task, parity, wiou3 and note; and the notes under it."""
+    rows = seen["rows"]
+    found = {(row["task"], row["family"]): row for row in rows}
+    tasks, columns = (list(dict.fromkeys(row[key] for row in rows)) for key in ("task", "family"))
+    cells = [[task, *(family_cell(found.get((task, family))) for family in columns)] for task in tasks]
+    notes = [f"- {row['model']}, {row['task']}: {row['note']}\n" for row in rows if row.get("note")]
+    return FAMILIES + table(["task", *columns], cells) + "\n" + "".join(notes)
+
+
+def family_cell(row: dict[str, Any] | None) -> str:
+    """One sign where parity and wiou3 agree, – where the family has no such model."""
+    if row is None:
+        return SIGNS["absent"]
+    parity, wiou3 = (SIGNS.get(str(row[key]), str(row[key])) for key in ("parity", "wiou3"))
+    return parity if parity == wiou3 else f"parity {parity}, wiou3 {wiou3}"
+
+
+def chaos(seen: dict[str, Any]) -> str:
+    """The summary of the killed run, number by number."""
+    return CHAOS + table(["", "seen"], [[key.replace("_", " "), str(seen[key])] for key in seen if key != "report"])
+
+
 def update_release(row: dict[str, Any]) -> None:
     """Put a release's row in the place of its former one, and write the page."""
-    rows = {old["release"]: old for old in read("releases")} | {row["release"]: row}
+    rows = {old["release"]: old for old in read("releases").get("rows", [])} | {row["release"]: row}
     ordered = sorted(rows.values(), key=lambda r: [int(part) for part in r["release"].split(".")])
     DATA.mkdir(exist_ok=True)
     (DATA / "releases.json").write_text(json.dumps({"rows": ordered}, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -72,8 +111,8 @@ def update_release(row: dict[str, Any]) -> None:
 
 def page() -> str:
     """The whole page."""
-    sections = {"releases": releases}
-    return HEAD + "".join(render(rows) for name, render in sections.items() if (rows := read(name)))
+    sections = {"releases": releases, "families": families, "chaos": chaos}
+    return HEAD + "".join(render(seen) for name, render in sections.items() if (seen := read(name)))
 
 
 def write() -> None:

@@ -24,8 +24,8 @@ TASKS = {"segment": "yolo11n-seg.yaml", "pose": "yolo11n-pose.yaml", "obb": "yol
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """data.yaml of a few rendered images, by task."""
-    root, same = tmp_path_factory.mktemp("tasks"), {"train": 8, "val": 4, "imgsz": 64, "classes": ("disc", "box")}
+    """data.yaml of a few rendered images, by task; an epoch ends with a batch of two."""
+    root, same = tmp_path_factory.mktemp("tasks"), {"train": 6, "val": 4, "imgsz": 64, "classes": ("disc", "box")}
     return {task: render_dataset(root / task, ShapesConfig(task=task, sizes=(0.3, 0.6), **same)) for task in TASKS}
 
 
