@@ -34,6 +34,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.user_properties.append(("check", mark.args[0].format(**parameters)))
 
 
+class Failed(Exception):
+    """A command ended in error: the last line that it wrote, and all of it."""
+
+
 class StockFails(Exception):
     """The installed Ultralytics cannot do by itself what a test compares with."""
 
@@ -43,8 +47,8 @@ def stock() -> Iterator[None]:
     """Around what Ultralytics does alone: its failure is told from ours."""
     try:
         yield
-    except subprocess.CalledProcessError as error:
-        raise StockFails(error.stderr.strip().splitlines()[-1]) from error
+    except Failed as error:
+        raise StockFails(error) from error
     except Exception as error:
         raise StockFails(f"{type(error).__name__}: {error}") from error
 
@@ -81,12 +85,15 @@ def shell(
     """
     unwatched = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, *command],
         cwd=cwd,
         env={**unwatched, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **(env or {})},
         text=True,
         capture_output=True,
-        check=check,
         timeout=300,
     )
+    if check and done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise Failed(f"{last}\n{done.stderr}")
+    return done

@@ -47,6 +47,10 @@ def test_portable(lost):
 def test_safe_load():
     pytest.skip("this release has no safe load")
 
+@pytest.mark.release("parity pose")
+def test_shell(tmp_path):
+    shell("-c", "raise ValueError('so is ours')", cwd=tmp_path)
+
 def test_of_no_check():
     assert False
 """
@@ -70,6 +74,7 @@ def test_outcomes_of_a_suite(scripts, tmp_path):
     assert seen == {
         "parity detect": {"outcome": "passed"},
         "parity segment": {"outcome": "stock fails", "note": "ValueError: stock is broken"},
+        "parity pose": {"outcome": "failed", "note": "conftest.Failed: ValueError: so is ours"},
         "resume": {"outcome": "failed", "note": "AssertionError: ours is broken"},
         "wiou3": {"outcome": "stock fails", "note": "TypeError: object of type 'int' has no len()"},
         "portable": {"outcome": "failed", "note": 'failed on setup with "OSError: no run"'},
