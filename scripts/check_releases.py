@@ -35,6 +35,12 @@ CHECKS = [*(f"parity {task}" for task in TASKS), "wiou3", "resume", "portable", 
 OUTCOMES = ["passed", "absent", "stock fails", "failed"]
 """From good to bad; a check is as good as the worst of its tests. `absent`: the release has no such thing."""
 LIMIT = 1800  # seconds a release
+FACTS = """
+import json, platform, numpy, torch
+from importlib.metadata import version
+facts = {"release": version("ultralytics"), "python": platform.python_version()}
+print(json.dumps({**facts, "torch": torch.__version__, "numpy": numpy.__version__}))
+"""
 
 
 def newest() -> str:
@@ -110,9 +116,7 @@ def check(release: str, folder: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"release": release, "date": today, "platform": system}
     try:
         python = environment(release, folder / release)
-        code = "import json, platform, numpy, torch; print(json.dumps({'python': platform.python_version(), "
-        code += "'torch': torch.__version__, 'numpy': numpy.__version__}))"
-        row |= json.loads(subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout)
+        row |= json.loads(subprocess.run([python, "-c", FACTS], check=True, capture_output=True, text=True).stdout)
         row["checks"] = run_suite(python)
     except subprocess.CalledProcessError as error:
         row["checks"] = {name: {"outcome": "failed", "note": f"no environment: {error}"} for name in CHECKS}
@@ -134,11 +138,9 @@ def main() -> int:
     for release in dict.fromkeys(releases):
         row = check(release, options.folder.resolve())
         compatibility.update_release(row)
-        bad = {name: result for name, result in row["checks"].items() if result["outcome"] != "passed"}
-        print(
-            f"{release}: {len(CHECKS) - len(bad)} of {len(CHECKS)} passed in {row['seconds']} s", bad or "", flush=True
-        )
-        failed |= any(result["outcome"] == "failed" for result in bad.values())
+        seen = {name: result["outcome"] for name, result in row["checks"].items()}
+        print(f"{release}, {row['seconds']} s: {seen}", flush=True)
+        failed |= "failed" in seen.values()
     return int(failed)
 
 
