@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,33 @@ head:
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Name the check that a test belongs to where results are read by program: `release("parity {task}")`."""
+    for item in items:
+        for mark in item.iter_markers("release"):
+            parameters = item.callspec.params if hasattr(item, "callspec") else {}
+            item.user_properties.append(("check", mark.args[0].format(**parameters)))
+
+
+class Failed(Exception):
+    """A command ended in error: the last line that it wrote, and all of it."""
+
+
+class StockFails(Exception):
+    """The installed Ultralytics cannot do by itself what a test compares with."""
+
+
+@contextlib.contextmanager
+def stock() -> Iterator[None]:
+    """Around what Ultralytics does alone: its failure is told from ours."""
+    try:
+        yield
+    except Failed as error:
+        raise StockFails(error) from error
+    except Exception as error:
+        raise StockFails(f"{type(error).__name__}: {error}") from error
+
+
 @pytest.fixture(autouse=True)
 def _threads() -> None:
     torch.set_num_threads(1)  # xdist uses the cores
@@ -51,8 +80,8 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def task_data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """data.yaml of a few rendered images, by task."""
-    root, same = tmp_path_factory.mktemp("tasks"), {"train": 8, "val": 4, "imgsz": 64, "classes": ("disc", "box")}
+    """data.yaml of a few rendered images, by task; an epoch ends with a batch of two."""
+    root, same = tmp_path_factory.mktemp("tasks"), {"train": 6, "val": 4, "imgsz": 64, "classes": ("disc", "box")}
     return {task: render_dataset(root / task, ShapesConfig(task=task, sizes=(0.3, 0.6), **same)) for task in MODELS}
 
 
@@ -65,8 +94,9 @@ def detr(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def columns(run: Path) -> dict[str, list[float]]:
-    """results.csv of a run, by column."""
-    return polars.read_csv(run / "results.csv").to_dict(as_series=False)
+    """results.csv of a run, by column; Ultralytics padded it with blanks once."""
+    table = polars.read_csv(run / "results.csv").to_dict(as_series=False)
+    return {name.strip(): [float(value) for value in values] for name, values in table.items()}
 
 
 def words(**arguments: Any) -> list[str]:
@@ -77,14 +107,21 @@ def words(**arguments: Any) -> list[str]:
 def shell(
     *command: str, cwd: Path, env: dict[str, str] | None = None, check: bool = True, timeout: float = 300
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python …`, as a user's shell would start it: Ultralytics logs nothing where it sees pytest."""
+    """Run `python …`, as a user's shell would start it: Ultralytics logs nothing where it sees pytest.
+
+    What is on PYTHONPATH (another Ultralytics, say) stays before the installed packages, and this checkout before all.
+    """
     unwatched = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    return subprocess.run(
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
         [sys.executable, *command],
         cwd=cwd,
-        env={**unwatched, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1]), **(env or {})},
+        env={**unwatched, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **(env or {})},
         text=True,
         capture_output=True,
-        check=check,
         timeout=timeout,
     )
+    if check and done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise Failed(f"{last}\n{done.stderr}")
+    return done

@@ -20,6 +20,19 @@ def test_losses_page_is_the_catalogue_s():
     assert all((ROOT / "docs" / "img" / f"{name}.png").stat().st_size > 10_000 for name in available_losses())
 
 
+def test_compatibility_page_is_its_data_s_and_nothing_of_ours_fails(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import check_releases
+    import compatibility
+
+    assert compatibility.PAGE.read_text(encoding="utf-8") == compatibility.page()
+    rows = compatibility.read("releases")["rows"]
+    assert {row["release"] for row in rows} >= set(check_releases.RELEASES)
+    for row in rows:
+        assert list(row["checks"]) == check_releases.CHECKS
+        assert all(result["outcome"] != "failed" for result in row["checks"].values())
+
+
 def test_catalogue_lists_every_preset_once():
     listed = yaml.safe_load((CFG / "catalogue.yaml").read_text())
     assert sorted(listed) == sorted(path.stem for path in (CFG / "losses").glob("*.yaml"))

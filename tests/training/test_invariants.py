@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import ultralytics
-from conftest import MODEL, MODELS, TINY, columns, shell, words
+from conftest import MODEL, MODELS, TINY, columns, shell, stock, words
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG
 from ultralytics.utils.loss import v8DetectionLoss
@@ -20,15 +20,16 @@ from yolo_wiou.training.families import trainer_for
 from yolo_wiou.training.trainer import BoxLossMixin, unwrap
 
 
+@pytest.mark.release("parity detect")
 def test_ciou_is_stock_bit_for_bit(shapes, tmp_path):
     arguments = words(data=shapes, model=MODEL, project=tmp_path, **TINY)
-    shell("-c", "from ultralytics.cfg import entrypoint; entrypoint()", "train", *arguments, "name=stock", cwd=tmp_path)
+    entrypoint = ("-c", "from ultralytics.cfg import entrypoint; entrypoint()")
+    with stock():
+        shell(*entrypoint, "train", *arguments, "name=stock", cwd=tmp_path)
     shell("-m", "yolo_wiou.cli", "train", *arguments, "name=ours", "loss=ciou", cwd=tmp_path)
-    stock, ours = columns(tmp_path / "stock"), columns(tmp_path / "ours")
-    assert [c for c in ours if c not in stock] == ["wiou/iou", "wiou/running_mean", "wiou/gain"]
-    assert {c: v for c, v in ours.items() if c in stock and c != "time"} == {
-        c: v for c, v in stock.items() if c != "time"
-    }
+    theirs, ours = columns(tmp_path / "stock"), columns(tmp_path / "ours")
+    assert [c for c in ours if c not in theirs] == ["wiou/iou", "wiou/running_mean", "wiou/gain"]
+    assert {c: ours[c] for c in theirs if c != "time"} == {c: v for c, v in theirs.items() if c != "time"}
     for file in ("last.pt", "best.pt"):
         one, other = (ultralytics.YOLO(tmp_path / run / "weights" / file).model for run in ("stock", "ours"))
         assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))

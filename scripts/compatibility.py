@@ -1,0 +1,124 @@
+"""Write docs/compatibility.md from docs/compatibility/*.json, where the checking scripts leave what they saw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).parent.parent / "docs" / "compatibility.md"
+DATA = PAGE.with_suffix("")
+SIGNS = {"passed": "✓", "absent": "–", "stock fails": "stock fails", "failed": "**fails**"}
+HEAD = """# Compatibility
+
+Written by `python scripts/compatibility.py` from `docs/compatibility/*.json`; run the checks, don't edit this page.
+"""
+RELEASES = """
+## Ultralytics releases
+
+What `python scripts/check_releases.py` saw: it runs the tests marked `release` in an environment of the release's own,
+with what its metadata asks for. Ran on {ran}.
+
+- **parity**: `loss=ciou` and stock Ultralytics give the same weights and the same metrics in `results.csv`, bit for bit
+  on the CPU; for segment, pose and obb, wiou3 also trains for an epoch, and its boxes' loss differs.
+- **wiou3**: a run by the command line, with its columns in `results.csv`.
+- **resume**: a run that was stopped and resumed has the loss state of one that was not.
+- **portable**: best and last checkpoint, and the last of a run that was killed, load and validate where `yolo_wiou`
+  cannot be imported, and export; **safe load**: likewise with `ULTRALYTICS_SAFE_LOAD=1`, where the release knows it.
+
+✓ passed; – the release has no such thing; "stock fails": Ultralytics alone fails here, without this package.
+
+"""
+
+
+FAMILIES = """
+## Models
+
+Every task with every family of models: `loss=ciou` against stock Ultralytics, bit for bit, and a run with wiou3.
+Where the two differ, both are named.
+
+"""
+CHAOS = """
+## Killed and resumed
+
+What `python scripts/chaos.py` saw: one training, killed with SIGKILL at random moments and resumed every time.
+
+"""
+
+
+def table(head: list[str], rows: Iterable[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def read(name: str) -> dict[str, Any]:
+    """What a script left, nothing where it has not run."""
+    file = DATA / f"{name}.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def releases(seen: dict[str, Any]) -> str:
+    """One row a release, and under it what is not simply passed."""
+    rows = seen["rows"]
+    checks = list(rows[0]["checks"])
+    signs = [[SIGNS[row["checks"][check]["outcome"]] for check in checks] for row in rows]
+    cells = [[row["release"], *cell, row.get("numpy", "")] for row, cell in zip(rows, signs, strict=True)]
+    ran = dict.fromkeys(
+        f"{row['date']}, {row['platform']}, Python {row.get('python')}, torch {row.get('torch')}" for row in rows
+    )
+    notes = [
+        f"- {row['release']}, {check}: {result['note']}\n"
+        for row in rows
+        for check, result in row["checks"].items()
+        if result["outcome"] in {"stock fails", "failed"}
+    ]
+    return RELEASES.format(ran="; ".join(ran)) + table(["release", *checks, "NumPy"], cells) + "\n" + "".join(notes)
+
+
+def families(seen: dict[str, Any]) -> str:
+    """Tasks by families, from rows of family, model, task, parity, wiou3 and note; and the notes under it."""
+    rows = seen["rows"]
+    found = {(row["task"], row["family"]): row for row in rows}
+    tasks, columns = (list(dict.fromkeys(row[key] for row in rows)) for key in ("task", "family"))
+    cells = [[task, *(family_cell(found.get((task, family))) for family in columns)] for task in tasks]
+    notes = [f"- {row['model']}, {row['task']}: {row['note']}\n" for row in rows if row.get("note")]
+    return FAMILIES + table(["task", *columns], cells) + "\n" + "".join(notes)
+
+
+def family_cell(row: dict[str, Any] | None) -> str:
+    """One sign where parity and wiou3 agree, – where the family has no such model."""
+    if row is None:
+        return SIGNS["absent"]
+    parity, wiou3 = (SIGNS.get(str(row[key]), str(row[key])) for key in ("parity", "wiou3"))
+    return parity if parity == wiou3 else f"parity {parity}, wiou3 {wiou3}"
+
+
+def chaos(seen: dict[str, Any]) -> str:
+    """The summary of the killed run, number by number."""
+    return CHAOS + table(["", "seen"], [[key.replace("_", " "), str(seen[key])] for key in seen if key != "report"])
+
+
+def update_release(row: dict[str, Any]) -> None:
+    """Put a release's row in the place of its former one, and write the page."""
+    rows = {old["release"]: old for old in read("releases").get("rows", [])} | {row["release"]: row}
+    ordered = sorted(rows.values(), key=lambda r: [int(part) for part in r["release"].split(".")])
+    DATA.mkdir(exist_ok=True)
+    (DATA / "releases.json").write_text(json.dumps({"rows": ordered}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    write()
+
+
+def page() -> str:
+    """The whole page."""
+    sections = {"releases": releases, "families": families, "chaos": chaos}
+    return HEAD + "".join(render(seen) for name, render in sections.items() if (seen := read(name)))
+
+
+def write() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
