@@ -48,7 +48,7 @@ def ours(name: str) -> Term:
         pair = BoxPair.of(pred, target, 8.0, (640.0, 640.0))
         gain, base = loss.split(pair)
         loss.observe(pair, gain)
-        return (gain * base * weight.squeeze(-1)).sum() / 100.0
+        return (base * (gain * weight.squeeze(-1))).sum() / 100.0
 
     return term
 

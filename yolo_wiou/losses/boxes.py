@@ -25,26 +25,30 @@ class BoxPair:
     """N predicted boxes and their N targets. Everything keeps its gradient; who wants a constant detaches it.
 
     Args:
+        pred: (2, 2, N) corners of the prediction, left top and right bottom, in any frame.
+        target: (2, 2, N) corners of the target, in the same frame; a constant.
+        stride: pixels per box unit, () or (N,); 1 if the boxes are in pixels.
+        imgsz: (height, width) of the network's input in pixels; only losses normalised by the image need it.
+
+    Attributes:
         inside: (2, 2, N) how far the edges of the prediction lie inside the target's, negative where outside; first
             left and top, then right and bottom.
         offset: (2, N) centre of the prediction minus centre of the target.
-        size: (2, N) width and height of the prediction: what `inside` leaves of the target's.
+        size: (2, N) width and height of the prediction.
+        missed: (2, N) how much of the target's width and height lies beside the prediction; more where they are apart.
+        iou_loss: (N,) 1 − IoU, in [0, 1].
         target_size: (2, N) width and height of the target.
-        stride: pixels per box unit, () or (N,); 1 if the boxes are in pixels.
-        imgsz: (height, width) of the network's input in pixels; only losses normalised by the image need it.
     """
 
     def __init__(
         self,
-        inside: Tensor,
-        offset: Tensor,
-        size: Tensor,
-        target_size: Tensor,
+        pred: Tensor,
+        target: Tensor,
         stride: Tensor | float = 1.0,
         imgsz: Tensor | tuple[float, float] | None = None,
     ) -> None:
-        """Keep what describes the boxes; the rest is computed when asked for."""
-        self.inside, self.offset, self.size, self.target_size = inside, offset, size, target_size
+        """Compute what every loss needs; the rest is computed when asked for."""
+        self.inside, self.offset, self.size, self.missed, self.iou_loss, self.target_size = Geometry.apply(pred, target)
         self.stride, self.imgsz = stride, imgsz
 
     @classmethod
@@ -56,42 +60,32 @@ class BoxPair:
         imgsz: Tensor | tuple[float, float] | None = None,
     ) -> BoxPair:
         """Take boxes as (N, 4) xyxy, float32 or float64, one unit and dtype."""
-        return cls(*Edges.apply(pred, target), stride, imgsz)
+        return cls(pred.t().view(2, 2, -1), target.t().view(2, 2, -1), stride, imgsz)
 
     def scaled(self, ratio: float) -> BoxPair:
         """Scale both boxes about their own centres (Inner-IoU, 2311.02877)."""
-        if ratio == 1:
-            return self
-        margin = (self.target_size - self.size) * (ratio / 2)
-        inside = torch.stack((margin + self.offset, margin - self.offset))
-        return BoxPair(inside, self.offset, self.size * ratio, self.target_size * ratio, self.stride, self.imgsz)
+        return self if ratio == 1 else self._other(self.offset, self.size * ratio, self.target_size * ratio)
 
     def interpolated(self, kappa: Tensor | float) -> BoxPair:
         """Move the prediction towards the target by the share kappa, () or (N,) (InterpIoU, 2507.12420)."""
-        size = torch.lerp(self.size, self.target_size, kappa)
-        left = 1 - kappa
-        return BoxPair(self.inside * left, self.offset * left, size, self.target_size, self.stride, self.imgsz)
+        size = self.size + (self.target_size - self.size) * kappa
+        return self._other(self.offset * (1 - kappa), size, self.target_size)
 
-    @cached_property
-    def missed(self) -> Tensor:
-        """(2, N) how much of the target's width and height lies beside the prediction; more where they don't touch."""
-        return self.inside.relu().sum(0)
-
-    @cached_property
-    def enclosing(self) -> Tensor:
-        """(2, N) width and height of the enclosing box."""
-        return self.size + self.missed
-
-    @cached_property
-    def iou_loss(self) -> Tensor:
-        """(N,) 1 − IoU, in [0, 1]."""
-        loss: Tensor = IoULoss.apply(self.missed, self.size, self.target_size)
-        return loss
+    def _other(self, offset: Tensor, size: Tensor, target_size: Tensor) -> BoxPair:
+        """Other boxes in place of these, in the frame of the target's centre."""
+        half, target_half = size / 2, target_size / 2
+        pred, target = torch.stack((offset - half, offset + half)), torch.stack((-target_half, target_half))
+        return BoxPair(pred, target, self.stride, self.imgsz)
 
     @cached_property
     def iou(self) -> Tensor:
         """(N,) intersection over union, in [0, 1]."""
         return 1 - self.iou_loss
+
+    @cached_property
+    def enclosing(self) -> Tensor:
+        """(2, N) width and height of the enclosing box."""
+        return self.size + self.missed
 
     @cached_property
     def union(self) -> Tensor:
@@ -114,8 +108,11 @@ class BoxPair:
         return (self.inside.abs().sum(0) / self.target_size).sum(0) / 4
 
 
-class Edges(torch.autograd.Function):
-    """What a BoxPair is made of, from two sets of corners; only the prediction has a gradient.
+class Geometry(torch.autograd.Function):
+    """What a BoxPair is made of, with its gradient in closed form: a third of the operators that a graph of it needs.
+
+    With I = Πs over the shared sides s = relu(g − missed), U = Πp + Πg − I for sizes p and g, and IoU = I/U:
+    ∂IoU/∂I = (1 + IoU)/U and ∂IoU/∂(Πp) = −IoU/U; the derivative of a product of two is the other one.
 
     A side shorter than SIDE is drawn out to it, about its middle; so is one with swapped corners. The gradient knows
     nothing of that, and pulls such a box open.
@@ -123,55 +120,64 @@ class Edges(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, pred: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-        """(N, 4) xyxy each -> inside (2, 2, N), offset, size and target_size (2, N) each."""
-        corners = torch.stack((pred.t(), target.t())).view(2, 2, 2, -1)
-        sizes = corners[:, 1] - corners[:, 0]
-        size, target_size = drawn = sizes.clamp(min=SIDE)
-        inside = corners[0] - corners[1]
-        lt, rb = inside
-        offset = (lt + rb).div_(2)
-        rb.neg_()
-        short, target_short = sizes.sub_(drawn)
+        """Corners of both, (2, 2, N) -> the attributes of a BoxPair; only the prediction has a gradient."""
+        corners = torch.stack((pred, target))
+        left_top, right_bottom = corners.unbind(1)
+        sizes = right_bottom - left_top
+        drawn = sizes.clamp_min(SIDE)
+        size, target_size = drawn.unbind()
+
+        inside = torch.sub(*corners.unbind())
+        left_top, right_bottom = inside.unbind()
+        offset = (left_top + right_bottom).div_(2)
+        right_bottom.neg_()
+        short, target_short = sizes.sub_(drawn).unbind()
         inside.add_(short.sub_(target_short), alpha=0.5)
-        ctx.mark_non_differentiable(target_size)
-        return inside, offset, size, target_size
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, inside: Tensor, offset: Tensor, size: Tensor, _: Tensor) -> tuple[Tensor, None]:
-        """(2, 2, N), (2, N) and (2, N) -> (N, 4)."""
-        pred = inside - size
-        pred[1].neg_()
-        pred.add_(offset, alpha=0.5)
-        return pred.view(4, -1).t(), None
-
-
-class IoULoss(torch.autograd.Function):
-    """1 − IoU with its gradient in closed form, in a third of the operators that a graph of it needs.
-
-    With I = Πs over the shared sides s = relu(g − missed), U = Πp + Πg − I for sizes p and g, and IoU = I/U:
-    ∂IoU/∂I = (1 + IoU)/U and ∂IoU/∂(Πp) = −IoU/U; the derivative of a product of two is the other one.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, missed: Tensor, size: Tensor, target_size: Tensor) -> Tensor:
-        """(2, N) each -> (N,); no gradient for the target."""
+        missed = torch.add(*inside.relu().unbind())
         shared = (target_size - missed).relu_()
         intersection = shared.prod(0)
-        union = size.prod(0).add_(target_size.prod(0)).sub_(intersection)
+        union = torch.add(*drawn.prod(1).unbind()).sub_(intersection)
         iou = intersection.div_(union).clamp_(max=1)
-        ctx.save_for_backward(size, shared, union, iou)
-        return 1 - iou
+
+        ctx.save_for_backward(inside, size, shared, union, iou)
+        ctx.mark_non_differentiable(target_size)
+        ctx.set_materialize_grads(False)
+        return inside, offset, size, missed, 1 - iou, target_size
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        """(N,) -> (2, N) and (2, N)."""
-        size, shared, union, iou = ctx.saved_tensors
-        by_union = grad / union
-        by_area = by_union * iou
-        by_shared = by_union.add_(by_area) * shared.flip(0)
-        return threshold_backward(by_shared, shared, 0), by_area * size.flip(0), None
+    def backward(
+        ctx: Any,
+        by_inside: Tensor | None,
+        by_offset: Tensor | None,
+        by_size: Tensor | None,
+        by_missed: Tensor | None,
+        by_loss: Tensor | None,
+        _: None,
+    ) -> tuple[Tensor, None]:
+        """What is not asked for is None: the gradient of the prediction's corners, (2, 2, N), is a sum over the rest."""
+        inside, size, shared, union, iou = ctx.saved_tensors
+        if by_loss is not None:
+            by_union = by_loss / union
+            by_area = by_union * iou
+            by_shared = by_union.add_(by_area) * shared.flip(0)
+            by_missed = plus(threshold_backward(by_shared, shared, 0), by_missed)
+            by_size = plus(by_area * size.flip(0), by_size)
+        if by_missed is not None:
+            by_inside = plus(threshold_backward(by_missed.expand_as(inside), inside, 0), by_inside)
+        if by_inside is None:
+            by_inside = torch.zeros_like(inside)
+        pred = by_inside.clone() if by_size is None else by_inside - by_size
+        pred.select(0, 1).neg_()
+        if by_offset is not None:
+            pred.add_(by_offset, alpha=0.5)
+        return pred, None
+
+
+def plus(x: Tensor, y: Tensor | None) -> Tensor:
+    """Add what may not be there."""
+    return x if y is None else x + y
 
 
 def product(rows: Tensor) -> Tensor:
@@ -182,4 +188,4 @@ def product(rows: Tensor) -> Tensor:
 
 def norm2(rows: Tensor) -> Tensor:
     """x² + y²: (2, N) -> (N,)."""
-    return rows.square().sum(0)
+    return (rows * rows).sum(0)

@@ -43,7 +43,7 @@ class RunningMean(nn.Module):
     def observe(self, iou_loss: Tensor, gain: Tensor) -> None:
         """Add boxes to the step: their IoU losses and gains, (N,) float32 each."""
         count = torch.full_like(self.mean, len(iou_loss))  # filled on the device: nothing waits for the host
-        self.seen = self.seen + torch.stack((iou_loss.sum(), count, gain.sum()))
+        self.seen += torch.stack((iou_loss.sum(), count, gain.sum()))
 
     @torch.no_grad()
     def advance(self) -> Tensor:

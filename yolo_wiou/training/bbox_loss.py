@@ -108,7 +108,7 @@ class Focused(BboxLoss):
         )
         if stock:
             return stock_term, distance_term
-        return (gain * loss * weight.squeeze(-1)).sum() / target_scores_sum, distance_term
+        return (loss * (gain * weight.squeeze(-1))).sum() / target_scores_sum, distance_term
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Focused:
         """Share, do not copy."""
