@@ -108,7 +108,7 @@ class BoxLoss(nn.Module):
 
     def observe(self, pair: AnyPair, gain: Tensor) -> None:
         """Show a call's boxes to the running mean."""
-        self.running_mean.observe(pair.iou_loss.detach(), gain)
+        self.running_mean.observe(pair.iou_loss, gain)
         if self.self_advancing:
             self.running_mean.advance()
 

@@ -71,8 +71,8 @@ def nonmonotonic(
     delta: Annotated[Number, Field(gt=0, le=20)] = 3.0,
 ) -> Tensor:
     """Wise-IoU v3: r = β/(δ·α^(β−δ)), largest at β = 1/ln α, 1 at β = δ, small for outliers (2301.10051)."""
-    exponent = delta - math.log(delta, alpha) - (beta := outlier_degree(pair, mean))  # 1/δ as a power of α
-    return beta * torch.exp(exponent * math.log(alpha))
+    beta, log = outlier_degree(pair, mean), math.log(alpha)
+    return beta * torch.exp(torch.rsub(beta, delta * log - math.log(delta), alpha=log))
 
 
 def outlier_degree(pair: BoxPair, mean: Tensor) -> Tensor:

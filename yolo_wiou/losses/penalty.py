@@ -66,9 +66,9 @@ def siou(pair: BoxPair, *, theta: Theta = 4.0) -> Terms:
     Δ = Σ 1 − exp(−(2 − Λ)·(d/c)²) over x and y, with the angle cost in closed form, Λ = sin 2α = 2|dx·dy|/ρ². The range
     of θ is UNVERIFIED: the paper's text was not at hand.
     """
-    angle = 2 * product(pair.offset).abs() / (pair.distance2 + EPS)
-    distance = (pair.offset / pair.enclosing).square() * (2 - angle)
-    return -torch.expm1(-distance).sum(0) / 2, _shape_cost(pair, theta) / 2
+    misaligned = 2 - 2 * product(pair.offset).abs() / (pair.distance2 + EPS)
+    distance = (pair.offset / pair.enclosing).square() * misaligned
+    return 1 - torch.exp(-distance).mean(0), _shape_cost(pair, theta) / 2
 
 
 @PENALTIES.register("shape")

@@ -39,11 +39,10 @@ class RunningMean(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         self.register_buffer("seen", torch.zeros(3), persistent=False)
 
-    @torch.no_grad()
     def observe(self, iou_loss: Tensor, gain: Tensor) -> None:
         """Add boxes to the step: their IoU losses and gains, (N,) float32 each."""
         count = torch.full_like(self.mean, len(iou_loss))  # filled on the device: nothing waits for the host
-        self.seen += torch.stack((iou_loss.sum(), count, gain.sum()))
+        self.seen += torch.stack((iou_loss.detach().sum(), count, gain.detach().sum()))
 
     @torch.no_grad()
     def advance(self) -> Tensor:
