@@ -158,7 +158,7 @@ class Geometry(torch.autograd.Function):
         by_loss: Tensor | None,
         _: None,
     ) -> tuple[Tensor, None]:
-        """What is not asked for is None: the gradient of the prediction's corners, (2, 2, N), is a sum over the rest."""
+        """Gradients of the outputs, None for those not in use -> that of the prediction's corners, (2, 2, N)."""
         inside, size, shared, union, loss = ctx.saved_tensors
         if by_loss is not None:
             by_union = by_loss / union
@@ -166,11 +166,14 @@ class Geometry(torch.autograd.Function):
             by_shared = by_union.add_(by_area) * shared.flip(0)
             by_missed = plus(threshold_backward(by_shared, shared, 0), by_missed)
             by_size = plus(by_area * size.flip(0), by_size)
-        if by_missed is not None:
-            by_inside = plus(threshold_backward(by_missed.expand_as(inside), inside, 0), by_inside)
-        if by_inside is None:
-            by_inside = torch.zeros_like(inside)
-        pred = by_inside.clone() if by_size is None else by_inside - by_size
+        if by_missed is None:
+            pred = torch.zeros_like(inside)
+        else:
+            pred = threshold_backward(by_missed.expand_as(inside), inside, 0)
+        if by_inside is not None:
+            pred += by_inside
+        if by_size is not None:
+            pred -= by_size
         pred.select(0, 1).neg_()
         if by_offset is not None:
             pred.add_(by_offset, alpha=0.5)
