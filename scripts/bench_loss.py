@@ -2,38 +2,47 @@
 
     python scripts/bench_loss.py [LOSS ...]
 
+What is timed is what one puts in place of the other: from the gathered positives, (N, 4) each, and their weights to the
+scalar, and back to the gradient of the predictions. For stock that is `bbox_iou`, weighting and reduction as in its
+BboxLoss; for ours geometry, loss, gain, what the running mean observes, weighting and reduction as in FocusedBboxLoss,
+and for the presets that keep the stock term, that term and the observation. Gathering the positives is the same on both
+sides and left out here; it is in bench_train.py.
+
 Each round times every loss once, in turn, so that a slow moment of the machine meets all alike; a ratio is the median
-over rounds, with the middle half of the rounds beside it. Prints tables, writes bench_loss.json. One thread; CUDA where
-there is one.
+over rounds, with the middle half of the rounds beside it. Operators, peak and moved bytes are counted, and exact. One
+thread; CUDA where there is one. Prints tables, writes docs/bench/loss.json.
 """
 
 from __future__ import annotations
 
 import json
 import platform
-import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import ultralytics
-from counting import Count
+from counting import Count, peak_bytes
 from torch import Tensor
 from ultralytics.utils.metrics import bbox_iou
 
 from yolo_wiou import available_losses, load_loss
 from yolo_wiou.losses import BoxPair
 
+OUT = Path(__file__).parent.parent / "docs" / "bench"
 SIZES = (0, 500, 2_000, 10_000, 100_000, 1_000_000)
+LEAST = 52
+"""Bytes a box that no such term can do without: two boxes and a weight read once, a gradient written once, float32."""
 Term = Callable[[Tensor, Tensor, Tensor], Tensor]
+Data = tuple[Tensor, Tensor, Tensor]
 
 
 def stock(pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Compute the IoU term as Ultralytics' BboxLoss does, after the positives are gathered."""
+    """Compute the IoU term as Ultralytics' BboxLoss does."""
     iou = bbox_iou(pred, target, xywh=False, CIoU=True)
     loss: Tensor = ((1.0 - iou) * weight).sum() / 100.0
     return loss
@@ -45,15 +54,18 @@ def ours(name: str) -> Term:
     loss.self_advancing = False
 
     def term(pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        pair = BoxPair.of(pred, target, 8.0, (640.0, 640.0))
+        pair = BoxPair.of(pred.detach() if loss.config.is_stock else pred, target, 8.0, (640.0, 640.0))
+        if loss.config.is_stock:
+            loss.observe(pair, torch.ones_like(pair.iou_loss))
+            return stock(pred, target, weight)
         gain, base = loss.split(pair)
         loss.observe(pair, gain)
-        return (gain * base * weight.squeeze(-1)).sum() / 100.0
+        return (base * (gain * weight.squeeze(-1))).sum() / 100.0
 
     return term
 
 
-def boxes(n: int, device: str) -> tuple[Tensor, Tensor, Tensor]:
+def boxes(n: int, device: str = "cpu") -> Data:
     """Return predictions around targets, (n, 4) xyxy in stride units, and weights, (n, 1)."""
     g = torch.Generator().manual_seed(0)
     size = 0.5 + 20 * torch.rand(n, 2, generator=g)
@@ -63,32 +75,37 @@ def boxes(n: int, device: str) -> tuple[Tensor, Tensor, Tensor]:
     return pred.to(device), target.to(device), torch.rand(n, 1, generator=g).to(device)
 
 
-def step(term: Term, pred: Tensor, target: Tensor, weight: Tensor) -> None:
+def step(term: Term, data: Data) -> None:
     """Run forward and backward once."""
+    pred, target, weight = data
     term(pred.detach().requires_grad_(), target, weight).backward()  # type: ignore[no-untyped-call]
 
 
-def seconds(term: Term, data: tuple[Tensor, Tensor, Tensor], repeats: int) -> float:
+def count(term: Term, n: int = 2_000) -> dict[str, float]:
+    """Operators of a step, the bytes that they move a box, and the most that they hold a box."""
+    data = boxes(n)
+    with Count() as counted:
+        step(term, data)
+    return {
+        "operators": counted.total,
+        "moved": counted.bytes / n,
+        "peak": peak_bytes(lambda: step(term, data)) / n,
+    }
+
+
+def seconds(term: Term, data: Data, repeats: int) -> float:
     """Time a step."""
     wait: Callable[[], Any] = torch.cuda.synchronize if data[0].is_cuda else lambda: None
     wait()
     start = time.perf_counter()
     for _ in range(repeats):
-        step(term, *data)
+        step(term, data)
     wait()
     return (time.perf_counter() - start) / repeats
 
 
-def times(terms: dict[str, Term], n: int, device: str) -> dict[str, dict[str, float]]:
-    """Milliseconds of stock, and every loss's ratio to it: median and quartiles over paired rounds."""
-    data = boxes(n, device)
-    rounds, repeats = max(5, min(40, 400_000 // max(n, 1))), max(1, min(20, 20_000 // max(n, 1)))
-    for term in terms.values():
-        step(term, *data)
-    taken = {name: np.empty(rounds) for name in terms}
-    for i in range(rounds):
-        for name, term in terms.items():
-            taken[name][i] = seconds(term, data, repeats)
+def paired(taken: dict[str, np.ndarray[Any, Any]]) -> dict[str, dict[str, float]]:
+    """Median milliseconds of each, and its ratio to stock: median and quartiles over paired rounds."""
     table = {}
     for name, values in taken.items():
         low, median, high = np.quantile(values / taken["stock"], (0.25, 0.5, 0.75))
@@ -96,74 +113,58 @@ def times(terms: dict[str, Term], n: int, device: str) -> dict[str, dict[str, fl
     return table
 
 
-def counts(terms: dict[str, Term], n: int = 2_000) -> dict[str, dict[str, float]]:
-    """Operators of a step, and the bytes that they move a box."""
-    table = {}
-    for name, term in terms.items():
-        with Count() as count:
-            step(term, *boxes(n, "cpu"))
-        table[name] = {"operators": count.total, "bytes": count.bytes / n}
-    return table
-
-
-def peak(name: str, n: int = 1_000_000) -> float:
-    """Peak bytes a box of a step, in a process of its own."""
-    code = f"import bench_loss; print(bench_loss.grow({name!r}, {n}))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=sys.path[0], capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
-
-
-def grow(name: str, n: int) -> float:
-    """Growth of this process's peak memory by a step, in bytes a box."""
-    torch.set_num_threads(1)
-    term, data = stock if name == "stock" else ours(name), boxes(n, "cpu")
-    step(term, *boxes(1000, "cpu"))
-    with open("/proc/self/statm") as file:
-        before = int(file.read().split()[1]) * resource.getpagesize()
-    step(term, *data)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before) / n
+def times(terms: dict[str, Term], n: int, device: str) -> dict[str, dict[str, float]]:
+    """Time all terms on n boxes."""
+    data = boxes(n, device)
+    rounds, repeats = max(5, min(40, 400_000 // max(n, 1))), max(1, min(20, 20_000 // max(n, 1)))
+    for term in terms.values():
+        step(term, data)
+    taken = {name: np.empty(rounds) for name in terms}
+    for i in range(rounds):
+        for name, term in terms.items():
+            taken[name][i] = seconds(term, data, repeats)
+    return paired(taken)
 
 
 def copy_bandwidth() -> float:
-    """Bytes a second that one thread copies, read and written."""
-    source, best = torch.rand(10_000_000), float("inf")
+    """Bytes a second, read and written, that one thread copies between two tensors too large for any cache."""
+    source = torch.rand(40_000_000)
+    target, best = torch.empty_like(source), float("inf")
     for _ in range(10):
         start = time.perf_counter()
-        source.clone()
+        target.copy_(source)
         best = min(best, time.perf_counter() - start)
     return 2 * source.numel() * 4 / best
 
 
+def machine() -> dict[str, str]:
+    """What the figures were measured on and with."""
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {
+        "processor": models[0].split(": ")[1] if models else platform.processor(),
+        "cores": str(torch.get_num_threads()),
+        "GPU": gpu,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "ultralytics": ultralytics.__version__,
+    }
+
+
 def main(names: list[str]) -> None:
     """Measure, print, write."""
+    report: dict[str, Any] = {"machine": machine(), "times": {}}
     torch.set_num_threads(1)
     terms: dict[str, Term] = {"stock": stock, **{name: ours(name) for name in names or available_losses()}}
-    bandwidth = copy_bandwidth()
-    counted = counts(terms)
-    peaks = {name: peak(name) for name in terms}
-    report: dict[str, Any] = {
-        "machine": {"processor": platform.processor() or platform.machine(), "torch": torch.__version__},
-        "ultralytics": ultralytics.__version__,
-        "copy_bandwidth": bandwidth,
-        "counts": counted,
-        "peak_bytes_per_box": peaks,
-        "times": {},
-    }
+    report["copy_bandwidth"] = copy_bandwidth()
+    report["counts"] = {name: count(term) for name, term in terms.items()}
     for device in ["cpu"] + ["cuda"] * torch.cuda.is_available():
-        table = {n: times(terms, n, device) for n in SIZES}
-        report["times"][device] = table
-        print(f"\n{device}: time of forward and backward, ratio to stock (middle half of the rounds)")
-        heads = ["loss", "operators", "peak B/box", "moved B/box", "of copy speed", *(f"N={n:,}" for n in SIZES)]
-        print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
-        for name in terms:
-            row = [f"{t[name]['ratio']:.2f} ({t[name]['low']:.2f}-{t[name]['high']:.2f})" for t in table.values()]
-            share = counted[name]["bytes"] * 1e5 / (table[100_000][name]["ms"] / 1e3) / bandwidth
-            cost = f"{counted[name]['operators']} | {peaks[name]:.0f} | {counted[name]['bytes']:.0f} | {share:.0%}"
-            print(f"| {name} | {cost} | " + " | ".join(row) + " |")
-        milliseconds = ", ".join(f"{t['stock']['ms']:.3g} at N={n:,}" for n, t in table.items())
-        print(f"stock takes {milliseconds} ms; one thread copies {bandwidth / 1e9:.1f} GB/s, read and written")
-    with open("bench_loss.json", "w") as file:
-        json.dump(report, file, indent=1)
+        report["times"][device] = {n: times(terms, n, device) for n in SIZES}
+    OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / "loss.json").write_text(json.dumps(report, indent=1))
+    from performance import loss_tables
+
+    print(loss_tables(json.loads(json.dumps(report))))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""What the benchmarks count: operators that do work, the bytes they move, and the host's waits for the device."""
+"""What the benchmarks count: operators that do work, bytes moved and held, and the host's waits for the device."""
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -49,3 +52,22 @@ class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def syncs(self) -> int:
         """Those that a device would make the host wait for."""
         return sum(self.operators[name] for name in SYNCS)
+
+
+def peak_bytes(step: Callable[[], Any]) -> int:
+    """Most bytes that a step holds at once on the CPU beyond what there was before, from the allocator's own trace.
+
+    Deterministic: unlike the process's resident memory it knows nothing of what the allocator keeps for later.
+    """
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as trace:
+        step()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "trace.json"
+        trace.export_chrome_trace(str(file))
+        events = [event for event in json.loads(file.read_text())["traceEvents"] if event["name"] == "[memory]"]
+    held = peak = 0
+    for event in sorted(events, key=lambda event: event["ts"]):
+        if event["args"]["Device Type"] == 0:
+            held += event["args"]["Bytes"]
+            peak = max(peak, held)
+    return peak

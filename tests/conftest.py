@@ -21,7 +21,7 @@ import torch
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 
 sys.path.insert(0, str(Path(__file__).parent / "losses"))  # `import oracles`
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))  # `import check_families`
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))  # `import counting`, `import check_families`
 
 TINY: dict[str, Any] = {"imgsz": 64, "epochs": 2, "batch": 4, "plots": False, "workers": 0, "exist_ok": True, "nbs": 4}
 MODEL = "yolo11n.yaml"

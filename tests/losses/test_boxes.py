@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from yolo_wiou.losses import BoxPair
-from yolo_wiou.losses.boxes import IoU
+from yolo_wiou.losses.boxes import Geometry
 
 
 def pairs(n: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
@@ -15,11 +15,12 @@ def pairs(n: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
     return tuple(torch.tensor(side, dtype=torch.float64) for side in zip(*boxes, strict=True))
 
 
-def test_closed_form_gradient_of_iou():
-    pred, target = pairs()
-    pair = BoxPair.of(pred, target)
-    inside, size = pair.inside.requires_grad_(), pair.size.requires_grad_()
-    assert torch.autograd.gradcheck(lambda a, b: IoU.apply(a, b, pair.target_size), (inside, size))
+@pytest.mark.parametrize("used", [(1,), (2,), (4,), (1, 2), (0, 3, 4), (0, 1, 2, 3, 4)])
+def test_closed_form_gradients(used):
+    """Of every quantity alone and of all together: what a loss does not use has no gradient to add."""
+    pred, target = (boxes.t().reshape(2, 2, -1) for boxes in pairs())
+    compute = lambda corners: tuple(Geometry.apply(corners, target)[i] for i in used)  # noqa: E731
+    assert torch.autograd.gradcheck(compute, pred.requires_grad_())
 
 
 def test_geometry_against_the_oracle_s():

@@ -65,6 +65,7 @@ class BoxLoss(nn.Module):
         self.overlap = OVERLAPS.bind(config.overlap)
         self.penalty = PENALTIES.bind(config.penalty)
         self.gain = GAINS.bind(config.gain)
+        self.is_plain = config.overlap == OVERLAPS.parse("iou") and config.power == 1
         self.running_mean = RunningMean(config.running_mean.value)
         self.self_advancing = True
         self.progress = 0.0
@@ -109,7 +110,7 @@ class BoxLoss(nn.Module):
 
     def observe(self, pair: AnyPair, gain: Tensor) -> None:
         """Show a call's boxes to the running mean."""
-        self.running_mean.observe(pair.iou_loss.detach(), gain)
+        self.running_mean.observe(pair.iou_loss, gain)
         if self.self_advancing:
             self.running_mean.advance()
 
@@ -117,12 +118,13 @@ class BoxLoss(nn.Module):
         """1 − overlap + penalty, every term to the power α of α-IoU; Inner and Focaler change the overlap alone."""
         settings, power = self.config.overlap, self.config.power
         boxes = pair.scaled(self.config.scale.ratio(self.progress))
+        terms = self.penalty(boxes)
+        if self.is_plain:
+            return sum(terms, start=boxes.iou_loss)
         overlap = focaler(self.overlap(boxes.scaled(settings.inner)), settings.focaler)
-        terms = list(self.penalty(boxes))
         if power != 1:
             overlap, *terms = (part.clamp(min=POWER_EPS).pow(power) for part in (overlap, *terms))
-        loss: Tensor = sum(terms, start=1 - overlap)
-        return loss
+        return sum(terms, start=1 - overlap)
 
 
 def load_loss(loss: str | Path | Mapping[str, Any] | LossConfig = DEFAULT_LOSS, **overrides: Any) -> BoxLoss:

@@ -15,34 +15,41 @@ from torch.autograd.function import once_differentiable
 
 threshold_backward = torch.ops.aten.threshold_backward
 
-EPS = 1e-14
-"""On denominators only. Small enough to leave boxes of a thousandth of a unit alone; its square is still a float32."""
+SIDE = 1e-7
+"""No side of a box counts as shorter, so that no denominator is 0. Boxes of a thousandth of a unit don't notice."""
+EPS = SIDE**2
+"""On denominators that may be 0 all the same; its square is still a float32."""
 
 
 class BoxPair:
     """N predicted boxes and their N targets. Everything keeps its gradient; who wants a constant detaches it.
 
     Args:
-        inside: (2, 2, N) how far the edges of the prediction lie inside the target's, negative where outside; first
-            left and top, then right and bottom.
-        target_size: (2, N) width and height of the target.
+        pred: (2, 2, N) corners of the prediction, left top and right bottom, in any frame.
+        target: (2, 2, N) corners of the target, in the same frame; a constant.
         stride: pixels per box unit, () or (N,); 1 if the boxes are in pixels.
         imgsz: (height, width) of the network's input in pixels; only losses normalised by the image need it.
+
+    Attributes:
+        inside: (2, 2, N) how far the edges of the prediction lie inside the target's, negative where outside; first
+            left and top, then right and bottom.
+        offset: (2, N) centre of the prediction minus centre of the target.
+        size: (2, N) width and height of the prediction.
+        missed: (2, N) how much of the target's width and height lies beside the prediction; more where they are apart.
+        iou_loss: (N,) 1 − IoU, in [0, 1].
+        target_size: (2, N) width and height of the target.
     """
 
     def __init__(
         self,
-        inside: Tensor,
-        target_size: Tensor,
+        pred: Tensor,
+        target: Tensor,
         stride: Tensor | float = 1.0,
         imgsz: Tensor | tuple[float, float] | None = None,
     ) -> None:
-        """Keep the edges; a prediction with swapped corners becomes the point at its centre."""
-        size = target_size - inside.sum(0)
-        swapped = size.detach().clamp(max=0)
-        self.size = size - swapped
-        self.inside = torch.add(inside, swapped, alpha=0.5)
-        self.target_size, self.stride, self.imgsz = target_size, stride, imgsz
+        """Compute what every loss needs; the rest is computed when asked for."""
+        self.inside, self.offset, self.size, self.missed, self.iou_loss, self.target_size = Geometry.apply(pred, target)
+        self.stride, self.imgsz = stride, imgsz
 
     @classmethod
     def of(
@@ -53,61 +60,42 @@ class BoxPair:
         imgsz: Tensor | tuple[float, float] | None = None,
     ) -> BoxPair:
         """Take boxes as (N, 4) xyxy, float32 or float64, one unit and dtype."""
-        n = len(pred)
-        target = target.detach()
-        inside = (pred - target).t().contiguous().view(2, 2, n) * _signs(pred)
-        target_size = (target[:, 2:] - target[:, :2]).clamp(min=0).t().contiguous()
-        return cls(inside, target_size, stride, imgsz)
+        return cls(pred.t().view(2, 2, -1), target.t().view(2, 2, -1), stride, imgsz)
 
     def scaled(self, ratio: float) -> BoxPair:
         """Scale both boxes about their own centres (Inner-IoU, 2311.02877)."""
-        if ratio == 1:
-            return self
-        margin = (self.target_size - self.size) * (ratio / 2)
-        inside = torch.stack((margin + self.offset, margin - self.offset))
-        return BoxPair(inside, self.target_size * ratio, self.stride, self.imgsz)
+        return self if ratio == 1 else self._other(self.offset, self.size * ratio, self.target_size * ratio)
 
     def interpolated(self, kappa: Tensor | float) -> BoxPair:
         """Move the prediction towards the target by the share kappa, () or (N,) (InterpIoU, 2507.12420)."""
-        return BoxPair(self.inside * (1 - kappa), self.target_size, self.stride, self.imgsz)
+        size = self.size + (self.target_size - self.size) * kappa
+        return self._other(self.offset * (1 - kappa), size, self.target_size)
 
-    @cached_property
-    def offset(self) -> Tensor:
-        """(2, N) centre of the prediction minus centre of the target."""
-        lt, rb = self.inside.unbind()
-        return (lt - rb) / 2
-
-    @cached_property
-    def shared(self) -> Tensor:
-        """(2, N) width and height that the boxes share; the gap, negative, where they don't touch."""
-        return self.target_size - self.inside.relu().sum(0)
+    def _other(self, offset: Tensor, size: Tensor, target_size: Tensor) -> BoxPair:
+        """Other boxes in place of these, in the frame of the target's centre."""
+        half, target_half = size / 2, target_size / 2
+        pred, target = torch.stack((offset - half, offset + half)), torch.stack((-target_half, target_half))
+        return BoxPair(pred, target, self.stride, self.imgsz)
 
     @cached_property
     def iou(self) -> Tensor:
         """(N,) intersection over union, in [0, 1]."""
-        iou: Tensor = IoU.apply(self.inside, self.size, self.target_size)
-        return iou
+        return 1 - self.iou_loss
+
+    @cached_property
+    def enclosing(self) -> Tensor:
+        """(2, N) width and height of the enclosing box."""
+        return self.size + self.missed
 
     @cached_property
     def union(self) -> Tensor:
         """(N,) area of the union."""
-        areas = product(self.size) + product(self.target_size) + EPS
-        return areas - product(self.shared.relu())
-
-    @cached_property
-    def iou_loss(self) -> Tensor:
-        """(N,) 1 − IoU."""
-        return 1 - self.iou
-
-    @cached_property
-    def enclosing(self) -> Tensor:
-        """(2, N) width and height of the enclosing box: both sizes, less what is shared."""
-        return self.size + self.target_size - self.shared
+        return product(self.size) + product(self.target_size) - product((self.target_size - self.missed).relu())
 
     @cached_property
     def diagonal2(self) -> Tensor:
         """(N,) squared diagonal c² of the enclosing box."""
-        return norm2(self.enclosing) + EPS
+        return norm2(self.enclosing)
 
     @cached_property
     def distance2(self) -> Tensor:
@@ -117,36 +105,84 @@ class BoxPair:
     @cached_property
     def edge_distance(self) -> Tensor:
         """(N,) PIoU's P: mean distance of the four edges from the target's, over its width or height."""
-        return (self.inside.abs().sum(0) / (self.target_size + EPS)).sum(0) / 4
+        return (self.inside.abs().sum(0) / self.target_size).sum(0) / 4
 
 
-class IoU(torch.autograd.Function):
-    """Intersection over union with its gradient in closed form, in a third of the operators that a graph of it needs.
+class Geometry(torch.autograd.Function):
+    """What a BoxPair is made of, with its gradient in closed form: a third of the operators that a graph of it needs.
 
-    With I = Πs over the shared sides s = relu(g − Σ relu(inside)), U = Πp + Πg − I for sizes p and g, and IoU = I/U:
+    With I = Πs over the shared sides s = relu(g − missed), U = Πp + Πg − I for sizes p and g, and 1 − IoU = (U − I)/U:
     ∂IoU/∂I = (1 + IoU)/U and ∂IoU/∂(Πp) = −IoU/U; the derivative of a product of two is the other one.
+
+    Few of the operators take a Python number: on a thousand boxes one that does costs three that don't.
+
+    A side shorter than SIDE is drawn out to it, about its middle; so is one with swapped corners. The gradient knows
+    nothing of that, and pulls such a box open.
     """
 
     @staticmethod
-    def forward(ctx: Any, inside: Tensor, size: Tensor, target_size: Tensor) -> Tensor:
-        """(2, 2, N), (2, N), (2, N) -> (N,); no gradient for the target."""
-        shared = (target_size - inside.relu().sum(0)).relu()
-        intersection = product(shared)
-        union = product(size) + product(target_size) - intersection + EPS
-        iou = intersection / union
-        ctx.save_for_backward(inside, size, shared, union, iou)
-        return iou
+    def forward(ctx: Any, pred: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        """Corners of both, (2, 2, N) -> the attributes of a BoxPair; only the prediction has a gradient."""
+        corners = torch.stack((pred, target))
+        left_top, right_bottom = corners.unbind(1)
+        sizes = right_bottom - left_top
+        drawn = sizes.clamp_min(SIDE)
+        size, target_size = drawn.unbind()
+
+        inside = torch.sub(*corners.unbind())
+        left_top, right_bottom = inside.unbind()
+        offset = torch.lerp(left_top, right_bottom, 0.5)
+        right_bottom.neg_()
+        short, target_short = sizes.sub_(drawn).unbind()
+        inside.add_(short.sub_(target_short), alpha=0.5)
+
+        missed = torch.add(*inside.relu().unbind())
+        shared = (target_size - missed).relu_()
+        intersection = shared.prod(0)
+        union = torch.add(*drawn.prod(1).unbind()).sub_(intersection)
+        loss = (union - intersection).relu_().div_(union)
+
+        ctx.save_for_backward(inside, size, shared, union, loss)
+        ctx.mark_non_differentiable(target_size)
+        ctx.set_materialize_grads(False)
+        return inside, offset, size, missed, loss, target_size
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        """(N,) -> (2, 2, N) and (2, N)."""
-        inside, size, shared, union, iou = ctx.saved_tensors
-        by_union = grad / union
-        by_area = by_union * iou
-        by_shared = threshold_backward((by_union + by_area) * shared.flip(0), shared, 0)
-        by_inside = threshold_backward(by_shared.expand_as(inside), inside, 0)
-        return -by_inside, -by_area * size.flip(0), None
+    def backward(
+        ctx: Any,
+        by_inside: Tensor | None,
+        by_offset: Tensor | None,
+        by_size: Tensor | None,
+        by_missed: Tensor | None,
+        by_loss: Tensor | None,
+        _: None,
+    ) -> tuple[Tensor, None]:
+        """Gradients of the outputs, None for those not in use -> that of the prediction's corners, (2, 2, N)."""
+        inside, size, shared, union, loss = ctx.saved_tensors
+        if by_loss is not None:
+            by_union = by_loss / union
+            by_area = torch.addcmul(by_union, by_union, loss, value=-1)
+            by_shared = by_union.add_(by_area) * shared.flip(0)
+            by_missed = plus(threshold_backward(by_shared, shared, 0), by_missed)
+            by_size = plus(by_area * size.flip(0), by_size)
+        if by_missed is None:
+            pred = torch.zeros_like(inside)
+        else:
+            pred = threshold_backward(by_missed.expand_as(inside), inside, 0)
+        if by_inside is not None:
+            pred += by_inside
+        if by_size is not None:
+            pred -= by_size
+        pred.select(0, 1).neg_()
+        if by_offset is not None:
+            pred.add_(by_offset, alpha=0.5)
+        return pred, None
+
+
+def plus(x: Tensor, y: Tensor | None) -> Tensor:
+    """Add what may not be there."""
+    return x if y is None else x + y
 
 
 def product(rows: Tensor) -> Tensor:
@@ -157,9 +193,4 @@ def product(rows: Tensor) -> Tensor:
 
 def norm2(rows: Tensor) -> Tensor:
     """x² + y²: (2, N) -> (N,)."""
-    return rows.square().sum(0)
-
-
-def _signs(like: Tensor) -> Tensor:
-    """(2, 1, 1) of 1 and -1, made on the device: inside is right of the left edge, and left of the right one."""
-    return torch.linspace(1, -1, 2, dtype=like.dtype, device=like.device).view(2, 1, 1)
+    return (rows * rows).sum(0)

@@ -6,6 +6,7 @@ IoU, whatever the overlap is.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import torch
@@ -22,7 +23,7 @@ Exponent = Annotated[Number, Field(ge=0, le=5)]
 @GAINS.register("none")
 def none(pair: BoxPair, loss: Tensor, mean: Tensor) -> Tensor:
     """Every box counts 1."""
-    return torch.ones_like(loss)
+    return mean.new_ones(()).expand_as(loss)
 
 
 @GAINS.register("iou-power")
@@ -70,8 +71,8 @@ def nonmonotonic(
     delta: Annotated[Number, Field(gt=0, le=20)] = 3.0,
 ) -> Tensor:
     """Wise-IoU v3: r = β/(δ·α^(β−δ)), largest at β = 1/ln α, 1 at β = δ, small for outliers (2301.10051)."""
-    beta = outlier_degree(pair, mean)
-    return beta * torch.pow(alpha, delta - beta) / delta
+    beta, log = outlier_degree(pair, mean), math.log(alpha)
+    return beta * torch.exp(torch.rsub(beta, delta * log - math.log(delta), alpha=log))
 
 
 def outlier_degree(pair: BoxPair, mean: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ def none(pair: BoxPair) -> Terms:
 @PENALTIES.register("giou")
 def giou(pair: BoxPair) -> Terms:
     """GIoU: the empty share of the enclosing box, (C − U)/C (1902.09630, alg. 2)."""
-    enclosing = product(pair.enclosing) + EPS
+    enclosing = product(pair.enclosing)
     return ((enclosing - pair.union) / enclosing,)
 
 
@@ -55,7 +55,7 @@ def ciou(pair: BoxPair) -> Terms:
 @PENALTIES.register("eiou")
 def eiou(pair: BoxPair) -> Terms:
     """EIoU: DIoU's term, Δw²/cw² and Δh²/ch², size differences over the enclosing box (2101.08158)."""
-    width, height = ((pair.size - pair.target_size) / (pair.enclosing + EPS)).square()
+    width, height = ((pair.size - pair.target_size) / pair.enclosing).square()
     return (*diou(pair), width, height)
 
 
@@ -66,9 +66,9 @@ def siou(pair: BoxPair, *, theta: Theta = 4.0) -> Terms:
     Δ = Σ 1 − exp(−(2 − Λ)·(d/c)²) over x and y, with the angle cost in closed form, Λ = sin 2α = 2|dx·dy|/ρ². The range
     of θ is UNVERIFIED: the paper's text was not at hand.
     """
-    angle = 2 * product(pair.offset).abs() / (pair.distance2 + EPS)
-    distance = (pair.offset / (pair.enclosing + EPS)).square() * (2 - angle)
-    return -torch.expm1(-distance).sum(0) / 2, _shape_cost(pair, theta) / 2
+    misaligned = 2 - 2 * product(pair.offset).abs() / (pair.distance2 + EPS)
+    distance = (pair.offset / pair.enclosing).square() * misaligned
+    return 1 - torch.exp(-distance).mean(0), _shape_cost(pair, theta) / 2
 
 
 @PENALTIES.register("shape")
@@ -79,7 +79,7 @@ def shape(pair: BoxPair, *, scale: Annotated[Number, Field(ge=0, le=10)] = 0.0, 
     short side. s = `scale` follows the data set's object sizes; how to choose it is UNVERIFIED, the authors' code has
     0.
     """
-    width, height = (pair.target_size + EPS).log()
+    width, height = pair.target_size.log()
     across = 2 * torch.sigmoid(scale * (height - width))
     weight = torch.stack((across, 2 - across))
     distance = (pair.offset.square() * weight).sum(0) / pair.diagonal2
@@ -128,8 +128,8 @@ def focal_l1(pair: BoxPair, *, beta: Annotated[Number, Field(ge=1 / math.e, le=1
     f'(x) = −α·x·ln(βx) up to 1, and constant beyond; α = e·β makes the largest slope 1. A whole loss of its own. The
     paper's text is UNVERIFIED, the algebra is not; heads without anchors have no offset of order 1 but these.
     """
-    offset = pair.offset / (pair.target_size + EPS)
-    size = (pair.size + EPS).log() - (pair.target_size + EPS).log()
+    offset = pair.offset / pair.target_size
+    size = pair.size.log() - pair.target_size.log()
     x = torch.cat((offset, size)).abs()
     alpha, tail = math.e * beta, math.log(beta)
     inside = x.clamp(EPS, 1)
@@ -148,12 +148,11 @@ def wiou(pair: BoxPair) -> Terms:
 
 
 def _aspect(size: Tensor) -> Tensor:
-    """Angle of the diagonal, (2, N) -> (N,); the constant keeps the gradient finite where a box has no size."""
-    width, height = size
-    return torch.atan2(width, height + EPS)
+    """Angle of the diagonal, (2, N) -> (N,)."""
+    return torch.atan2(*size.unbind())
 
 
 def _shape_cost(pair: BoxPair, theta: float, weight: Tensor | float = 1.0) -> Tensor:
     """Ω = Σ (1 − exp(−ω))^θ over width and height, ω the weighted relative difference: SIoU and Shape-IoU."""
-    difference = (pair.size - pair.target_size).abs() / (pair.size.maximum(pair.target_size) + EPS)
+    difference = (pair.size - pair.target_size).abs() / pair.size.maximum(pair.target_size)
     return (-torch.expm1(-difference * weight)).pow(theta).sum(0)

@@ -44,11 +44,10 @@ class RunningMean(nn.Module):
         super()._apply(lambda x: x.to(fn(x).device), *args)  # type: ignore[no-untyped-call]
         return self
 
-    @torch.no_grad()
     def observe(self, iou_loss: Tensor, gain: Tensor) -> None:
         """Add boxes to the step: their IoU losses and gains, (N,) float32 each."""
         count = torch.full_like(self.mean, len(iou_loss))  # filled on the device: nothing waits for the host
-        self.seen = self.seen + torch.stack((iou_loss.sum(), count, gain.sum()))
+        self.seen += torch.stack((iou_loss.detach().sum(), count, gain.detach().sum()))
 
     @torch.no_grad()
     def advance(self) -> Tensor:

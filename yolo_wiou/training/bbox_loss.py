@@ -86,13 +86,15 @@ class Focused(BboxLoss):
         extra: tuple[Any, ...] = ()
         if stride is None:
             stride, imgsz = infer_grid(anchor_points, self.strides)
+            stride = stride[anchors]
         else:
-            extra = (imgsz, stride[anchors])
+            stride = stride[anchors]
+            extra = (imgsz, stride)
 
         config, learning = self.box_loss.config, pred.requires_grad and torch.is_grad_enabled()
         stock = config.is_stock
         boxes = to_float32(pred.detach() if stock else pred)
-        pair = self.pair(boxes, target.float(), stride[anchors].flatten().float(), imgsz)
+        pair = self.pair(boxes, target.float(), stride.flatten().float(), imgsz)
         gain, loss = (torch.ones_like(pair.iou_loss), pair.iou_loss) if stock else self.box_loss.split(pair)
         if learning:
             self.box_loss.observe(pair, gain)
@@ -108,7 +110,7 @@ class Focused(BboxLoss):
         )
         if stock:
             return stock_term, distance_term
-        return (gain * loss * weight.squeeze(-1)).sum() / target_scores_sum, distance_term
+        return (loss * (gain * weight.squeeze(-1))).sum() / target_scores_sum, distance_term
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Focused:
         """Share, do not copy."""

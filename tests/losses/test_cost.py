@@ -1,0 +1,55 @@
+"""What a loss costs, as far as it can be counted: operators and bytes. Times are the benchmarks' business."""
+
+from __future__ import annotations
+
+import bench_loss
+import pytest
+import torch
+from counting import Count, peak_bytes
+
+from yolo_wiou import available_losses, load_loss
+
+
+def operators(term, n: int = 50) -> int:
+    data = bench_loss.boxes(n)
+    with Count() as counted:
+        bench_loss.step(term, data)
+    assert counted.syncs == 0
+    return counted.total
+
+
+@pytest.mark.parametrize("name", available_losses())
+def test_no_preset_takes_more_operators_than_stock_and_none_waits_for_a_device(name):
+    stock, ours = operators(bench_loss.stock), operators(bench_loss.ours(name))
+    if load_loss(name).config.is_stock:  # it is stock, and looks at the plain IoU beside it
+        assert stock < ours <= 1.2 * stock
+    else:
+        assert ours <= stock * (0.5 if name in {"wiou1", "wiou2", "wiou3"} else 1.0)
+
+
+@pytest.mark.parametrize("name", ["wiou3", "ciou-v3"])
+def test_operators_do_not_depend_on_the_number_of_boxes_and_memory_is_linear(name):
+    term = bench_loss.ours(name)
+    assert operators(term, 10) == operators(term, 10_000)
+    small, large = (peak_bytes(lambda n=n: bench_loss.step(term, bench_loss.boxes(n))) / n for n in (2_000, 20_000))
+    assert large == pytest.approx(small, rel=0.02)
+
+
+def test_views_are_not_counted_and_work_is():
+    x = torch.ones(3, 4)
+    with Count() as counted:
+        x.t()[2:].unbind()
+        x.add_(1)
+        (x + x).sum().item()
+    assert counted.operators == {"add_": 1, "add": 1, "sum": 1, "_local_scalar_dense": 1}
+    assert counted.syncs == 1
+
+
+def test_peak_is_what_is_held_at_once():
+    def step() -> None:
+        one = torch.ones(1000)
+        two = one + one
+        del one
+        two.exp()
+
+    assert peak_bytes(step) == pytest.approx(8000, abs=200)  # small change aside, two of the three
