@@ -7,11 +7,14 @@ Under ten minutes on two CPU cores. A test runs every cell with smaller settings
 
 from __future__ import annotations
 
+import os
+import stat
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import jupytext
+import jupytext  # type: ignore[import-untyped]
 import nbformat
 from nbclient import NotebookClient
 
@@ -31,11 +34,18 @@ def read(**settings: int) -> Any:
 
 
 def execute(made: Any, folder: Path) -> Any:
-    """Run every cell in a folder; returns the notebook with outputs.
+    """Run every cell in a folder, with this checkout for the installed package; returns the notebook with outputs.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed.
     """
+    bin = folder / "bin"
+    bin.mkdir()
+    for name, action in {"pip": "true", "yolo-wiou": f'exec {sys.executable} -m yolo_wiou.cli "$@"'}.items():
+        (bin / name).write_text(f"#!/bin/sh\n{action}\n")
+        (bin / name).chmod(stat.S_IRWXU)
+    os.environ["PATH"] = f"{bin}:{os.environ['PATH']}"
+    os.environ["PYTHONPATH"] = str(SOURCE.parent.parent)
     resources = {"metadata": {"path": str(folder)}}
     return NotebookClient(made, timeout=1800, kernel_name="python3", resources=resources).execute()
 
@@ -45,7 +55,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = execute(read(), Path(folder))
     NOTEBOOK.parent.mkdir(exist_ok=True)
-    nbformat.write(made, NOTEBOOK)
+    nbformat.write(made, NOTEBOOK)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -14,11 +14,10 @@
 # From a checkout of the repository beside this notebook; on Colab, upload or clone it first.
 
 # %%
-try:
-    import yolo_wiou
-except ImportError:
-    # %pip install -q "./yolo-wiou[compare]"
-    import yolo_wiou
+# !pip install -q "./yolo-wiou[compare]"
+
+import yolo_wiou
+
 print(yolo_wiou.__version__)
 
 # %%

@@ -52,10 +52,9 @@ except KeyboardInterrupt:
 
 def blocks() -> list[tuple[str, str, str | None]]:
     """(page, commands, reason why not run) of every shell block."""
-    found = [
+    return [
         (page.name, match["commands"], match["reason"]) for page in PAGES for match in BLOCK.finditer(page.read_text())
     ]
-    return found
 
 
 @pytest.fixture(scope="module")

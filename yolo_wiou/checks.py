@@ -41,8 +41,8 @@ def check_installation(config: LossConfig) -> str:
         [
             f"{versions()}, torch {torch.__version__}, Python {platform.python_version()}, {device}",
             "Ultralytics' box loss is as this release knows it.",
-            f"Self-test on a head: IoU term {answer.stock:.6f} with stock CIoU, {answer.installed:.6f} with {config.name} "
-            f"on it, {answer.formula:.6f} by the formula of {config.name}.",
+            f"Self-test on a head: IoU term {answer.stock:.6f} with stock CIoU, {answer.installed:.6f} with "
+            f"{config.name} on it, {answer.formula:.6f} by the formula of {config.name}.",
         ]
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars
@@ -75,7 +76,7 @@ def suffix(path: str) -> str:
     return "" if path in {"", "one2one"} else f"_{path}"
 
 
-def write_histogram(file: Path, epoch: int, iou: np.ndarray) -> None:  # type: ignore[type-arg]
+def write_histogram(file: Path, epoch: int, iou: Any) -> None:
     """Put an epoch's distribution of IoU into a table, shares of the boxes by bin; later epochs there go."""
     counts = np.histogram(iou, bins=BINS, range=(0, 1))[0]
     shares = counts / max(counts.sum(), 1)
