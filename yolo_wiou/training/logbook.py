@@ -42,8 +42,9 @@ class Logbook:
     def add(self, path: str, seen: Tensor) -> None:
         """Add a step of a head: what its mean has seen, over all ranks."""
         self.seen[path] += seen
-        if self.folder and self.means[path].last:
-            self.sample[path].append(self.means[path].last)
+        last = self.means[path].last
+        if self.folder and last:
+            self.sample[path].append(last)
 
     def columns(self) -> dict[str, float]:
         """Means of the epoch, by column; the head that predicts has the plain names."""
