@@ -19,6 +19,8 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
+from yolo_wiou.plugins import load_plugins
+
 
 class ConfigError(ValueError):
     """A mistake of the user, told in their words: what is wrong, the valid choices, the nearest match."""
@@ -122,6 +124,7 @@ class Registry(Generic[PartT]):
         """
         if isinstance(value, self.base):
             return value
+        load_plugins()  # not at import: they import this package
         if not isinstance(value, (str, Mapping)):
             raise ConfigError(f"'{self.axis}' needs a name. {choices('', self.sections)}")
         section = {"name": value} if isinstance(value, str) else {"name": self.default, **value}

@@ -25,6 +25,7 @@ class RunningMean(nn.Module):
         mean: float32 scalar buffer.
         seen: float32 (3,) buffer of the step so far: sum of IoU losses, number of boxes, sum of gains (for the log).
         steps: int64 scalar buffer, the number of steps that counted.
+        last: the IoU losses and gains that were observed last, (N,) each, kept for histograms.
     """
 
     mean: Tensor
@@ -35,6 +36,7 @@ class RunningMean(nn.Module):
         """Start at 1.0."""
         super().__init__()
         self.momentum = momentum
+        self.last: tuple[Tensor, Tensor] | None = None
         self.register_buffer("mean", torch.ones(()))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         self.register_buffer("seen", torch.zeros(3), persistent=False)
@@ -47,7 +49,8 @@ class RunningMean(nn.Module):
     def observe(self, iou_loss: Tensor, gain: Tensor) -> None:
         """Add boxes to the step: their IoU losses and gains, (N,) float32 each."""
         count = torch.full_like(self.mean, len(iou_loss))  # filled on the device: nothing waits for the host
-        self.seen += torch.stack((iou_loss.detach().sum(), count, gain.detach().sum()))
+        self.last = iou_loss.detach(), gain.detach()
+        self.seen += torch.stack((self.last[0].sum(), count, self.last[1].sum()))
 
     @torch.no_grad()
     def advance(self) -> Tensor:

@@ -1,0 +1,62 @@
+"""Write notebooks/yolo_wiou.ipynb from scripts/notebook.py, run it, and keep the outputs.
+
+    python scripts/make_notebook.py
+
+Under ten minutes on two CPU cores. A test runs every cell with smaller settings.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jupytext  # type: ignore[import-untyped]
+import nbformat
+from nbclient import NotebookClient
+
+SOURCE = Path(__file__).with_name("notebook.py")
+NOTEBOOK = SOURCE.parent.parent / "notebooks" / "yolo_wiou.ipynb"
+
+
+def read(**settings: int) -> Any:
+    """The notebook without outputs, its settings (EPOCHS=2) changed."""
+    made = jupytext.read(SOURCE)
+    cell = next(cell for cell in made.cells if "@title Settings" in cell.source)
+    cell.source += "".join(f"\n{name} = {value}" for name, value in settings.items())
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    for number, cell in enumerate(made.cells):
+        cell.id = f"cell-{number}"
+    return made
+
+
+def execute(made: Any, folder: Path) -> Any:
+    """Run every cell in a folder, with this checkout for the installed package; returns the notebook with outputs.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell failed.
+    """
+    bin = folder / "bin"
+    bin.mkdir()
+    for name, action in {"pip": "true", "yolo-wiou": f'exec {sys.executable} -m yolo_wiou.cli "$@"'}.items():
+        (bin / name).write_text(f"#!/bin/sh\n{action}\n")
+        (bin / name).chmod(stat.S_IRWXU)
+    os.environ["PATH"] = f"{bin}:{os.environ['PATH']}"
+    os.environ["PYTHONPATH"] = str(SOURCE.parent.parent)
+    resources = {"metadata": {"path": str(folder)}}
+    return NotebookClient(made, timeout=1800, kernel_name="python3", resources=resources).execute()
+
+
+def main() -> None:
+    """Make it, run it, write it."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = execute(read(), Path(folder))
+    NOTEBOOK.parent.mkdir(exist_ok=True)
+    nbformat.write(made, NOTEBOOK)  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    main()

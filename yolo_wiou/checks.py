@@ -1,0 +1,75 @@
+"""`yolo-wiou checks`: whether everything is as it should be, and what a checkpoint was trained with."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+from ultralytics import __version__ as ultralytics_version
+from ultralytics.nn.tasks import torch_safe_load
+
+from yolo_wiou.config import LossConfig, load_config
+from yolo_wiou.registry import ConfigError
+from yolo_wiou.training.checkpoint import read_state
+from yolo_wiou.training.criterion import ContractError, check_contract
+from yolo_wiou.training.selftest import self_test
+from yolo_wiou.version import __version__
+
+
+def versions() -> str:
+    """One line of what is installed."""
+    return f"yolo-wiou {__version__} (ultralytics {ultralytics_version})"
+
+
+def check_installation(config: LossConfig) -> str:
+    """Try out the installed Ultralytics with a loss on a small head.
+
+    Returns:
+        What was found, for people.
+
+    Raises:
+        ContractError: the loss does not do what its formula says.
+    """
+    check_contract()
+    answer = self_test(config)
+    if not answer.is_right(config):
+        raise ContractError(f"the self-test of {config.name} failed: {answer}.")
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    return "\n".join(
+        [
+            f"{versions()}, torch {torch.__version__}, Python {platform.python_version()}, {device}",
+            "Ultralytics' box loss is as this release knows it.",
+            f"Self-test on a head: IoU term {answer.stock:.6f} with stock CIoU, {answer.installed:.6f} with "
+            f"{config.name} on it, {answer.formula:.6f} by the formula of {config.name}.",
+        ]
+    )
+
+
+def describe_checkpoint(path: str) -> str:
+    """Say with which loss, and which state of it, a checkpoint was trained.
+
+    Raises:
+        ConfigError: there is no such file, or it is no checkpoint.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f"there is no file '{path}'.")
+    try:
+        ckpt: dict[str, Any] = torch_safe_load(path)[0]
+        state = read_state(ckpt)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever unpickling may raise
+        raise ConfigError(f"'{path}' is no checkpoint of Ultralytics: {error}") from error
+    if not state:
+        return f"{path}: trained by stock Ultralytics, with its own box loss."
+    lines = [f"{path}: {load_config(state['loss'])}"]
+    for head, mean in state["heads"].items():
+        lines.append(
+            f"  {head or 'head'}: running mean {mean['mean']:.6g} after {mean['steps']} steps, "
+            f"momentum {mean['momentum']:.3g}"
+        )
+    if balance := state.get("task_balance"):
+        lines.append(f"  weight of the classification loss: {balance['weight']:.4g}")
+    return "\n".join(lines)

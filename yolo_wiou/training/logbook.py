@@ -1,0 +1,119 @@
+"""What the epochs of a run showed: columns of results.csv, histograms, and the picture loss_curves.png."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from ultralytics.utils.callbacks import tensorboard
+
+from yolo_wiou.losses.running_mean import RunningMean
+
+SAMPLE = 64
+"""Batches of an epoch, the last ones, that its histograms are made of: kept by reference, so they cost nothing."""
+BINS = 20
+HISTOGRAM, PICTURE = "iou_histogram.csv", "loss_curves.png"
+
+
+class Logbook:
+    """The epochs of a run, head by head; on the first rank it writes.
+
+    Args:
+        means: the running mean of every head, by its path.
+        folder: the run's folder; None where another process writes.
+    """
+
+    def __init__(self, means: dict[str, RunningMean], folder: Path | None) -> None:
+        """Start with an empty epoch."""
+        self.means, self.folder = means, folder
+        self.start_epoch()
+
+    def start_epoch(self) -> None:
+        """Forget the epoch before."""
+        self.seen = {path: torch.zeros_like(mean.seen) for path, mean in self.means.items()}
+        self.sample: dict[str, deque[tuple[Tensor, Tensor]]] = {path: deque(maxlen=SAMPLE) for path in self.means}
+
+    def add(self, path: str, seen: Tensor) -> None:
+        """Add a step of a head: what its mean has seen, over all ranks."""
+        self.seen[path] += seen
+        last = self.means[path].last
+        if self.folder and last:
+            self.sample[path].append(last)
+
+    def columns(self) -> dict[str, float]:
+        """Means of the epoch, by column; the head that predicts has the plain names."""
+        columns: dict[str, float] = {}
+        for path, mean in self.means.items():
+            total, count, gain = self.seen[path].tolist()
+            columns[f"wiou/iou{suffix(path)}"] = 1 - total / count if count else 0.0
+            columns[f"wiou/running_mean{suffix(path)}"] = mean.mean.item()
+            columns[f"wiou/gain{suffix(path)}"] = gain / max(count, 1)
+        return columns
+
+    def end_epoch(self, epoch: int) -> None:
+        """Show the epoch's distributions: β and gain in TensorBoard, IoU in a table beside results.csv."""
+        if not self.folder:
+            return
+        for path, sample in self.sample.items():
+            if not sample:
+                continue
+            iou_loss, gain = (torch.cat(column).float().cpu() for column in zip(*sample, strict=True))
+            if writer := getattr(tensorboard, "WRITER", None):
+                beta = iou_loss / self.means[path].mean.cpu()
+                writer.add_histogram(f"wiou/beta{suffix(path)}", beta, epoch)
+                writer.add_histogram(f"wiou/gain{suffix(path)}", gain, epoch)
+            if not suffix(path):
+                write_histogram(self.folder / HISTOGRAM, epoch, (1 - iou_loss).numpy())
+
+
+def suffix(path: str) -> str:
+    """What a head's columns end with."""
+    return "" if path in {"", "one2one"} else f"_{path}"
+
+
+def write_histogram(file: Path, epoch: int, iou: Any) -> None:
+    """Put an epoch's distribution of IoU into a table, shares of the boxes by bin; later epochs there go."""
+    counts = np.histogram(iou, bins=BINS, range=(0, 1))[0]
+    shares = counts / max(counts.sum(), 1)
+    row = polars.DataFrame({"epoch": [epoch + 1], **{f"{i / BINS:.2f}": [share] for i, share in enumerate(shares)}})
+    rows = polars.read_csv(file).filter(polars.col("epoch") <= epoch) if file.exists() else row.clear()
+    polars.concat([rows, row], how="vertical_relaxed").write_csv(file)
+
+
+def draw(folder: Path) -> Path | None:
+    """Draw loss_curves.png from a run's tables: IoU and running mean, gain, and the distribution of IoU.
+
+    Returns:
+        The picture's path; None where the run has not logged them.
+    """
+    results = polars.read_csv(folder / "results.csv")
+    results = results.rename({name: name.strip() for name in results.columns})
+    if not {"wiou/iou", "wiou/gain"} <= set(results.columns) or not (folder / HISTOGRAM).exists():
+        return None
+    figure = Figure(figsize=(13, 3.6), layout="constrained")
+    means, gains, spread = figure.subplots(1, 3)
+    epochs = results["epoch"]
+    means.plot(epochs, results["wiou/iou"], label="plain IoU of the positives")
+    means.plot(epochs, results["wiou/running_mean"], label="running mean of 1 - IoU")
+    means.set(xlabel="epoch", ylim=(0, 1))
+    means.legend()
+    gains.plot(epochs, results["wiou/gain"], color="C2")
+    gains.axhline(1, color="grey", linewidth=0.8, linestyle=":")
+    gains.set(xlabel="epoch", ylabel="mean gain")
+    gains.set_ylim(bottom=0)
+    histogram = polars.read_csv(folder / HISTOGRAM)
+    for row in sorted({0, len(histogram) // 2, len(histogram) - 1}):
+        epoch, *shares = histogram.row(row)
+        spread.stairs(shares, np.linspace(0, 1, BINS + 1), label=f"epoch {epoch}", linewidth=1.5)
+    spread.set(xlabel="IoU", ylabel="share of the positives", xlim=(0, 1))
+    spread.legend()
+    for axes in (means, gains, spread):
+        axes.grid(alpha=0.3)
+    figure.savefig(folder / PICTURE, dpi=150)
+    return folder / PICTURE
