@@ -13,7 +13,7 @@ from ultralytics.nn.tasks import torch_safe_load
 from yolo_wiou.config import LossConfig, load_config
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.checkpoint import read_state
-from yolo_wiou.training.criterion import ContractError, check_contract
+from yolo_wiou.training.contract import ContractError, check_contract
 from yolo_wiou.training.selftest import self_test
 from yolo_wiou.version import __version__
 
@@ -35,7 +35,7 @@ def check_installation(config: LossConfig) -> str:
     check_contract()
     answer = self_test(config)
     if not answer.is_right(config):
-        raise ContractError(f"the self-test of {config.name} failed: {answer}.")
+        raise ContractError(f"gives another IoU term with {config.name} on a head than its formula ({answer})")
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
     return "\n".join(
         [

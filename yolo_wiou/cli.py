@@ -14,11 +14,12 @@ from ultralytics.utils import LOGGER, TQDM, checks
 
 from yolo_wiou.arguments import check_arguments, in_plain_words, is_own, parse, parse_options
 from yolo_wiou.catalogue import listing
+from yolo_wiou.checks import check_installation, describe_checkpoint, versions
 from yolo_wiou.config import CFG, DEFAULT_LOSS, LossConfig, load_config, read_mapping, take_loss
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 from yolo_wiou.registry import ConfigError, explain
 from yolo_wiou.studies import curves, simulate
-from yolo_wiou.training.contract import ContractError, check_contract
+from yolo_wiou.training.contract import ContractError
 from yolo_wiou.training.files import checkpoint_to_resume
 from yolo_wiou.training.model import NO_TUNE, YOLO
 from yolo_wiou.version import __version__
@@ -219,18 +220,19 @@ def save(rows: list[Any], folder: Path, name: str, plot: Callable[[list[Any], Pa
 
 
 def show_checks(words: list[str]) -> None:
-    """`checks`: whether the installed Ultralytics is as we need it, then its own report on the system."""
-    check_contract()
-    version([])
-    LOGGER.info("Ultralytics' box loss is as this release knows it.\n")
+    """`checks loss=NAME`: is everything as it should be; `checks model=best.pt`: what was it trained with."""
+    options = parse_options(words, {"model": "", "loss": DEFAULT_LOSS})
+    if options["model"]:
+        print(describe_checkpoint(options["model"]))
+        return
+    dotted = {key.removeprefix("loss."): value for key, value in options.items() if key.startswith("loss.")}
+    print(check_installation(load_config(options["loss"], dotted)))
     checks.collect_system_info()
 
 
 def version(words: list[str]) -> None:
     """`version`."""
-    from ultralytics import __version__ as ultralytics_version
-
-    print(f"yolo-wiou {__version__} (ultralytics {ultralytics_version})")
+    print(versions())
 
 
 def show_help(words: list[str]) -> None:

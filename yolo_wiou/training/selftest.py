@@ -36,7 +36,7 @@ def self_test(config: LossConfig) -> Answer:
     """Build a small model, give it a batch, and compare; about a second on a CPU, without any file."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model: Any = DetectionModel("yolo11n.yaml", nc=2, verbose=False)
+        model: Any = DetectionModel("yolo11n.yaml", verbose=False)
         model.args = DEFAULT_CFG
         image = torch.rand(2, 3, SIZE, SIZE)
         centre, size = torch.rand(6, 2) * 0.4 + 0.3, torch.rand(6, 2) * 0.4 + 0.1

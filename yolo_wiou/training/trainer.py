@@ -18,6 +18,7 @@ from yolo_wiou.training.checkpoint import read_state, restore_state, write_state
 from yolo_wiou.training.contract import check_contract
 from yolo_wiou.training.criterion import Heads, install
 from yolo_wiou.training.files import KillableMixin, checkpoint_to_resume, replace
+from yolo_wiou.training.logbook import Logbook, draw
 from yolo_wiou.training.task_balance import ALWA
 
 OWN_KEYS = ("loss",)
@@ -67,7 +68,6 @@ class BoxLossMixin(KillableMixin):
         self.heads: Heads = {}
         self.balance: ALWA | None = None
         self.state: dict[str, Any] | None = None  # of the checkpoint that this run continues
-        self.epoch_seen: dict[str, Tensor] = {}
         super().__init__(stock, overrides, _callbacks)
 
     def check_resume(self, overrides: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ class BoxLossMixin(KillableMixin):
             case "on_pretrain_routine_end":
                 self._attach()
             case "on_train_epoch_start":
-                self.epoch_seen = {path: torch.zeros(3, device=self.device) for path in self.heads}
+                self.logbook.start_epoch()
                 for head in self.heads.values():
                     head.box_loss.progress = self.epoch / self.epochs
                 if self.length != (len(self.train_loader), self.epochs):  # out of memory, or `time=`
@@ -104,11 +104,14 @@ class BoxLossMixin(KillableMixin):
             case "on_train_batch_end":
                 reduce_over_ranks(list(self.means.values()))
                 for path, mean in self.means.items():
-                    self.epoch_seen[path] += mean.advance()
+                    self.logbook.add(path, mean.advance())
                 if self.balance:
                     self.balance.observe(*self._box_and_cls())
             case "on_train_epoch_end":  # every logger, and results.csv, takes the learning rates
                 self.lr.update(self._columns())
+                self.logbook.end_epoch(self.epoch)
+            case "on_train_end" if self.args.plots and RANK in {-1, 0}:
+                self._draw()
         super().run_callbacks(event)
 
     @property
@@ -132,6 +135,7 @@ class BoxLossMixin(KillableMixin):
         self._resolve_momentum()
         if self.state:
             restore_state(self.state, self.heads, self.balance)
+        self.logbook = Logbook(self.means, self.save_dir if RANK in {-1, 0} else None)
         self._write_loss()
         if RANK in {-1, 0}:
             means = ", ".join(f"{mean.mean.item():.4g}" for mean in self.means.values())
@@ -159,19 +163,16 @@ class BoxLossMixin(KillableMixin):
         replace(self.save_dir / "loss.yaml", resolved.to_yaml())
 
     def _columns(self) -> dict[str, float]:
-        """What the epoch showed, by column; the head that predicts has the plain names."""
-        columns: dict[str, float] = {}
+        """What the epoch showed, by column."""
         if self.resume and not self.state:
-            return columns  # a stock run's results.csv goes on without them
-        for path, mean in self.means.items():
-            suffix = "" if path in {"", "one2one"} else f"_{path}"
-            total, count, gain = self.epoch_seen[path].tolist()
-            columns[f"wiou/iou{suffix}"] = 1 - total / count if count else 0.0
-            columns[f"wiou/running_mean{suffix}"] = mean.mean.item()
-            columns[f"wiou/gain{suffix}"] = gain / max(count, 1)
-        if self.balance:
-            columns["wiou/cls_weight"] = self.balance.weight.item()
-        return columns
+            return {}  # a stock run's results.csv goes on without them
+        balance = {"wiou/cls_weight": self.balance.weight.item()} if self.balance else {}
+        return {**self.logbook.columns(), **balance}
+
+    def _draw(self) -> None:
+        """Draw loss_curves.png, and show it to the loggers as one of Ultralytics' own plots."""
+        if picture := draw(self.save_dir):
+            self.on_plot(picture)
 
     def _box_and_cls(self) -> tuple[Tensor, Tensor]:
         """The batch's localisation loss, box and distance term together, and classification loss, with their gains."""
