@@ -10,7 +10,8 @@ sides and left out here; it is in bench_train.py.
 
 Each round times every loss once, in turn, so that a slow moment of the machine meets all alike; a ratio is the median
 over rounds, with the middle half of the rounds beside it. Operators, peak and moved bytes are counted, and exact. One
-thread; CUDA where there is one. Prints tables, writes docs/bench/loss.json.
+thread; CUDA where there is one. Writes docs/bench/loss.json, of which
+performance.py makes the tables.
 """
 
 from __future__ import annotations
@@ -162,9 +163,7 @@ def main(names: list[str]) -> None:
         report["times"][device] = {n: times(terms, n, device) for n in SIZES}
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "loss.json").write_text(json.dumps(report, indent=1))
-    from performance import loss_tables
-
-    print(loss_tables(json.loads(json.dumps(report))))
+    print(f"Written to {OUT / 'loss.json'}; scripts/performance.py makes the tables.")
 
 
 if __name__ == "__main__":

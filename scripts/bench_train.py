@@ -25,6 +25,7 @@ import torch
 import ultralytics
 from bench_loss import OUT, machine, paired
 from counting import SYNCS, Count
+from performance import train_tables
 from torch import Tensor
 from torch.utils._pytree import tree_map
 from ultralytics.nn.tasks import DetectionModel
@@ -35,7 +36,7 @@ from yolo_wiou import YOLO, FocusedDetectionLoss
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 
 BATCH, IMGSZ, OBJECTS = 16, 640, 8
-ROUNDS, RUNS, EPOCHS = 20, 3, 4
+ROUNDS, RUNS, EPOCHS = 15, 3, 4
 Step = Callable[[], None]
 
 
@@ -133,21 +134,27 @@ def epochs(names: list[str], device: str) -> dict[str, dict[str, float]]:
 def main(names: list[str]) -> None:
     """Measure, print, write."""
     names = names or ["ciou", "wiou1", "wiou3"]
-    report: dict[str, Any] = {"machine": machine(), "parts": {}}
-    for device in ["cpu"] + ["cuda"] * torch.cuda.is_available():
-        run = steps(names, device)
-        report["parts"][device] = {part: times(terms, device) for part, terms in run.items()}
-        report["counts"] = counts(run["criterion"], device)
-        report["parts"][device]["epoch"] = epochs(names, "cpu" if device == "cpu" else "0")
-    report["about"] = (
+    about = (
         f"Box loss and criterion: yolo11n's output for {BATCH} images of {IMGSZ} px, 80 classes, {OBJECTS} objects an "
         f"image, {ROUNDS} rounds. Epoch: yolo11n on 32 rendered images of 160 px, {RUNS} runs each."
     )
+    report: dict[str, Any] = {"machine": machine(), "about": about, "counts": {}, "parts": {}}
+    for device in ["cpu"] + ["cuda"] * torch.cuda.is_available():
+        run = steps(names, device)
+        parts = report["parts"].setdefault(device, {})
+        report["counts"][device] = counts(run["criterion"], device)
+        for part, terms in run.items():
+            parts[part] = times(terms, device)
+            save(report)
+        parts["epoch"] = epochs(names, "cpu" if device == "cpu" else "0")
+        save(report)
+    print(train_tables(report))
+
+
+def save(report: dict[str, Any]) -> None:
+    """Write what is there so far: a run may be cut short."""
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "train.json").write_text(json.dumps(report, indent=1))
-    from performance import train_tables
-
-    print(train_tables(report))
 
 
 if __name__ == "__main__":

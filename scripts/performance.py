@@ -17,10 +17,9 @@ PAGE = OUT.parent / "performance.md"
 Report = dict[str, Any]
 
 
-def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(heads: list[str], rows: Iterable[Iterable[str]]) -> str:
     """A table in Markdown."""
-    lines = [list(heads), *rows]
-    lines.insert(1, ["---"] * len(lines[0]))
+    lines = [heads, ["---"] * len(heads), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -65,9 +64,11 @@ def train_tables(report: Report) -> str:
         for part, cells in parts.items():
             rows += [[part, name, f"{cell['ms']:.3g}", spread(cell)] for name, cell in cells.items()]
         text += f"\n{device}:\n\n" + table(["part", "loss", "ms", "ratio to stock"], rows)
-    rows = [[name, *(str(value) for value in row.values())] for name, row in report["counts"].items()]
-    heads = ["loss", *next(iter(report["counts"].values()))]
-    return text + "\nCounted in a step of the criterion, forward and backward:\n\n" + table(heads, rows)
+    for device, counts in report["counts"].items():
+        rows = [[name, *(str(value) for value in row.values())] for name, row in counts.items()]
+        heads = ["loss", *counts["stock"]]
+        text += f"\nCounted on {device} in a step of the criterion, forward and backward:\n\n" + table(heads, rows)
+    return text
 
 
 def setting(report: Report) -> str:

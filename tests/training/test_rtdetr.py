@@ -102,6 +102,8 @@ def test_own_loss_is_giou_and_a_run_survives_stop_and_resume(detr, shapes, tmp_p
     with pytest.raises(Interrupt):
         model.train(name="stopped", loss="wiou3", **arguments)
     last = tmp_path / "stopped" / "weights" / "last.pt"
+    assert b"yolo_wiou" in last.read_bytes()  # the state, a plain dict
+    assert b"yolo_wiou.training" not in last.read_bytes()  # no class of ours: it loads where this package is not
     saved = ultralytics.RTDETR(last).ckpt["ema"].yolo_wiou["heads"][""]
     resumed = YOLO(last)
     assert type(resumed) is RTDETR

@@ -40,6 +40,13 @@ class BoxPair:
         target_size: (2, N) width and height of the target.
     """
 
+    inside: Tensor
+    offset: Tensor
+    size: Tensor
+    missed: Tensor
+    iou_loss: Tensor
+    target_size: Tensor
+
     def __init__(
         self,
         pred: Tensor,
