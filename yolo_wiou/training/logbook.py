@@ -66,8 +66,8 @@ class Logbook:
             iou_loss, gain = (torch.cat(column).float().cpu() for column in zip(*sample, strict=True))
             if writer := getattr(tensorboard, "WRITER", None):
                 beta = iou_loss / self.means[path].mean.cpu()
-                writer.add_histogram(f"wiou/beta{suffix(path)}", beta, epoch)
-                writer.add_histogram(f"wiou/gain{suffix(path)}", gain, epoch)
+                writer.add_histogram(f"wiou/beta{suffix(path)}", beta, epoch + 1)
+                writer.add_histogram(f"wiou/gain{suffix(path)}", gain, epoch + 1)
             if not suffix(path):
                 write_histogram(self.folder / HISTOGRAM, epoch, (1 - iou_loss).numpy())
 

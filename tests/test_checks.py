@@ -1,0 +1,54 @@
+"""`yolo-wiou checks`: the self-test finds what is wrong; a checkpoint tells what it was trained with."""
+
+from __future__ import annotations
+
+import pytest
+import ultralytics
+from conftest import MODEL, TINY, shell
+
+from yolo_wiou import YOLO, ConfigError
+from yolo_wiou.checks import check_installation, describe_checkpoint
+from yolo_wiou.config import load_config
+from yolo_wiou.training import selftest
+from yolo_wiou.training.bbox_loss import Focused
+from yolo_wiou.training.contract import ContractError
+
+
+@pytest.mark.parametrize("loss", ["wiou3", "ciou", "mpdiou"])
+def test_the_installed_loss_answers_by_its_formula_and_not_as_stock(loss):
+    config = load_config(loss)
+    answer = selftest.self_test(config)
+    assert answer.installed == pytest.approx(answer.formula, rel=1e-5)
+    assert (answer.installed == answer.stock) == (loss == "ciou")
+    assert f"{answer.installed:.6f} with {loss} on it" in check_installation(config)
+
+
+def test_a_loss_that_is_not_active_is_found_out(monkeypatch):
+    monkeypatch.setattr(selftest, "install", lambda criterion, config: {})
+    with pytest.raises(ContractError, match="than its formula"):
+        check_installation(load_config("wiou3"))
+
+
+def test_a_loss_in_another_unit_is_found_out(monkeypatch):
+    pair = Focused.pair
+    monkeypatch.setattr(Focused, "pair", lambda self, p, t, stride=1.0, imgsz=None: pair(self, p, t, 1.0, imgsz))
+    with pytest.raises(ContractError, match="than its formula"):
+        check_installation(load_config("nwd"))
+
+
+def test_a_checkpoint_says_what_it_was_trained_with(shapes, tmp_path):
+    for name, kind, loss in (("ours", YOLO, {"loss": "wiou3"}), ("stock", ultralytics.YOLO, {})):
+        kind(MODEL).train(data=shapes, project=tmp_path, name=name, **{**TINY, "epochs": 1}, **loss)
+    ours = describe_checkpoint(str(tmp_path / "ours" / "weights" / "best.pt"))
+    assert "wiou3 = nonmonotonic(alpha=1.9, delta=3.0) · (1 - iou + wiou)" in ours
+    assert "after 3 steps" in ours
+    assert "stock Ultralytics" in describe_checkpoint(str(tmp_path / "stock" / "weights" / "best.pt"))
+    assert "wiou3" in shell("-m", "yolo_wiou.cli", "checks", "model=ours/weights/best.pt", cwd=tmp_path).stdout
+
+
+def test_no_file_and_no_checkpoint_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="there is no file 'nothing.pt'"):
+        describe_checkpoint("nothing.pt")
+    (tmp_path / "text.pt").write_text("hello")
+    with pytest.raises(ConfigError, match="is no checkpoint"):
+        describe_checkpoint(str(tmp_path / "text.pt"))
