@@ -157,12 +157,14 @@ def main(names: list[str]) -> None:
     report: dict[str, Any] = {"machine": machine(), "times": {}}
     torch.set_num_threads(1)
     terms: dict[str, Term] = {"stock": stock, **{name: ours(name) for name in names or available_losses()}}
+    OUT.mkdir(parents=True, exist_ok=True)
     report["copy_bandwidth"] = copy_bandwidth()
     report["counts"] = {name: count(term) for name, term in terms.items()}
     for device in ["cpu"] + ["cuda"] * torch.cuda.is_available():
-        report["times"][device] = {n: times(terms, n, device) for n in SIZES}
-    OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / "loss.json").write_text(json.dumps(report, indent=1))
+        measured = report["times"].setdefault(device, {})
+        for n in SIZES:
+            measured[n] = times(terms, n, device)
+            (OUT / "loss.json").write_text(json.dumps(report, indent=1))  # a run may be cut short
     print(f"Written to {OUT / 'loss.json'}; scripts/performance.py makes the tables.")
 
 

@@ -31,21 +31,13 @@ def spread(cell: dict[str, float]) -> str:
 def loss_tables(report: Report) -> str:
     """The IoU term: what is counted, then what is timed, by device."""
     counts, bandwidth = report["counts"], report["copy_bandwidth"]
-    large = report["times"]["cpu"]["1000000"]
-    floor = LEAST * 1e6 / bandwidth * 1e3
+    n, cells = max(((int(n), cells) for n, cells in report["times"]["cpu"].items()), key=lambda item: item[0])
     rows = []
     for name, row in counts.items():
-        ms = large[name]["ms"]
-        rows.append(
-            [
-                name,
-                f"{row['operators']} ({row['operators'] / counts['stock']['operators']:.2f})",
-                f"{row['peak']:.0f}",
-                f"{row['moved']:.0f}",
-                f"{row['moved'] * 1e6 / (ms / 1e3) / bandwidth:.0%}",
-                f"{ms / floor:.0f}",
-            ]
-        )
+        copied = bandwidth * cells[name]["ms"] / 1e3 / n  # bytes a box in the time that the loss takes
+        operators = f"{row['operators']} ({row['operators'] / counts['stock']['operators']:.2f})"
+        figures = f"{row['peak']:.0f}", f"{row['moved']:.0f}", f"{row['moved'] / copied:.0%}", f"{copied / LEAST:.0f}"
+        rows.append([name, operators, *figures])
     heads = ["loss", "operators (to stock)", "peak B/box", "moved B/box", "of copy speed", "times the least"]
     text = table(heads, rows)
     for device, sizes in report["times"].items():
@@ -87,7 +79,7 @@ LOSS = """
 
 Forward and backward from the gathered positives to the scalar, one thread, float32; gathering is the same for all.
 Measured on: {setting}. One thread copies {bandwidth:.1f} GB/s, read and written. "Of copy speed" is what the operators
-move at N = 1,000,000, where no cache holds it, over that; "times the least" is the time over that of reading boxes and
+move at the largest N, where no cache holds it, over that; "times the least" is the time over that of reading boxes and
 weights and writing the gradient once, {least} bytes a box. `ciou` and the switches over it keep the stock term itself
 and observe the plain IoU beside it, so they cannot cost less than stock here.
 
