@@ -191,14 +191,10 @@ def test_compiled_models_are_looked_into(shapes, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "arguments", [{"compile": True}, {"distill_model": True}, {"quantize": 8}], ids=lambda a: next(iter(a))
-)
+@pytest.mark.parametrize("arguments", [{"compile": True}, {"distill_model": True}], ids=lambda a: next(iter(a)))
 def test_slow_situations(arguments, shapes, tmp_path):
     if not set(arguments) <= set(DEFAULT_CFG_DICT):
         pytest.skip("this Ultralytics has no such argument")
-    if "quantize" in arguments:
-        pytest.importorskip("modelopt")
     if "distill_model" in arguments:
         YOLO(MODEL).train(**{**TINY, "data": shapes, "project": tmp_path, "name": "teacher"})
         arguments = {"distill_model": str(tmp_path / "teacher" / "weights" / "best.pt")}
@@ -223,6 +219,7 @@ def test_ray_s_workers_train_with_the_loss(shapes, tmp_path):
     trials = model.tune(use_ray=True, iterations=1, loss="wiou3", space=space, search_alg="random", **arguments)
     assert not trials.errors
     (last,) = tmp_path.rglob("last.pt")
-    state = getattr(torch.load(last, weights_only=False)["model"], ATTRIBUTE)
+    ckpt = torch.load(last, weights_only=False)
+    state = getattr(ckpt["ema"] or ckpt["model"], ATTRIBUTE)  # Ray stops a trial as soon as its last epoch is over
     assert (state["loss"]["penalty"]["name"], state["loss"]["gain"]["delta"]) == ("wiou", 4.5)
     assert "loss" not in model.overrides  # predict and val go on as before
