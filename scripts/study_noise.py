@@ -107,7 +107,7 @@ def render(out: Path, name: str) -> Path:
     elif name == "judge":
         config = ShapesConfig(train=1, val=800, imgsz=SIZE, seed=2)
     else:
-        config = ShapesConfig(train=300, val=50, imgsz=SIZE, seed=3, **NOISE[name])  # type: ignore[arg-type]
+        config = ShapesConfig(train=300, val=50, imgsz=SIZE, seed=3, **NOISE[name])
     return render_dataset(out / "data" / name, config)
 
 
@@ -129,8 +129,8 @@ def main(*words: str) -> None:
     pretrain(out)
     runs = plan(out)
     for run in train_locally(runs, out, int(options.get("jobs", 1))):
-        done = sum(other.is_finished(out) for other in runs)
-        print(f"{done}/{len(runs)} {run.data} {run.loss} {run.seed} {'ok' if run.is_finished(out) else 'FAILED'}", flush=True)
+        done = f"{sum(other.is_finished(out) for other in runs)}/{len(runs)}"
+        print(done, run.data, run.loss, run.seed, "ok" if run.is_finished(out) else "FAILED", flush=True)
         if time.monotonic() > stop:
             sys.exit(f"stopped after {options['minutes']} minutes")
 

@@ -174,7 +174,8 @@ def truth(labels: list[dict[str, Any]], names: dict[int, str]) -> dict[str, Any]
         labels: of Ultralytics' data set: `im_file`, `cls` (n, 1) and `bboxes` (n, 4) xywh in shares of the image.
         names: of the classes.
     """
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, label in enumerate(labels):
         width, height = image_size(label["im_file"])
         images.append({"id": number, "file_name": str(label["im_file"]), "height": height, "width": width})
@@ -211,9 +212,7 @@ def detections(rows: list[dict[str, Any]], labels: list[dict[str, Any]], class_m
     if len(number) < len(labels):
         raise ValueError("images of the validation set in different folders have the same file name; rename them.")
     classes = {name: index for index, name in enumerate(class_map)}
-    table = [
-        (number[str(row["image_id"])], *row["bbox"], row["score"], classes[row["category_id"]]) for row in rows
-    ]
+    table = [(number[str(row["image_id"])], *row["bbox"], row["score"], classes[row["category_id"]]) for row in rows]
     return np.array(table, np.float32).reshape(-1, 7)
 
 
