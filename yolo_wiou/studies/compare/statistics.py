@@ -176,10 +176,10 @@ def detectable(seeds: int, comparisons: int = 1, alpha: float = ALPHA, power: fl
         return float(np.quantile(-sign_flip_bounds(noise, level)[:, 0], power))
     critical = stats.t.ppf(1 - level / 2, seeds - 1)
 
-    def missing(size: float) -> float:
-        return float(stats.nct.cdf(critical, seeds - 1, size * seeds**0.5)) - (1 - power)
+    def misses(shift: float) -> float:
+        return float(stats.nct.cdf(critical, seeds - 1, shift)) - (1 - power)
 
-    return float(brentq(missing, 1e-3, 3))
+    return float(brentq(misses, critical - 2, critical + 3)) / seeds**0.5
 
 
 def seeds_for(size: float, comparisons: int = 1, most: int = 1000) -> int | None:
