@@ -1,6 +1,6 @@
 """The first study: BCCD as it is and with loose training boxes, trained from scratch; goes on where it stopped.
 
-    python scripts/study_bccd.py path/to/bccd.yaml [OUT] [jobs=1] [seeds=6] [minutes=N]
+    python scripts/study_bccd.py path/to/bccd.yaml [OUT] [jobs=1] [seeds=6]
 
 "jitter30" has 40 % of the training boxes moved at every edge by up to 30 % of the box (seeded; noise.csv records them).
 All runs are judged on the validation and the test images together, 159, and neither is used for a choice: the last
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ import yaml
 
 from yolo_wiou.config import load_config
 from yolo_wiou.data.noise import add_noise, decimals
-from yolo_wiou.studies.compare.engine import train_locally
-from yolo_wiou.studies.compare.run import Run
+from yolo_wiou.studies.compare.conduct import conduct, write_report
+from yolo_wiou.studies.compare.plan import Study
 
 ARGUMENTS: dict[str, Any] = {
     "model": "yolo11n.yaml",
@@ -65,35 +64,23 @@ def loosen(labels: Path, record: Path) -> None:
         file.write_text("".join(f"{int(row[0])} {' '.join(decimals(row[1:]))}\n" for row in images[file.stem]))
 
 
-def plan(data: dict[str, Path], seeds: int) -> list[Run]:
-    """Return every run, seed by seed, the losses of the first question first."""
-    return [
-        Run(
-            data=name,
-            loss=loss,
-            seed=seed,
-            spec=load_config(loss).spec,
-            arguments={**ARGUMENTS, "data": str(data[name])},
-            judge=str(data["judge"]),
-        )
-        for losses in (FIRST, THEN)
-        for seed in range(seeds)
-        for name in ("jitter30", "clean")
-        for loss in losses
-    ]
-
-
 def main(source: Path, *words: str) -> None:
-    """Train what is missing."""
+    """Train what is missing, the losses of the first question first, and report."""
     options = dict(word.split("=") for word in words if "=" in word)
     out = Path(next((word for word in words if "=" not in word), "runs/study_bccd")).resolve()
-    stop = time.monotonic() + 60 * float(options.get("minutes", 1e9))
-    runs = plan(prepare_data(source, out), int(options.get("seeds", 6)))
-    for run in train_locally(runs, out, int(options.get("jobs", 1))):
-        done = f"{sum(other.is_finished(out) for other in runs)}/{len(runs)}"
-        print(done, run.data, run.loss, run.seed, "ok" if run.is_finished(out) else "FAILED", flush=True)
-        if time.monotonic() > stop:
-            sys.exit(f"stopped after {options['minutes']} minutes")
+    data = prepare_data(source, out)
+    study = Study(
+        losses={loss: load_config(loss).spec for loss in (*FIRST, *THEN)},
+        data={name: str(data[name]) for name in ("jitter30", "clean")},
+        seeds=tuple(range(int(options.get("seeds", 6)))),
+        arguments=ARGUMENTS,
+        judge=str(data["judge"]),
+    )
+    with study.claim(out):
+        runs = sorted(study.runs(), key=lambda run: run.loss not in FIRST)
+        code = conduct(study, out, jobs=int(options.get("jobs", 1)), runs=runs)
+        write_report(study, out)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Noise recovery: how much of what loose training boxes cost does a loss win back? Goes on where it stopped.
 
-    python scripts/study_noise.py [OUT] [jobs=1] [minutes=N]
+    python scripts/study_noise.py [OUT] [jobs=1]
 
 A yolo11n is trained with stock CIoU on 2,500 clean rendered images. Every run then fine-tunes it on 300 others, of
 whose boxes some are wrong to a known degree, and is judged on 800 clean images. Recovery is
@@ -14,18 +14,18 @@ from __future__ import annotations
 
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from yolo_wiou.config import available_losses, load_config
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
-from yolo_wiou.studies.compare.engine import train_locally
+from yolo_wiou.studies.compare.conduct import conduct, write_report
+from yolo_wiou.studies.compare.plan import Study, label
 from yolo_wiou.studies.compare.run import Run
 from yolo_wiou.training.model import YOLO
 
-SIZE = 128
+SIZE, SEEDS = 128, 6
 PRETRAIN: dict[str, Any] = {"imgsz": SIZE, "epochs": 30, "batch": 16, "nbs": 16, "optimizer": "AdamW", "lr0": 0.002}
 FINETUNE: dict[str, Any] = {
     "imgsz": SIZE,
@@ -58,46 +58,40 @@ SWEEPS: dict[str, tuple[str, tuple[float, ...]]] = {
 }
 
 
-def losses() -> Iterator[tuple[str, str, dict[str, Any], int]]:
-    """Yield (noise, loss, changes, seeds) in the order of their importance."""
-    yield "clean", "ciou", {}, 6
+def losses() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield (noise, loss, changes) in the order of their importance."""
+    yield "clean", "ciou", {}
     for noise in ("jitter40", "outliers5"):
         for loss in ("ciou", *WISE):
-            yield noise, loss, {}, 6
+            yield noise, loss, {}
     for loss in WISE[1:]:
-        yield "jitter40", loss, {"gain.dfl": True}, 6
-        yield "outliers5", loss, {"gain.dfl": True}, 6
+        yield "jitter40", loss, {"gain.dfl": True}
+        yield "outliers5", loss, {"gain.dfl": True}
     for loss in available_losses():
-        yield "jitter40", loss, {}, 6
+        yield "jitter40", loss, {}
     for loss in WITH_GAIN:
-        yield "jitter40", loss, {"gain.dfl": True}, 6
+        yield "jitter40", loss, {"gain.dfl": True}
     for loss, (setting, values) in SWEEPS.items():
         for value in values:
-            yield "jitter40", loss.strip(), {setting: value}, 6
+            yield "jitter40", loss.strip(), {setting: value}
     for noise in ("jitter20", "jitter10"):
         for loss in ("ciou", *WISE):
-            yield noise, loss, {}, 6
+            yield noise, loss, {}
 
 
-def plan(out: Path) -> list[Run]:
-    """Return every run of the study, once each, the most important first."""
-    runs: dict[tuple[str, str, int], Run] = {}
-    for noise, loss, changes, seeds in losses():
-        label = " ".join([loss, *(f"{key.rpartition('.')[2]}={value}" for key, value in changes.items())])
-        for seed in range(seeds):
-            arguments = {**FINETUNE, "model": str(out / "pretrained.pt"), "data": str(render(out, noise))}
-            spec = load_config(loss, changes).spec
-            run = Run(
-                data=noise,
-                loss=label,
-                seed=seed,
-                spec=spec,
-                arguments=arguments,
-                judge=str(render(out, "judge")),
-                checkpoints=("last",),
-            )
-            runs.setdefault((noise, label, seed), run)
-    return list(runs.values())
+def plan(out: Path) -> tuple[Study, list[Run]]:
+    """Return the study, and those of its runs that are trained, the most important first."""
+    wanted = {(noise, label(loss, changes), seed): None for noise, loss, changes in losses() for seed in range(SEEDS)}
+    study = Study(
+        losses={label(loss, changes): load_config(loss, changes).spec for _, loss, changes in losses()},
+        data={noise: str(render(out, noise)) for noise in NOISE},
+        seeds=tuple(range(SEEDS)),
+        arguments={**FINETUNE, "model": str(out / "pretrained.pt")},
+        judge=str(render(out, "judge")),
+        checkpoints=("last",),
+    )
+    runs = {(run.data, run.loss, run.seed): run for run in study.runs()}
+    return study, [runs[key] for key in wanted]
 
 
 def render(out: Path, name: str) -> Path:
@@ -122,17 +116,15 @@ def pretrain(out: Path) -> None:
 
 
 def main(*words: str) -> None:
-    """Train what is missing."""
+    """Train what is missing, and report."""
     options = dict(word.split("=") for word in words if "=" in word)
     out = Path(next((word for word in words if "=" not in word), "runs/study_noise")).resolve()
-    stop = time.monotonic() + 60 * float(options.get("minutes", 1e9))
     pretrain(out)
-    runs = plan(out)
-    for run in train_locally(runs, out, int(options.get("jobs", 1))):
-        done = f"{sum(other.is_finished(out) for other in runs)}/{len(runs)}"
-        print(done, run.data, run.loss, run.seed, "ok" if run.is_finished(out) else "FAILED", flush=True)
-        if time.monotonic() > stop:
-            sys.exit(f"stopped after {options['minutes']} minutes")
+    study, runs = plan(out)
+    with study.claim(out):
+        code = conduct(study, out, jobs=int(options.get("jobs", 1)), runs=runs)
+        write_report(study, out)
+    sys.exit(code)
 
 
 if __name__ == "__main__":
