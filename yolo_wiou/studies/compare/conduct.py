@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 import time
 from collections.abc import Sequence
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from yolo_wiou.studies.compare.engine import Engine, LocalJob, last_words, prove, train
-from yolo_wiou.studies.compare.measure import FIGURES
 from yolo_wiou.studies.compare.plan import Study
 from yolo_wiou.studies.compare.run import Run, write_json
 
@@ -85,13 +83,13 @@ def duration(seconds: float) -> str:
 def write_report(study: Study, folder: Path) -> dict[str, Any] | None:
     """Write report.json, report.html and runs.csv about what is finished; returns what report.json holds, if any."""
     from yolo_wiou.studies.compare.analysis import analyse
-    from yolo_wiou.studies.compare.report import render
+    from yolo_wiou.studies.compare.report import render, write_table
 
     if not any(run.is_finished(folder) for run in study.runs()):
         return None
     analysis: dict[str, Any] = analyse(folder)
     write_json(folder / "report.json", analysis)
-    write_runs(folder / "runs.csv", analysis)
+    write_table(folder, analysis)
     render(folder, analysis)
     say(f"Look at {folder / 'report.html'}; every figure is in report.json, every run in runs.csv.")
     return analysis
@@ -102,14 +100,3 @@ def table(analysis: dict[str, Any]) -> str:
     from yolo_wiou.studies.compare import words
 
     return str(words.table(analysis))
-
-
-def write_runs(file: Path, analysis: dict[str, Any]) -> None:
-    """Write a row for every run, one for each checkpoint where it is finished."""
-    own = ("data", "loss", "seed", "state", "seconds", "epochs")
-    with file.open("w", newline="", encoding="utf-8") as text:
-        writer = csv.DictWriter(text, [*own, "checkpoint", *FIGURES], restval="", extrasaction="ignore")
-        writer.writeheader()
-        for run in (run for data in analysis["data"].values() for run in data["runs"]):
-            for checkpoint, figures in run.get("figures", {"": {}}).items():
-                writer.writerow({**{key: run[key] for key in own if key in run}, "checkpoint": checkpoint, **figures})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,18 +127,24 @@ def name_losses(losses: Sequence[str], grid: Mapping[str, Sequence[Any]]) -> dic
     Raises:
         ConfigError: a loss or a setting is wrong, fewer than two are left, or two have one name.
     """
-    baseline, *rivals = losses
+    if len(losses) < 2:
+        raise ConfigError(f"a comparison needs two losses or more, the baseline first: losses={','.join(losses)},wiou3.")
     settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-    pairs = [(baseline, {}), *((loss, changes) for loss in rivals for changes in settings)]
-    if len(pairs) < 2:
-        raise ConfigError(f"a comparison needs two losses or more, the baseline first: losses=ciou,{baseline}.")
     named: dict[str, LossConfig] = {}
-    for loss, changes in pairs:
+    for loss, changes in [(losses[0], {}), *itertools.product(losses[1:], settings)]:
         name = label(load_config(loss).name, changes)
-        if file_name(name).lower() in {file_name(other).lower() for other in named}:
+        if is_taken(name, named):
             raise ConfigError(f"two of the losses are called '{name}'.")
-        named[name] = load_config(loss, changes)
+        try:
+            named[name] = load_config(loss, changes)
+        except ConfigError as error:
+            raise ConfigError(f"'{name}': {error}") from error
     return named
+
+
+def is_taken(name: str, names: Iterable[str]) -> bool:
+    """Whether a name would share its folder with another."""
+    return file_name(name).lower() in {file_name(other).lower() for other in names}
 
 
 def label(loss: str, changes: Mapping[str, Any]) -> str:
@@ -156,7 +162,7 @@ def name_data(files: Sequence[str]) -> dict[str, str]:
     for file in files:
         path = Path(file)
         name = path.absolute().parent.name if path.stem == "data" else path.stem
-        if file_name(name).lower() in {file_name(other).lower() for other in named}:
+        if is_taken(name, named):
             raise ConfigError(f"two of the data sets are called '{name}': '{named[name]}' and '{file}'.")
         named[name] = file
     return named

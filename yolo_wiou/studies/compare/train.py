@@ -15,18 +15,17 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from yolo_wiou.studies.compare.detections import detect
+from yolo_wiou.studies.compare.provenance import provenance
 from yolo_wiou.studies.compare.run import RESULT, Run, write_json
 
 GENERATOR = 6148914691236517204
 """What Ultralytics adds to the seed for a training's order of images; before 8.4.140 or so it forgets the seed."""
-PACKAGES = ("torch", "ultralytics")
 
 
 def main(folder: Path) -> None:
@@ -46,7 +45,7 @@ def main(folder: Path) -> None:
             "stream": stream.epochs,
             "optimizer": optimizer(trainer),
             "device": str(trainer.device),
-            "versions": {package: version(package) for package in PACKAGES},
+            "provenance": provenance(),
         },
     )
 
