@@ -96,7 +96,7 @@ def read(words: list[str]) -> Plan:
             raise ConfigError(f"'{key}' needs a whole number above 0, not '{options[key]}'.")
     for key in REFUSED.keys() & arguments.keys():
         raise ConfigError(f"'{key}' has no place in a study: {REFUSED[key]}.")
-    losses = name_losses(listed(options["losses"]), grid)
+    losses = name_losses(listed(options["losses"]) or [""], grid)
 
     shapes = take_shapes(arguments)
     data = listed(arguments.pop("data", None))

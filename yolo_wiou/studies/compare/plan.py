@@ -110,9 +110,11 @@ class Study(BaseModel):
 def different(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Say what differs between two mappings, down to single settings."""
     for key in dict.fromkeys([*there, *here]):
-        one, other = there.get(key, "nothing"), here.get(key, "nothing")
+        one, other = there.get(key), here.get(key)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             yield from different(one, other, f"{prefix}{key}.")
+        elif key not in there or key not in here:
+            yield f"{prefix}{key} is only {'there' if key in there else 'here'}"
         elif one != other:
             yield f"{prefix}{key} is {one} there and {other} here"
 
@@ -128,7 +130,7 @@ def name_losses(losses: Sequence[str], grid: Mapping[str, Sequence[Any]]) -> dic
         ConfigError: a loss or a setting is wrong, fewer than two are left, or two have one name.
     """
     if len(losses) < 2:
-        raise ConfigError(f"a comparison needs two losses or more, the baseline first: losses={','.join(losses)},wiou3.")
+        raise ConfigError(f"a comparison needs two losses or more, the baseline first: losses={losses[0]},wiou3.")
     settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     named: dict[str, LossConfig] = {}
     for loss, changes in [(losses[0], {}), *itertools.product(losses[1:], settings)]:
