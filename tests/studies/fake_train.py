@@ -1,28 +1,29 @@
-"""In place of a run's process: writes what `FAKE` asks for, and no more than a moment later."""
+"""In place of a run's process: finishes at once, fails (losses in `FAIL`), or works for `WAIT` seconds before."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 from pathlib import Path
 
-from yolo_wiou.studies.compare.run import RESULT, Run, write_json
-from yolo_wiou.studies.compare.train import as_process
-
 
 def main(folder: Path) -> None:
-    """Finish, fail (the losses in `FAIL`), or wait (`WAIT` seconds) before."""
-    run = Run.load(folder)
-    print("started", run, flush=True)
+    """Do what a run does to its folder."""
+    run = json.loads((folder / "run.json").read_text())
     (folder / "pid").write_text(str(os.getpid()))
     time.sleep(float(os.environ.get("WAIT", "0")))
-    if run.loss in os.environ.get("FAIL", "").split(","):
+    if run["loss"] in os.environ.get("FAIL", "").split(","):
         sys.exit("no such luck")
-    write_json(
-        folder / RESULT, {"seconds": 1.0, "epochs": 1, "stream": [run.seed], "optimizer": {}, "pid": os.getpid()}
-    )
+    result = {"seconds": 1.0, "epochs": 1, "stream": [run["seed"]], "optimizer": {}, "pid": os.getpid()}
+    (folder / "result.json").write_text(json.dumps(result))
 
 
 if __name__ == "__main__":
-    as_process(main)
+    if "WAIT" in os.environ:  # imports torch: what ends at once need not be watched
+        from yolo_wiou.studies.compare.train import as_process
+
+        as_process(main)
+    else:
+        main(Path(sys.argv[1]))

@@ -83,7 +83,6 @@ def test_a_failing_run_leaves_its_log_and_stops_no_other(tmp_path, monkeypatch, 
 
 
 def test_stopping_ends_what_is_running(tmp_path, monkeypatch):
-    monkeypatch.setenv("WAIT", "0")
     runs = train(STUDY.runs(), tmp_path, fake, 1)
     next(runs)
     monkeypatch.setenv("WAIT", "1000")
@@ -134,7 +133,7 @@ def test_killed_at_any_moment_only_what_was_running_is_lost(tmp_path, monkeypatc
 
     assert finished(tmp_path) == before == ["a, ciou, seed 0"]
     first = STUDY.runs()[0].result(tmp_path)
-    monkeypatch.setenv("WAIT", "0")
+    monkeypatch.delenv("WAIT")
     with STUDY.claim(tmp_path):  # the lock died with its process
         assert len(list(train(STUDY.runs(), tmp_path, fake, 2))) == 3
     assert len(finished(tmp_path)) == 4
