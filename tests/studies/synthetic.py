@@ -22,7 +22,7 @@ def write_study(
     seeds: int = 6,
     images: int = 12,
     data: str = "shapes",
-    noise: float = 0.02,
+    noise: float = 0.005,
 ) -> Path:
     """Write every run of a study.
 

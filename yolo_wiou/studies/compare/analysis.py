@@ -62,6 +62,7 @@ def analyse(folder: Path, baseline: str | None = None) -> dict[str, Any]:
         "alpha": st.ALPHA,
         "power": st.POWER,
         "draws": DRAWS,
+        "sizes": SIZES,
         "data": {name: _DataSet(losses, by_data[name]).analyse() for name in order},
         "states": {state: sum(r.state == state for r in records) for state in ("finished", "unfinished", "failed", "waiting")},
         "provenance": {
@@ -217,7 +218,7 @@ class _DataSet:
             "seeds_and_images": self._seeds_and_images(loss, seeds, primary),
             "sd": spread,
             "detectable": st.detectable(len(seeds), comparisons) * spread,
-            "seeds_for": {f"{size:g}": st.seeds_for(size / spread, comparisons) if spread > 0 else None for size in SIZES},
+            "seeds_for": [st.seeds_for(size / spread, comparisons) if spread > 0 else None for size in SIZES],
             "exploratory": {
                 "figures": {name: _difference(_column(pairs, name)) for name in FIGURES},
                 "by_threshold": {

@@ -85,11 +85,7 @@ def differences(data: dict[str, Any]) -> Any:
             ],
             hoverinfo="text",
         )
-    figure.add_vline(x=0, line={"color": BASELINE, "width": 1})
-    figure.update_xaxes(title="difference of AP to the baseline, points", ticksuffix=" ")
-    names = [one["loss"] for one in compared]
-    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, range=[-0.6, len(names) - 0.4], showgrid=False)
-    return figure.update_layout(showlegend=False, hovermode="closest", height=110 + 64 * len(names))
+    return _rows(figure, [one["loss"] for one in compared]).update_layout(showlegend=False)
 
 
 def thresholds(data: dict[str, Any], palette: _Palette) -> Any:
@@ -139,30 +135,38 @@ def classes(data: dict[str, Any], palette: _Palette) -> Any:
         for name, each in by_class.items():
             if each["mean"] is not None:
                 size[name] = max(size.get(name, 0), abs(each["mean"]))
-    names = sorted(size, key=lambda name: -size[name])[:CLASSES]
-    for loss, by_class in found.items():
-        known = [by_class[name] for name in names]
-        bounds = [each["interval"] or [each["mean"], each["mean"]] for each in known]
+    names = sorted(size, key=lambda name: -size[name])[:CLASSES][::-1]
+    for i, (loss, by_class) in enumerate(found.items()):
+        offset = (0.5 - (i + 0.5) / len(found)) * 0.7
+        shown: dict[str, Any] = {"legendgroup": loss, "visible": True if loss in palette.first else "legendonly"}
+        known = [(row + offset, by_class[name]) for row, name in enumerate(names) if by_class[name]["mean"] is not None]
+        for row, each in known:
+            bounds, line = each["interval"] or [], {"color": palette.colours[loss], "width": 3}
+            figure.add_scatter(
+                x=_points(bounds), y=[row] * len(bounds), mode="lines", line=line, hoverinfo="skip", showlegend=False, **shown
+            )
         figure.add_scatter(
-            x=_points([each["mean"] for each in known]),
-            y=names,
+            x=_points([each["mean"] for _, each in known]),
+            y=[row for row, _ in known],
             name=loss,
             mode="markers",
             marker={"color": palette.colours[loss], "size": 9},
-            visible=True if loss in palette.first else "legendonly",
-            error_x={
-                "symmetric": False,
-                "array": [100 * ((b[1] or 0) - (e["mean"] or 0)) for b, e in zip(bounds, known, strict=True)],
-                "arrayminus": [100 * ((e["mean"] or 0) - (b[0] or 0)) for b, e in zip(bounds, known, strict=True)],
-                "width": 0,
-            },
+            hovertext=[f"{loss}: {points(each['mean'])} {interval(each['interval'])}" for _, each in known],
+            hoverinfo="text",
+            **shown,
         )
-    if names:
+    return _rows(figure, names).update_layout(showlegend=True)
+
+
+def _rows(figure: Any, names: list[str]) -> Any:
+    """Name the rows of a figure of differences, from below, and leave some room at the sides."""
+    known = [x for trace in figure.data for x in trace.x if x is not None] + [0.0]
+    room = 0.05 * (max(known) - min(known) or 1.0)
+    figure.update_xaxes(title="difference of AP to the baseline, points", range=[min(known) - room, max(known) + room])
+    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, range=[-0.6, len(names) - 0.4], showgrid=False)
+    if figure.data:
         figure.add_vline(x=0, line={"color": BASELINE, "width": 1})
-    figure.update_xaxes(title="difference of AP to the baseline, points")
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    several = {"scattermode": "group"} if len(found) > 1 else {}
-    return figure.update_layout(height=150 + 42 * len(names), showlegend=True, hovermode="closest", **several)
+    return figure.update_layout(hovermode="closest", height=110 + 64 * len(names))
 
 
 def _points(values: Any, scale: float = 100) -> list[float | None]:
@@ -177,6 +181,7 @@ def _faint(colour: str) -> str:
 def _html(figure: Any) -> str:
     """Give all figures one look; return a piece of HTML that needs the library on its page."""
     axis = {"gridcolor": "#E5E7EB", "linecolor": "#9CA3AF", "zeroline": False, "automargin": True, "fixedrange": True}
+    axis |= {"title_font_size": 13}
     figure.update_xaxes(**axis).update_yaxes(**axis)
     figure.update_layout(
         template="none",

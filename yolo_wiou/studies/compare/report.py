@@ -25,13 +25,13 @@ CAPTIONS = {
         "Each dot is one seed: the loss minus the baseline, trained on the same stream of data. The diamond is their"
         " mean, the thick line its 95 % interval for other seeds, the thin line for other seeds and other images.",
     ),
-    "thresholds": ("AP by IoU threshold", "How strictly a detection must fit. Mean over the seeds, last epoch."),
+    "thresholds": ("AP by IoU threshold", "How closely a detection must fit. Mean over the seeds."),
     "threshold_differences": (
         "Difference by IoU threshold",
-        "To the baseline, with 95 % intervals where there are seeds enough. Exploratory.",
+        "To the baseline, with 95 % intervals. Exploratory.",
     ),
-    "curves": ("Training curves", "Ultralytics' validation after each epoch: mean over the seeds, lowest to highest."),
-    "iou": ("Fit of the training boxes", "Mean plain IoU of the positives, which all losses share. Lowest to highest seed."),
+    "curves": ("Training curves", "Validation after each epoch: mean, lowest and highest seed."),
+    "iou": ("Fit of the training boxes", "Plain IoU of the positives: mean, lowest and highest seed."),
     "classes": ("Classes that differ most", "Difference of AP to the baseline, with 95 % intervals. Exploratory."),
 }
 
@@ -61,6 +61,7 @@ def _section(folder: Path, name: str, data: dict[str, Any], analysis: dict[str, 
     pictured = {one["loss"]: pictures_of(folder, name, one, analysis["baseline"]) for one in by_size[:WITH_PICTURES]}
     return {
         "data": data,
+        "headlines": words.headlines(data["comparisons"], analysis["baseline"]),
         "figures": figures_of(data, analysis["losses"]),
         "pictures": {loss: pictures for loss, pictures in pictured.items() if pictures},
     }
@@ -69,7 +70,7 @@ def _section(folder: Path, name: str, data: dict[str, Any], analysis: dict[str, 
 def duration(seconds: float | None) -> str:
     """Seconds as people say them: 42 s, 6 min, 3.5 h."""
     if seconds is None:
-        return words.PLANNED
+        return words.UNKNOWN
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-PLANNED = "—"
+UNKNOWN = "—"
+MANY = 4
+"""Undecided losses that have a headline each."""
 
 
 def points(value: float | None, sign: bool = True) -> str:
     """AP in points, hundredths: +1.2; a dash where it is unknown."""
     if value is None or value != value:
-        return PLANNED
+        return UNKNOWN
     text = f"{100 * value:{'+' if sign else ''}.1f}"
     return text.replace("-", "−") if float(text) else "0.0"
 
 
 def interval(bounds: Any) -> str:
     """An interval in points: [−0.4, 2.0]."""
-    return f"[{points(bounds[0], False)}, {points(bounds[1], False)}]" if bounds else PLANNED
+    return f"[{points(bounds[0], False)}, {points(bounds[1], False)}]" if bounds else UNKNOWN
 
 
 def p_value(p: float | None) -> str:
     """A p value with two digits: 0.03."""
-    return PLANNED if p is None else "< 0.001" if p < 0.001 else f"{p:.2g}"
+    return UNKNOWN if p is None else "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def sentence(comparison: dict[str, Any], baseline: str, comparisons: int) -> str:
@@ -39,9 +41,22 @@ def sentence(comparison: dict[str, Any], baseline: str, comparisons: int) -> str
     evidence = f"{interval(comparison['interval'])}, p = {p_value(comparison['p_holm'])}{corrected} over {seeds} seeds"
     evidence = evidence.replace("p = <", "p <")
     if verdict == "no detectable difference":
-        seen = f"This study could have seen {points(comparison['detectable'], False)}."
+        seen = f"This study could have seen {points(comparison['detectable'], False)} points."
         return f"No detectable difference between {loss} and {baseline}: {points(mean)} AP points {evidence}. {seen}"
     return f"{loss} is {verdict} than {baseline} by {points(abs(mean), False)} AP points {evidence}."
+
+
+def headlines(comparisons: list[dict[str, Any]], baseline: str) -> list[tuple[str, str]]:
+    """Verdicts and their sentences, the decided ones first; undecided losses share one where they are many."""
+    found = [(one["verdict"], one["sentence"]) for one in comparisons if one["verdict"] in ("better", "worse")]
+    for verdict in ("no detectable difference", "too few seeds"):
+        alike = [one for one in comparisons if one["verdict"] == verdict]
+        if len(alike) <= MANY:
+            found += [(verdict, one["sentence"]) for one in alike]
+        else:
+            names = ", ".join(one["loss"] for one in alike)
+            found.append((verdict, f"{verdict.capitalize()} for {len(alike)} losses against {baseline}: {names}."))
+    return found
 
 
 def table(analysis: dict[str, Any]) -> str:
@@ -59,7 +74,7 @@ def table(analysis: dict[str, Any]) -> str:
                 points(one["mean"]),
                 interval(one["interval"]),
                 p_value(one["p_holm"]),
-                points(one["exploratory"]["figures"]["AP75"]["mean"]) if one["seeds"] else PLANNED,
+                points(one["exploratory"]["figures"]["AP75"]["mean"]) if one["seeds"] else UNKNOWN,
                 one["verdict"],
             ]
             for one in data["comparisons"]
@@ -79,5 +94,5 @@ def _counted(data: dict[str, Any], loss: str) -> tuple[str, str]:
     """Seeds of a loss and its mean AP."""
     summary = data["losses"].get(loss)
     if not summary:
-        return "0", PLANNED
+        return "0", UNKNOWN
     return str(len(summary["seeds"])), points(summary["figures"]["last"]["AP"]["mean"], False)
