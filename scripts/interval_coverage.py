@@ -145,7 +145,9 @@ def main(*words: str) -> None:
     for name, draw in SHAPES.items():
         show(f"Over seeds: {name}", {f"{n} seeds": over_seeds(draw, n, replicates, rng) for n in SEEDS})
     for name, model in MODELS.items():
-        rows = {f"{n} seeds": over_both(lambda n=n, m=model: linear(m, n, rng), replicates // 2, rng) for n in (3, 6, 12)}  # type: ignore[misc]
+        rows = {
+            f"{n} seeds": over_both(lambda n=n, m=model: linear(m, n, rng), replicates // 2, rng) for n in (3, 6, 12)
+        }  # type: ignore[misc]
         show(f"Over seeds and images: {name}", rows)
     rows = {f"{n} seeds": over_both(lambda n=n: of_ap(n, rng), replicates // 8, rng) for n in (3, 6, 12)}  # type: ignore[misc]
     show("Over seeds and images: AP itself", rows)

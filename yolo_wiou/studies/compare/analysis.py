@@ -64,7 +64,9 @@ def analyse(folder: Path, baseline: str | None = None) -> dict[str, Any]:
         "draws": DRAWS,
         "sizes": SIZES,
         "data": {name: _DataSet(losses, by_data[name]).analyse() for name in order},
-        "states": {state: sum(r.state == state for r in records) for state in ("finished", "unfinished", "failed", "waiting")},
+        "states": {
+            state: sum(r.state == state for r in records) for state in ("finished", "unfinished", "failed", "waiting")
+        },
         "provenance": {
             "command": study and command(study),
             "of": "the runs" if own else "the analysis",

@@ -64,7 +64,11 @@ def differences(data: dict[str, Any]) -> Any:
         for bounds, width in ((one["seeds_and_images"], 2), (one["interval"], 7)):
             if bounds:
                 figure.add_scatter(
-                    x=_points(bounds), y=[row, row], mode="lines", line={"color": colour, "width": width}, hoverinfo="skip"
+                    x=_points(bounds),
+                    y=[row, row],
+                    mode="lines",
+                    line={"color": colour, "width": width},
+                    hoverinfo="skip",
                 )
         figure.add_scatter(
             x=_points([one["mean"]]),
@@ -143,7 +147,13 @@ def classes(data: dict[str, Any], palette: _Palette) -> Any:
         for row, each in known:
             bounds, line = each["interval"] or [], {"color": palette.colours[loss], "width": 3}
             figure.add_scatter(
-                x=_points(bounds), y=[row] * len(bounds), mode="lines", line=line, hoverinfo="skip", showlegend=False, **shown
+                x=_points(bounds),
+                y=[row] * len(bounds),
+                mode="lines",
+                line=line,
+                hoverinfo="skip",
+                showlegend=False,
+                **shown,
             )
         figure.add_scatter(
             x=_points([each["mean"] for _, each in known]),
@@ -163,7 +173,9 @@ def _rows(figure: Any, names: list[str]) -> Any:
     known = [x for trace in figure.data for x in trace.x if x is not None] + [0.0]
     room = 0.05 * (max(known) - min(known) or 1.0)
     figure.update_xaxes(title="difference of AP to the baseline, points", range=[min(known) - room, max(known) + room])
-    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names, range=[-0.6, len(names) - 0.4], showgrid=False)
+    figure.update_yaxes(
+        tickvals=list(range(len(names))), ticktext=names, range=[-0.6, len(names) - 0.4], showgrid=False
+    )
     if figure.data:
         figure.add_vline(x=0, line={"color": BASELINE, "width": 1})
     return figure.update_layout(hovermode="closest", height=110 + 64 * len(names))
@@ -192,4 +204,6 @@ def _html(figure: Any) -> str:
         dragmode=False,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )
-    return str(to_html(figure, full_html=False, include_plotlyjs=False, config={"displayModeBar": False, "responsive": True}))
+    return str(
+        to_html(figure, full_html=False, include_plotlyjs=False, config={"displayModeBar": False, "responsive": True})
+    )

@@ -107,7 +107,9 @@ def read(folder: Path, baseline: str | None = None) -> tuple[list[str], list[Rec
     Raises:
         ConfigError: there are no runs, or no such baseline.
     """
-    runs = [Run.model_validate_json(file.read_text(encoding="utf-8")) for file in sorted(folder.glob(f"runs/*/*/*/{RUN}"))]
+    runs = [
+        Run.model_validate_json(file.read_text(encoding="utf-8")) for file in sorted(folder.glob(f"runs/*/*/*/{RUN}"))
+    ]
     if (folder / STUDY).is_file():
         study = Study.load(folder)
         baseline = baseline or study.baseline

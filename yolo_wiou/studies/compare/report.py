@@ -44,9 +44,17 @@ def render(folder: Path, analysis: dict[str, Any]) -> Path:
         analysis: of `analyse`.
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("yolo_wiou.studies.compare", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("yolo_wiou.studies.compare", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters |= {"points": words.points, "interval": words.interval, "p": words.p_value, "duration": duration}
+    environment.filters |= {
+        "points": words.points,
+        "interval": words.interval,
+        "p": words.p_value,
+        "duration": duration,
+    }
     sections = {name: _section(folder, name, data, analysis) for name, data in analysis["data"].items()}
     page = environment.get_template(TEMPLATE).render(
         analysis=analysis, sections=sections, captions=CAPTIONS, figure_names=FIGURES, plotly=get_plotlyjs()
@@ -71,7 +79,13 @@ def duration(seconds: float | None) -> str:
     """Seconds as people say them: 42 s, 6 min, 3.5 h."""
     if seconds is None:
         return words.UNKNOWN
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
 
 
 def write_table(folder: Path, analysis: dict[str, Any]) -> Path:

@@ -171,7 +171,9 @@ def detectable(seeds: int, comparisons: int = 1, alpha: float = ALPHA, power: fl
     level = alpha / comparisons
     if seeds < fewest_seeds(comparisons, alpha):
         return float("inf")
-    if seeds <= SIMULATED_SEEDS:  # a true difference is found if it exceeds what the noise alone takes off the lower end
+    if (
+        seeds <= SIMULATED_SEEDS
+    ):  # a true difference is found if it exceeds what the noise alone takes off the lower end
         noise = np.random.default_rng(0).normal(size=(4000, seeds))
         return float(np.quantile(-sign_flip_bounds(noise, level)[:, 0], power))
     critical = stats.t.ppf(1 - level / 2, seeds - 1)

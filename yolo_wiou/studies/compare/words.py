@@ -36,7 +36,9 @@ def sentence(comparison: dict[str, Any], baseline: str, comparisons: int) -> str
     if verdict == "too few seeds":
         counted = f"{seeds} of the {comparison['seeds_needed']} seeds that"
         family = "a verdict" if comparisons == 1 else f"a verdict on {comparisons} losses"
-        return f"Too few seeds to tell {loss} from {baseline}: {counted} {family} takes. So far {points(mean)} AP points."
+        return (
+            f"Too few seeds to tell {loss} from {baseline}: {counted} {family} takes. So far {points(mean)} AP points."
+        )
     corrected = f" (corrected for {comparisons} losses)" if comparisons > 1 else ""
     evidence = f"{interval(comparison['interval'])}, p = {p_value(comparison['p_holm'])}{corrected} over {seeds} seeds"
     evidence = evidence.replace("p = <", "p <")
