@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from yolo_wiou.studies.compare.run import Run, prepare, write_json
+from yolo_wiou.studies.compare.run import Run, write_json
 
 SIZE = (160, 120)
 CLASSES = ("disc", "box")
@@ -35,30 +35,35 @@ def write_study(
         noise: standard deviation of the looseness between runs.
     """
     rng = np.random.default_rng(0)
-    truth = _truth(folder / "images" / data, images, rng)
+    truth = ground_truth(folder / "images" / data, images, rng)
     for seed in range(seeds):
         for loss, effect in effects.items():
             run = Run(data=data, loss=loss, seed=seed, spec=loss, arguments={"data": f"{data}.yaml", "epochs": EPOCHS})
             looseness = max(0.01, 0.12 + effect + noise * rng.normal())
-            _write_run(prepare(run, folder), truth, looseness, seed, rng)
+            place = run.folder(folder)
+            place.mkdir(parents=True)
+            run.save(place)
+            _write_run(place, truth, looseness, seed, rng)
     return folder
 
 
-def _truth(folder: Path, images: int, rng: np.random.Generator) -> dict[str, Any]:
-    folder.mkdir(parents=True)
+def ground_truth(folder: Path | None, images: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Ground truth in COCO's form; with a folder also the pictures."""
     entries, annotations = [], []
     for i in range(images):
         picture = Image.new("RGB", SIZE, tuple(rng.integers(90, 140, 3).tolist()))
         for _ in range(rng.integers(1, 6)):
-            w, h = rng.uniform(16, 50, 2)
+            w, h = rng.uniform(16, 50, 2).tolist()
             x, y = rng.uniform(0, SIZE[0] - w), rng.uniform(0, SIZE[1] - h)
             category = int(rng.integers(len(CLASSES)))
             draw = ImageDraw.Draw(picture)
             (draw.ellipse, draw.rectangle)[category]([x, y, x + w, y + h], fill=tuple(rng.integers(0, 255, 3).tolist()))
             box = {"id": len(annotations) + 1, "image_id": i, "category_id": category, "bbox": [x, y, w, h]}
             annotations.append({**box, "area": w * h, "iscrowd": 0})
-        file = folder / f"{i:03}.png"
-        picture.save(file)
+        file = (folder or Path("nowhere")) / f"{i:03}.png"
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+            picture.save(file)
         entries.append({"id": i, "file_name": str(file), "width": SIZE[0], "height": SIZE[1]})
     categories = [{"id": i, "name": name} for i, name in enumerate(CLASSES)]
     return {"info": {}, "images": entries, "annotations": annotations, "categories": categories}

@@ -8,7 +8,8 @@ losses of the study, for each data set by itself. Everything else is exploratory
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import shlex
+import sys
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ from yolo_wiou.studies.compare.measure import FIGURES, evaluate, figures
 from yolo_wiou.studies.compare.plan import STUDY, Study
 from yolo_wiou.studies.compare.provenance import provenance
 from yolo_wiou.studies.compare.records import AP_COLUMN, IOU_COLUMN, Record, read
+from yolo_wiou.studies.compare.summaries import band, column, difference, mean, spread
 from yolo_wiou.studies.compare.words import sentence
 
 PRIMARY, QUOTED = "AP", "last"
+STATES = ("finished", "failed", "waiting")
 DRAWS = 1000
 NEAR = 0.9
 """Share of the baseline's final AP whose epoch is told."""
@@ -64,11 +67,10 @@ def analyse(folder: Path, baseline: str | None = None) -> dict[str, Any]:
         "draws": DRAWS,
         "sizes": SIZES,
         "data": {name: _DataSet(losses, by_data[name]).analyse() for name in order},
-        "states": {
-            state: sum(r.state == state for r in records) for state in ("finished", "unfinished", "failed", "waiting")
-        },
+        "states": {state: sum(record.state == state for record in records) for state in STATES},
         "provenance": {
-            "command": study and command(study),
+            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "arguments": study.arguments if study else records[0].run.arguments,
             "of": "the runs" if own else "the analysis",
             **(own or provenance()),
             "seconds": sum(record.result.get("seconds", 0.0) for record in records),
@@ -79,12 +81,6 @@ def analyse(folder: Path, baseline: str | None = None) -> dict[str, Any]:
 
 def _data(record: Record) -> str:
     return record.run.data
-
-
-def command(study: Study) -> str:
-    """Return the command that makes such a study."""
-    words = {"data": ",".join(study.data.values()), "losses": ",".join(study.losses), "seeds": len(study.seeds)}
-    return " ".join(["yolo-wiou compare", *(f"{key}={value}" for key, value in {**words, **study.arguments}.items())])
 
 
 def _clean(value: Any) -> Any:
@@ -109,7 +105,7 @@ class _DataSet:
         self.figures: dict[tuple[str, int], dict[str, Any]] = {}
         self.redrawn: dict[tuple[str, int], Any] = {}
         self.quality: dict[tuple[str, int], Any] = {}
-        self.near = NEAR * _mean(self._final(record) for record in self._of(losses[0]))
+        self.near = NEAR * mean(self._final(record) for record in self._of(losses[0]))
 
     def _of(self, loss: str) -> list[Record]:
         """Finished runs of a loss, by seed."""
@@ -179,19 +175,19 @@ class _DataSet:
         return {
             "seeds": [record.run.seed for record in records],
             "figures": {
-                checkpoint: {name: _spread(one[checkpoint][name] for one in measured) for name in FIGURES}
+                checkpoint: {name: spread(one[checkpoint][name] for one in measured) for name in FIGURES}
                 for checkpoint in records[0].run.checkpoints
             },
             "by_threshold": {
-                name: _spread(one[QUOTED]["by_threshold"][name] for one in measured)
+                name: spread(one[QUOTED]["by_threshold"][name] for one in measured)
                 for name in measured[0][QUOTED]["by_threshold"]
             },
-            "seconds": _spread(record.result["seconds"] for record in records),
-            "epochs_to_near": _spread(self._epochs_to_near(record) for record in records),
-            "iou": _spread(record.history.get(IOU_COLUMN, [math.nan])[-1] for record in records),
+            "seconds": spread(record.result["seconds"] for record in records),
+            "epochs_to_near": spread(self._epochs_to_near(record) for record in records),
+            "iou": spread(record.history.get(IOU_COLUMN, [math.nan])[-1] for record in records),
             "curves": {
-                "AP": _band(record.history.get(AP_COLUMN, []) for record in records if record.is_validated),
-                "iou": _band(record.history.get(IOU_COLUMN, []) for record in records),
+                "AP": band(record.history.get(AP_COLUMN, []) for record in records if record.is_validated),
+                "iou": band(record.history.get(IOU_COLUMN, []) for record in records),
             },
         }
 
@@ -206,7 +202,7 @@ class _DataSet:
             "loss": loss,
             "seeds": seeds,
             "pairs": [[one[PRIMARY], other[PRIMARY]] for one, other in pairs],
-            **_difference(primary),
+            **difference(primary),
             "p": st.sign_flip_p(primary) if seeds else None,
             "seeds_needed": st.fewest_seeds(comparisons),
         }
@@ -222,11 +218,11 @@ class _DataSet:
             "detectable": st.detectable(len(seeds), comparisons) * spread,
             "seeds_for": [st.seeds_for(size / spread, comparisons) if spread > 0 else None for size in SIZES],
             "exploratory": {
-                "figures": {name: _difference(_column(pairs, name)) for name in FIGURES},
+                "figures": {name: difference(column(pairs, name)) for name in FIGURES},
                 "by_threshold": {
-                    name: _difference(_column(pairs, "by_threshold", name)) for name in pairs[0][0]["by_threshold"]
+                    name: difference(column(pairs, "by_threshold", name)) for name in pairs[0][0]["by_threshold"]
                 },
-                "by_class": {name: _difference(_column(pairs, "by_class", name)) for name in by_class},
+                "by_class": {name: difference(column(pairs, "by_class", name)) for name in by_class},
             },
             "pictures": self._pictures(loss, seeds),
         }
@@ -255,46 +251,3 @@ class _DataSet:
             both = [float(self.quality[name, seed][i]) for name in (base, loss)]
             pictures.append({"image": i, "seed": seed, "mean": float(mean[i]), "quality": both})
         return pictures
-
-
-def _column(pairs: list[tuple[dict[str, Any], dict[str, Any]]], *path: str) -> Any:
-    """Differences of one figure."""
-    values = []
-    for one, other in pairs:
-        for key in path:
-            one, other = one[key], other[key]
-        values.append(float(other) - float(one))  # type: ignore[arg-type]
-    return np.array(values)
-
-
-def _difference(differences: Any) -> dict[str, Any]:
-    """Mean and interval of differences; None where one is unknown."""
-    is_known = len(differences) > 0 and bool(np.isfinite(differences).all())
-    return {
-        "differences": list(differences),
-        "mean": float(differences.mean()) if is_known else math.nan,
-        "interval": st.sign_flip_interval(differences) if is_known else None,
-    }
-
-
-def _mean(values: Iterable[float | None]) -> float:
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    return sum(known) / len(known) if known else math.nan
-
-
-def _spread(values: Iterable[float]) -> dict[str, float]:
-    """Mean and standard deviation of what is known, and how many that is."""
-    known = np.array([value for value in values if math.isfinite(value)])
-    return {
-        "mean": float(known.mean()) if known.size else math.nan,
-        "sd": float(known.std(ddof=1)) if known.size > 1 else math.nan,
-        "n": int(known.size),
-    }
-
-
-def _band(curves: Iterable[list[float]]) -> dict[str, list[float]]:
-    """Mean, lowest and highest over seeds, epoch by epoch, as far as all of them go."""
-    table = np.array(list(zip(*curves, strict=False)))
-    if not table.size:
-        return {"mean": [], "low": [], "high": []}
-    return {"mean": table.mean(1).tolist(), "low": table.min(1).tolist(), "high": table.max(1).tolist()}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from yolo_wiou.studies.compare.run import TRUTH
+from yolo_wiou.studies.compare.run import TRUTH, read_json
 
 FIGURES = ("AP", "AP50", "AP75", "AP80", "AP90", "AP_small", "AP_medium", "AP_large")
 
@@ -24,7 +23,7 @@ def evaluate(folder: Path, checkpoint: str) -> Any:
     """Evaluate a finished run's checkpoint: an evaluated and accumulated `COCOeval_faster`."""
     from faster_coco_eval import COCO, COCOeval_faster
 
-    truth = COCO(json.loads((folder / TRUTH).read_text(encoding="utf-8")))
+    truth = COCO(read_json(folder / TRUTH))
     found = np.load(folder / f"detections-{checkpoint}.npz")["detections"].astype(np.float64)
     evaluation = COCOeval_faster(truth, truth.loadRes(found), iouType="bbox", print_function=lambda *_: None)
     with contextlib.redirect_stdout(io.StringIO()):

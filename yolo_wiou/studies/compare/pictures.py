@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from yolo_wiou.studies.compare.matches import CONFIDENCE
-from yolo_wiou.studies.compare.run import RUN, TRUTH, Run
+from yolo_wiou.studies.compare.run import RUN, TRUTH, Run, read_json
 
 WIDTH, JPEG_QUALITY = 480, 72
 
@@ -62,11 +61,12 @@ class Picture:
 
 def pictures_of(folder: Path, data: str, comparison: dict[str, Any], baseline: str) -> list[Picture]:
     """Draw the images that an analysis chose for a comparison; those whose files are gone are left out."""
-    runs = {(run.loss, run.seed): where for run, where in _runs(folder) if run.data == data}
+    places = [file.parent for file in folder.glob(f"runs/*/*/*/{RUN}")]
+    runs = {(run.loss, run.seed): place for place in places for run in [Run.load(place)] if run.data == data}
     made = []
     for chosen in comparison.get("pictures", []):
         where = [runs[loss, chosen["seed"]] for loss in (baseline, comparison["loss"])]
-        truth = json.loads((where[0] / TRUTH).read_text(encoding="utf-8"))
+        truth = read_json(where[0] / TRUTH)
         image = truth["images"][chosen["image"]]
         jpeg = _jpeg(Path(image["file_name"]))
         if jpeg:
@@ -77,11 +77,6 @@ def pictures_of(folder: Path, data: str, comparison: dict[str, Any], baseline: s
             title = f"{Path(image['file_name']).name}, seed {chosen['seed']}"
             made.append(Picture(title, jpeg, image["width"], image["height"], chosen["mean"], sides))
     return made
-
-
-def _runs(folder: Path) -> list[tuple[Run, Path]]:
-    files = folder.glob(f"runs/*/*/*/{RUN}")
-    return [(Run.model_validate_json(file.read_text(encoding="utf-8")), file.parent) for file in files]
 
 
 def _jpeg(file: Path) -> str | None:
@@ -101,7 +96,10 @@ def _boxes(truth: dict[str, Any], image: int, run: Path) -> list[Box]:
     """The objects of an image, and above them what a run's last epoch detects with confidence."""
     names = {category["id"]: category["name"] for category in truth["categories"]}
     objects = [one for one in truth["annotations"] if one["image_id"] == truth["images"][image]["id"]]
-    boxes = [Box(*one["bbox"], "truth", names[one["category_id"]]) for one in objects]
+    boxes = []
+    for one in objects:
+        x, y, w, h = one["bbox"]
+        boxes.append(Box(x, y, w, h, "truth", names[one["category_id"]]))
     rows = np.load(run / "detections-last.npz")["detections"].astype(float)
     rows = rows[(rows[:, 0] == truth["images"][image]["id"]) & (rows[:, 5] >= CONFIDENCE)]
     for _, x, y, w, h, score, category in rows.tolist():

@@ -46,7 +46,7 @@ def processor() -> str:
 
 
 def commit(package: Path) -> str | None:
-    """Return the commit of a package's checkout, with a + where it was changed; None where it lies in none of its own."""
+    """Return the commit of a package's own checkout, with a + where it was changed; None where there is none."""
     if git(package, "rev-parse", "--show-prefix") != f"{package.name}/":
         return None
     described = git(package, "rev-parse", "--short=12", "HEAD")

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from yolo_wiou.registry import ConfigError
-from yolo_wiou.studies.compare.engine import LOG
+from yolo_wiou.studies.compare.engine import last_words
 from yolo_wiou.studies.compare.plan import STUDY, Study
-from yolo_wiou.studies.compare.run import RESULT, RUN, TRUTH, Run
+from yolo_wiou.studies.compare.run import RESULT, RUN, TRUTH, Run, read_json
 
 AP_COLUMN, IOU_COLUMN = "metrics/mAP50-95(B)", "wiou/iou"
 
@@ -34,35 +34,29 @@ class Record:
     @cached_property
     def result(self) -> dict[str, Any]:
         """result.json; empty where the run is not finished."""
-        file = self.folder / RESULT
-        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+        return read_json(self.folder / RESULT) if (self.folder / RESULT).is_file() else {}
 
     @property
     def is_finished(self) -> bool:
         """Whether it counts."""
         return bool(self.result)
 
-    @cached_property
+    @property
     def state(self) -> str:
-        """How far it came: finished, failed, unfinished or waiting."""
+        """How far it came: finished; failed, if it ended without a result; waiting, or running."""
         if self.is_finished:
             return "finished"
-        if not (self.folder / RUN).is_file():
-            return "waiting"
-        return "failed" if self.failure else "unfinished"
+        return "failed" if (self.folder / RUN).is_file() else "waiting"
 
-    @cached_property
+    @property
     def failure(self) -> str:
-        """The last line of its log, if that ends in a traceback."""
-        log = self.folder / LOG
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
-        is_traced = not self.is_finished and any(line.startswith("Traceback (most recent") for line in lines)
-        return next((line.strip() for line in reversed(lines) if line.strip()), "") if is_traced else ""
+        """What a failed run said last."""
+        return last_words(self.folder) if self.state == "failed" else ""
 
     @cached_property
     def truth(self) -> dict[str, Any]:
         """The ground truth that judged it, in COCO's form."""
-        return dict(json.loads((self.folder / TRUTH).read_text(encoding="utf-8")))
+        return read_json(self.folder / TRUTH)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -94,6 +88,10 @@ def _number(text: str | None) -> float:
         return math.nan
 
 
+def _key(run: Run) -> tuple[str, str, int]:
+    return run.data, run.loss, run.seed
+
+
 def read(folder: Path, baseline: str | None = None) -> tuple[list[str], list[Record]]:
     """Read a study.
 
@@ -107,18 +105,17 @@ def read(folder: Path, baseline: str | None = None) -> tuple[list[str], list[Rec
     Raises:
         ConfigError: there are no runs, or no such baseline.
     """
-    runs = [
-        Run.model_validate_json(file.read_text(encoding="utf-8")) for file in sorted(folder.glob(f"runs/*/*/*/{RUN}"))
-    ]
+    places = sorted(file.parent for file in folder.glob(f"runs/*/*/*/{RUN}"))
+    found = {_key(run): Record(run, place) for place in places for run in [Run.load(place)]}
     if (folder / STUDY).is_file():
         study = Study.load(folder)
         baseline = baseline or study.baseline
-        runs = list({(run.data, run.loss, run.seed): run for run in [*study.runs(), *runs]}.values())
-    if not runs:
+        found = {_key(run): Record(run, run.folder(folder)) for run in study.runs()} | found
+    if not found:
         raise ConfigError(f"no runs of a study in {folder}: it should hold study.json or runs/<data>/<loss>/seed<k>.")
-    losses = list(dict.fromkeys(run.loss for run in runs))
+    losses = list(dict.fromkeys(loss for _, loss, _ in found))
     baseline = baseline or ("ciou" if "ciou" in losses else losses[0])
     if baseline not in losses:
         raise ConfigError(f"no loss {baseline!r} in this study; it has {', '.join(losses)}.")
     losses = [baseline, *(loss for loss in losses if loss != baseline)]
-    return losses, [Record(run, run.folder(folder)) for run in runs]
+    return losses, list(found.values())

@@ -21,7 +21,7 @@ EXACT_SEEDS = 16
 """Above this many seeds, 2^16 random flips stand for all of them."""
 
 SIMULATED_SEEDS = 10
-"""Above this many seeds, the t test's power stands for the sign-flip test's, from which it then differs by under 2 %."""
+"""Above this many seeds, the t test's power stands for the sign-flip test's, which then is within 2 % of it."""
 
 Interval = tuple[float, float]
 Verdict = Literal["better", "worse", "no detectable difference", "too few seeds"]
@@ -146,7 +146,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def fewest_seeds(comparisons: int = 1, alpha: float = ALPHA) -> int:
-    """Fewest seeds with which Holm's smallest adjusted p can be significant: 6 for one comparison, 7 for two or three."""
+    """Fewest seeds that can make Holm's smallest p significant: 6 for one comparison, 7 for two and three."""
     n = 1
     while comparisons * 2.0 ** (1 - n) > alpha:
         n += 1
@@ -171,17 +171,15 @@ def detectable(seeds: int, comparisons: int = 1, alpha: float = ALPHA, power: fl
     level = alpha / comparisons
     if seeds < fewest_seeds(comparisons, alpha):
         return float("inf")
-    if (
-        seeds <= SIMULATED_SEEDS
-    ):  # a true difference is found if it exceeds what the noise alone takes off the lower end
+    if seeds <= SIMULATED_SEEDS:  # a difference is found if it lifts the lower end that the noise alone has above 0
         noise = np.random.default_rng(0).normal(size=(4000, seeds))
         return float(np.quantile(-sign_flip_bounds(noise, level)[:, 0], power))
-    critical = stats.t.ppf(1 - level / 2, seeds - 1)
+    critical = float(stats.t.ppf(1 - level / 2, seeds - 1))
 
     def misses(shift: float) -> float:
         return float(stats.nct.cdf(critical, seeds - 1, shift)) - (1 - power)
 
-    return float(brentq(misses, critical - 2, critical + 3)) / seeds**0.5
+    return float(brentq(misses, critical - 2, critical + 3) / seeds**0.5)
 
 
 def seeds_for(size: float, comparisons: int = 1, most: int = 1000) -> int | None:

@@ -27,6 +27,16 @@ def p_value(p: float | None) -> str:
     return UNKNOWN if p is None else "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
+def duration(seconds: float | None) -> str:
+    """Return a time as people say it: 42 s, 6.1 min, 12 h."""
+    if seconds is None:
+        return UNKNOWN
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}" if seconds < 10 * size else f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def sentence(comparison: dict[str, Any], baseline: str, comparisons: int) -> str:
     """Say what a comparison found, for a reader who is no statistician."""
     loss, seeds, mean = comparison["loss"], len(comparison["seeds"]), comparison["mean"]
@@ -34,11 +44,9 @@ def sentence(comparison: dict[str, Any], baseline: str, comparisons: int) -> str
         return f"No seed has finished with both {loss} and {baseline}."
     verdict = comparison["verdict"]
     if verdict == "too few seeds":
-        counted = f"{seeds} of the {comparison['seeds_needed']} seeds that"
         family = "a verdict" if comparisons == 1 else f"a verdict on {comparisons} losses"
-        return (
-            f"Too few seeds to tell {loss} from {baseline}: {counted} {family} takes. So far {points(mean)} AP points."
-        )
+        counted = f"{seeds} of the {comparison['seeds_needed']} seeds that {family} takes"
+        return f"Too few seeds to tell {loss} from {baseline}: {counted}. So far {points(mean)} AP points."
     corrected = f" (corrected for {comparisons} losses)" if comparisons > 1 else ""
     evidence = f"{interval(comparison['interval'])}, p = {p_value(comparison['p_holm'])}{corrected} over {seeds} seeds"
     evidence = evidence.replace("p = <", "p <")
