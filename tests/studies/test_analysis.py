@@ -190,6 +190,7 @@ def test_several_data_sets_are_judged_apart(folder: Path, tmp_path: Path) -> Non
 
 def comparison(verdict: str, **changes: Any) -> dict[str, Any]:
     told = {"loss": "wiou3", "seeds": list(range(6)), "mean": 0.012, "interval": [0.004, 0.0204], "p_holm": 0.03125}
+    told["seeds_and_images"] = [0.002, 0.022]
     return {**told, "verdict": verdict, "detectable": 0.008, "seeds_needed": 6, **changes}
 
 
@@ -197,6 +198,8 @@ def test_sentences() -> None:
     better = "wiou3 is better than ciou by 1.2 AP points [0.4, 2.0], p = 0.031 over 6 seeds."
     assert sentence(comparison("better"), "ciou", 1) == better
     assert "corrected for 3 losses" in sentence(comparison("better"), "ciou", 3)
+    narrow = sentence(comparison("better", seeds_and_images=[-0.001, 0.025]), "ciou", 1)
+    assert narrow == better + " On other images it may be otherwise: [−0.1, 2.5]."
     worse = sentence(comparison("worse", mean=-0.012, interval=[-0.02, -0.004]), "ciou", 1)
     assert worse.startswith("wiou3 is worse than ciou by 1.2 AP points [−2.0, −0.4]")
     none = sentence(comparison("no detectable difference"), "ciou", 1)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import shlex
 import sys
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +52,8 @@ def analyse(folder: Path, baseline: str | None = None) -> dict[str, Any]:
         ConfigError: the folder holds no study, or the study has no such baseline.
     """
     losses, records = read(folder, baseline)
-    by_data = {name: list(group) for name, group in groupby(sorted(records, key=_data), key=_data)}
-    order = list(dict.fromkeys(record.run.data for record in records))
+    names = dict.fromkeys(record.run.data for record in records)
+    by_data = {name: [record for record in records if record.run.data == name] for name in names}
     study = Study.load(folder) if (folder / STUDY).is_file() else None
     own = next((record.result["provenance"] for record in records if "provenance" in record.result), None)
     analysis = {
@@ -66,7 +65,7 @@ def analyse(folder: Path, baseline: str | None = None) -> dict[str, Any]:
         "power": st.POWER,
         "draws": DRAWS,
         "sizes": SIZES,
-        "data": {name: _DataSet(losses, by_data[name]).analyse() for name in order},
+        "data": {name: _DataSet(losses, runs).analyse() for name, runs in by_data.items()},
         "states": {state: sum(record.state == state for record in records) for state in STATES},
         "provenance": {
             "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -77,10 +76,6 @@ def analyse(folder: Path, baseline: str | None = None) -> dict[str, Any]:
         },
     }
     return dict(_clean(analysis))
-
-
-def _data(record: Record) -> str:
-    return record.run.data
 
 
 def _clean(value: Any) -> Any:

@@ -9,7 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("yolo-wiou", "ultralytics", "torch", "torchvision", "numpy", "faster-coco-eval", "scipy")
+from yolo_wiou.version import __version__
+
+PACKAGES = ("ultralytics", "torch", "torchvision", "numpy", "faster-coco-eval", "scipy")
 
 
 def provenance() -> dict[str, Any]:
@@ -23,7 +25,7 @@ def provenance() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "commit": commit(Path(__file__).parents[2]),
-        "versions": {name: version for name in PACKAGES if (version := version_of(name))},
+        "versions": {"yolo-wiou": __version__} | {name: version for name in PACKAGES if (version := version_of(name))},
     }
 
 

@@ -53,7 +53,7 @@ class Record:
         """What a failed run said last."""
         return last_words(self.folder) if self.state == "failed" else ""
 
-    @cached_property
+    @property
     def truth(self) -> dict[str, Any]:
         """The ground truth that judged it, in COCO's form."""
         return read_json(self.folder / TRUTH)

@@ -53,7 +53,10 @@ def sentence(comparison: dict[str, Any], baseline: str, comparisons: int) -> str
     if verdict == "no detectable difference":
         seen = f"This study could have seen {points(comparison['detectable'], False)} points."
         return f"No detectable difference between {loss} and {baseline}: {points(mean)} AP points {evidence}. {seen}"
-    return f"{loss} is {verdict} than {baseline} by {points(abs(mean), False)} AP points {evidence}."
+    found = f"{loss} is {verdict} than {baseline} by {points(abs(mean), False)} AP points {evidence}."
+    wider = comparison["seeds_and_images"]
+    is_lost = wider and wider[0] <= 0 <= wider[1]
+    return f"{found} On other images it may be otherwise: {interval(wider)}." if is_lost else found
 
 
 def headlines(comparisons: list[dict[str, Any]], baseline: str) -> list[tuple[str, str]]:
