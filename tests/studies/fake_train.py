@@ -1,4 +1,7 @@
-"""In place of a run's process: finishes at once, fails (losses in `FAIL`), or works for `WAIT` seconds before."""
+"""In place of a run's process: finishes at once, fails (losses in `FAIL`), or works for `WAIT` seconds before.
+
+In the folder `TELL` it leaves a file called after its process, with the process that started it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ def main(folder: Path) -> None:
     """Do what a run does to its folder."""
     run = json.loads((folder / "run.json").read_text())
     (folder / "pid").write_text(str(os.getpid()))
+    if "TELL" in os.environ:
+        (Path(os.environ["TELL"]) / str(os.getpid())).write_text(str(os.getppid()))
     time.sleep(float(os.environ.get("WAIT", "0")))
     if run["loss"] in os.environ.get("FAIL", "").split(","):
         sys.exit("no such luck")

@@ -17,16 +17,6 @@ from yolo_wiou.studies.compare.run import read_json
 
 TINY = ["model=yolo11n.yaml", "imgsz=32", "epochs=1", "batch=4", "nbs=4", "workers=0"]
 TINY += ["losses=ciou,wiou3", "seeds=2", "jobs=2"]
-    "model=yolo11n.yaml",
-    "imgsz=32",
-    "epochs=1",
-    "batch=4",
-    "nbs=4",
-    "workers=0",
-    "losses=ciou,wiou3",
-    "seeds=2",
-    "jobs=2",
-]
 
 
 @pytest.fixture(scope="session")
