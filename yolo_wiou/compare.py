@@ -19,9 +19,10 @@ from yolo_wiou.arguments import check_arguments, in_plain_words, parse, parse_op
 from yolo_wiou.config import CFG, LossConfig, read_mapping
 from yolo_wiou.demo import DEMO_MODELS, demo_place, render_demo, take_shapes, yaml_section
 from yolo_wiou.registry import ConfigError, choices
-from yolo_wiou.studies.compare.conduct import conduct, say, table, write_report
+from yolo_wiou.studies.compare.conduct import conduct, say, write_report
 from yolo_wiou.studies.compare.engine import Engine, LocalJob
 from yolo_wiou.studies.compare.plan import Study, name_data, name_losses
+from yolo_wiou.studies.compare.words import table
 from yolo_wiou.training.model import YOLO, check_loss
 
 NEEDED = ("faster_coco_eval", "jinja2", "plotly", "scipy")

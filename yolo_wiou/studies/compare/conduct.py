@@ -11,6 +11,7 @@ from typing import Any
 from yolo_wiou.studies.compare.engine import Engine, LocalJob, last_words, prove, train
 from yolo_wiou.studies.compare.plan import Study
 from yolo_wiou.studies.compare.run import Run, write_json
+from yolo_wiou.studies.compare.words import duration
 
 INTERRUPTED = 130
 
@@ -72,14 +73,6 @@ def say(*words: str, sep: str = " ") -> None:
     print("yolo-wiou compare:", *words, sep=sep, file=sys.stderr, flush=True)
 
 
-def duration(seconds: float) -> str:
-    """Return a time as people say it."""
-    for unit, size in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}" if seconds < 10 * size else f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 def write_report(study: Study, folder: Path) -> dict[str, Any] | None:
     """Write report.json, report.html and runs.csv about what is finished; returns what report.json holds, if any."""
     from yolo_wiou.studies.compare.analysis import analyse
@@ -93,10 +86,3 @@ def write_report(study: Study, folder: Path) -> dict[str, Any] | None:
     render(folder, analysis)
     say(f"Look at {folder / 'report.html'}; every figure is in report.json, every run in runs.csv.")
     return analysis
-
-
-def table(analysis: dict[str, Any]) -> str:
-    """Return the verdicts as text."""
-    from yolo_wiou.studies.compare import words
-
-    return str(words.table(analysis))

@@ -7,6 +7,7 @@ Ray. A run asks for one GPU where the cluster has any, else for one CPU. A run w
 from __future__ import annotations
 
 import io
+import socket
 import tarfile
 import tempfile
 import time
@@ -36,9 +37,10 @@ class RayEngine:
     def __init__(self, address: str = "") -> None:
         """Connect."""
         try:
+            knock(address)
             if not ray.is_initialized():
                 ray.init(address=address or None, log_to_driver=False)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise ConfigError(f"no Ray cluster answers at '{address}': {error}") from error
         gpus = 1 if ray.cluster_resources().get("GPU") else 0
         self.work = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES, scheduling_strategy="SPREAD")(work)
@@ -46,6 +48,18 @@ class RayEngine:
     def __call__(self, module: str, folder: Path) -> RayJob:
         """Start `python -m MODULE FOLDER` somewhere."""
         return RayJob(self.work.remote(module, pack(folder)), folder)
+
+
+def knock(address: str) -> None:
+    """See that something answers at `[ray://]HOST:PORT`; Ray itself would wait for minutes.
+
+    Raises:
+        OSError: nothing does.
+        ValueError: the port is no number.
+    """
+    host, colon, port = address.rpartition("//")[2].rpartition(":")
+    if colon:
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 class RayJob:
