@@ -47,7 +47,7 @@ def test_a_checkpoint_says_what_it_was_trained_with(shapes, tmp_path):
 
 
 def test_no_file_and_no_checkpoint_are_named(tmp_path):
-    with pytest.raises(ConfigError, match="there is no file 'nothing.pt'"):
+    with pytest.raises(ConfigError, match=r"there is no file 'nothing\.pt'"):
         describe_checkpoint("nothing.pt")
     (tmp_path / "text.pt").write_text("hello")
     with pytest.raises(ConfigError, match="is no checkpoint"):

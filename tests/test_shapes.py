@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from yolo_wiou.data import painting, polygons, shapes
+from yolo_wiou.data import noise, painting, polygons, shapes
 from yolo_wiou.data.shapes import SHAPES, ShapesConfig, render_dataset
 
 ALL = tuple(SHAPES)
@@ -217,7 +217,7 @@ def test_noise_changes_neither_images_nor_val(noisy: tuple[Path, Path]) -> None:
 
 
 def test_outliers_stay_boxes_where_no_room_is_left() -> None:
-    box = shapes._displace(np.random.default_rng(0), [0.5, 0.5, 1.0, 1.0])
+    box = noise._displace(np.random.default_rng(0), [0.5, 0.5, 1.0, 1.0])
     assert 0 < box[2] < 1
     assert 0 < box[3] < 1
 
@@ -251,7 +251,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(shapes, "_add_noise", fail)  # late, when the images are there already
+    monkeypatch.setattr(shapes, "add_noise", fail)  # late, when the images are there already
     with pytest.raises(OSError, match="disk full"):
         render_dataset(tmp_path / "set", NOISY)
     assert list(tmp_path.iterdir()) == []

@@ -8,16 +8,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASK2MODEL, TASKS, entrypoint, merge_equals_args
 from ultralytics.utils import LOGGER, TQDM, checks
 
 from yolo_wiou.arguments import check_arguments, in_plain_words, is_own, parse, parse_options
 from yolo_wiou.catalogue import listing
 from yolo_wiou.checks import check_installation, describe_checkpoint, versions
-from yolo_wiou.config import CFG, DEFAULT_LOSS, LossConfig, load_config, read_mapping, take_loss
-from yolo_wiou.data.shapes import ShapesConfig, render_dataset
-from yolo_wiou.registry import ConfigError, explain
+from yolo_wiou.compare import compare
+from yolo_wiou.config import DEFAULT_LOSS, LossConfig, load_config, take_loss
+from yolo_wiou.demo import DEMO_MODELS, render_demo, take_shapes, yaml_section
+from yolo_wiou.registry import ConfigError
 from yolo_wiou.studies import curves, simulate
 from yolo_wiou.training.contract import ContractError
 from yolo_wiou.training.files import checkpoint_to_resume
@@ -36,6 +36,8 @@ yolo-wiou {__version__}: Ultralytics YOLO with the whole family of IoU losses. E
   yolo-wiou losses [NAME]                             the catalogue; or one loss as YAML, ready to edit
   yolo-wiou curves losses=wiou2,wiou3,focal-eiou      picture and table: gain, loss and gradient against IoU
   yolo-wiou simulate losses=ciou,wiou1 experiment=diou|wiou                  the papers' regression experiments
+  yolo-wiou compare data=my.yaml losses=ciou,wiou3 seeds=6    does it help? trained in pairs; a report with intervals
+  yolo-wiou compare                                   the same as an offline demo, a few minutes
   yolo-wiou checks | version | help
 
 Demo settings: noise=0.3 (share of loose boxes), shapes.KEY=value (see cfg/shapes.yaml).
@@ -74,6 +76,8 @@ def run(words: list[str]) -> None:
         raise ConfigError(f"unknown command '{words[0]}'. Did you mean '{near}'? 'yolo-wiou help' lists all.")
     elif {"tune", "mode=tune"} & set(merged):
         raise ConfigError(NO_TUNE)
+    elif "compare" in merged[:2]:
+        compare(merged)
     elif not {"train", "mode=train"} & set(merged):
         if own:
             raise ConfigError(f"'{own[0]}' belongs to train; other modes have no training loss.")
@@ -86,7 +90,7 @@ def typo_of(word: str) -> str | None:
     """Return the command that a word was meant to be; None where it is one, or may be an argument."""
     if "=" in word or word in DEFAULT_CFG_DICT:
         return None
-    near = get_close_matches(word, {*COMMANDS, *MODES, *TASKS, *ULTRALYTICS_OWN}, n=1, cutoff=0.6)
+    near = get_close_matches(word, {"compare", *COMMANDS, *MODES, *TASKS, *ULTRALYTICS_OWN}, n=1, cutoff=0.6)
     return near[0] if near and near[0] != word else None
 
 
@@ -100,15 +104,9 @@ def train(words: list[str]) -> None:
     """`train`: with our trainer, after everything the user wrote is known to be valid."""
     arguments = parse(words)
     loss = take_loss(arguments)
-    own = {key: arguments.pop(key) for key in list(arguments) if is_own(key)}
-    shapes = {key.removeprefix("shapes."): value for key, value in own.items() if key.startswith("shapes.")}
-    if "noise" in own:
-        shapes["noise"] = own["noise"]
-
+    shapes = take_shapes(arguments)
     task = arguments.pop("task", None)
     is_demo = not arguments.get("data") and not arguments.get("resume") and (task or "detect") in DEMO_MODELS
-    if "task" in shapes:
-        raise ConfigError("the demo's task stands in front: yolo-wiou segment train, pose train or obb train.")
     if shapes and not is_demo:
         raise ConfigError("'noise' and 'shapes.…' belong to the demo, which has no 'data='.")
     if is_demo:
@@ -134,39 +132,6 @@ def train(words: list[str]) -> None:
             "val_batch0_pred.jpg and curves in results.png.\n"
             f"Next, your own data: yolo-wiou {model.task} train data=my.yaml model={pretrained} loss=wiou3"
         )
-
-
-DEFAULT_TASK = ("task", "detect")
-DEMO_MODELS = {
-    "detect": "yolo11n.yaml",
-    "segment": "yolo11n-seg.yaml",
-    "pose": "yolo11n-pose.yaml",
-    "obb": "yolo11n-obb.yaml",
-}
-"""From scratch, so that nothing is downloaded."""
-
-
-def yaml_section(name: str) -> dict[str, Any]:
-    """Return one section of cfg/shapes.yaml: the demo's `data` or `train`."""
-    section: dict[str, Any] = read_mapping(CFG / "shapes.yaml")[name]
-    return section
-
-
-def render_demo(changes: dict[str, Any]) -> Path:
-    """Render the demo's data set below ./datasets, a folder for each set of changes.
-
-    Raises:
-        ConfigError: a setting is unknown or out of range, or something else lies in the folder.
-    """
-    try:
-        config = ShapesConfig.model_validate({**yaml_section("data"), **changes})
-        changed = (f"{key}={value}".replace(" ", "") for key, value in changes.items() if (key, value) != DEFAULT_TASK)
-        name = "-".join(["shapes", *changed])
-        return render_dataset(Path("datasets") / name, config)
-    except ValidationError as error:
-        raise ConfigError(explain(error, ShapesConfig, "shapes")) from error
-    except FileExistsError as error:
-        raise ConfigError(str(error)) from error
 
 
 def losses(words: list[str]) -> None:

@@ -6,11 +6,10 @@ Coordinates are normalised to the (square) image: x to the right and y down, bot
 
 from __future__ import annotations
 
-import csv
 import json
 import tempfile
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -18,10 +17,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from yolo_wiou.data import painting, polygons
+from yolo_wiou.data.noise import Row, add_noise, box_of, decimals
 from yolo_wiou.data.painting import Plane
 from yolo_wiou.data.polygons import Points
-
-Row: TypeAlias = list[float]  # one label: class index, then the coordinates of the task
 
 SPLITS = ("train", "val")
 FINGERPRINT = "shapes.json"
@@ -168,9 +166,11 @@ def _write(root: Path, config: ShapesConfig) -> None:
             for i in range(getattr(config, split))
         ]
         if split == "train" and (config.noise or config.outliers):
-            _add_noise(root / "noise.csv", rows, config, _random(config, len(SPLITS)))
+            images_rows = {f"{i:06d}.png": image_rows for i, image_rows in enumerate(rows)}
+            rng = _random(config, len(SPLITS))
+            add_noise(root / "noise.csv", images_rows, rng, config.noise, config.jitter, config.outliers)
         for i, image_rows in enumerate(rows):
-            text = "".join(f"{int(row[0])} {' '.join(_decimals(row[1:]))}\n" for row in image_rows)
+            text = "".join(f"{int(row[0])} {' '.join(decimals(row[1:]))}\n" for row in image_rows)
             (labels / f"{i:06d}.txt").write_text(text)
     data: dict[str, Any] = {split: f"images/{split}" for split in SPLITS}
     data["names"] = dict(enumerate(config.classes))
@@ -182,10 +182,6 @@ def _write(root: Path, config: ShapesConfig) -> None:
 
 def _random(config: ShapesConfig, *key: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=key))
-
-
-def _decimals(values: Row) -> list[str]:
-    return [f"{value:.6f}" for value in values]
 
 
 def _write_image(file: Path, config: ShapesConfig, rng: np.random.Generator) -> list[Row]:
@@ -237,7 +233,7 @@ def _candidate(rng: np.random.Generator, config: ShapesConfig, covered: Plane) -
     alpha = painting.coverage(outline, config.imgsz)
     if (alpha * (1 - covered)).sum() < MIN_VISIBLE * alpha.sum():
         return None
-    row = [cls, *_box(outline.min(axis=0), outline.max(axis=0))]
+    row = [cls, *box_of(outline.min(axis=0), outline.max(axis=0))]
     if config.task == "segment":
         row = [cls, *outline.ravel().tolist()]
     elif config.task == "obb":
@@ -245,40 +241,3 @@ def _candidate(rng: np.random.Generator, config: ShapesConfig, covered: Plane) -
     elif config.task == "pose":
         row += polygons.visibility(polygons.extremes(unit) @ matrix + centre, covered).ravel().tolist()
     return row, alpha
-
-
-def _box(low: Points, high: Points) -> Row:
-    return [*((low + high) / 2).tolist(), *(high - low).tolist()]
-
-
-def _add_noise(file: Path, images: list[list[Row]], config: ShapesConfig, rng: np.random.Generator) -> None:
-    """Change the chosen boxes in place and record their clean values."""
-    boxes = [(image, row) for image, rows in enumerate(images) for row in range(len(rows))]
-    jittered = round(config.noise * len(boxes))
-    chosen = rng.permutation(len(boxes))[: jittered + round(config.outliers * len(boxes))]
-    with file.open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["image", "row", "kind", "cx", "cy", "w", "h"])
-        for rank, index in enumerate(chosen):
-            image, number = boxes[index]
-            row = images[image][number]
-            kind = "jitter" if rank < jittered else "outlier"
-            writer.writerow([f"{image:06d}.png", number, kind, *_decimals(row[1:])])
-            row[1:] = _jitter(rng, row[1:], config.jitter) if kind == "jitter" else _displace(rng, row[1:])
-
-
-def _jitter(rng: np.random.Generator, box: Row, most: float) -> Row:
-    """Move each edge by up to ``most`` times the side of the box across it."""
-    centre, size = np.array(box).reshape(2, 2)
-    low, high = (centre + (np.array([[-0.5], [0.5]]) + rng.uniform(-most, most, size=(2, 2))) * size).clip(0, 1)
-    return _box(low, high)
-
-
-def _displace(rng: np.random.Generator, box: Row) -> Row:
-    """Move a box by its own size, in the first of some random directions that keeps most of it in the image."""
-    centre, size = np.array(box).reshape(2, 2)
-    turns = rng.uniform(0, 2 * np.pi, size=32)
-    centres = centre + np.stack([np.cos(turns), np.sin(turns)], axis=1) * size
-    low, high = (centres - size / 2).clip(0, 1), (centres + size / 2).clip(0, 1)
-    best = (high - low).prod(axis=1).round(9).argmax()
-    return _box(low[best], high[best])

@@ -1,0 +1,34 @@
+"""In place of a run's process: finishes at once, fails (losses in `FAIL`), or works for `WAIT` seconds before.
+
+In the folder `TELL` it leaves a file called after its process, with the process that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def main(folder: Path) -> None:
+    """Do what a run does to its folder."""
+    run = json.loads((folder / "run.json").read_text())
+    (folder / "pid").write_text(str(os.getpid()))
+    if "TELL" in os.environ:
+        (Path(os.environ["TELL"]) / str(os.getpid())).write_text(str(os.getppid()))
+    time.sleep(float(os.environ.get("WAIT", "0")))
+    if run["loss"] in os.environ.get("FAIL", "").split(","):
+        sys.exit("no such luck")
+    result = {"seconds": 1.0, "epochs": 1, "stream": [run["seed"]], "optimizer": {}, "pid": os.getpid()}
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    if "WAIT" in os.environ:  # imports torch: what ends at once need not be watched
+        from yolo_wiou.studies.compare.train import as_process
+
+        as_process(main)
+    else:
+        main(Path(sys.argv[1]))

@@ -1,0 +1,228 @@
+"""What an analysis says of studies whose truth is known, finished, unfinished and unfair ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic import EPOCHS, write_study
+
+from yolo_wiou.registry import ConfigError
+from yolo_wiou.studies.compare.analysis import analyse
+from yolo_wiou.studies.compare.measure import FIGURES, measure
+from yolo_wiou.studies.compare.plan import Study
+from yolo_wiou.studies.compare.run import read_json, write_json
+from yolo_wiou.studies.compare.words import headlines, points, sentence, table
+
+EFFECTS = {"ciou": 0.0, "closer": -0.05, "looser": 0.1, "same": 0.0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(tmp_path_factory.mktemp("study"), EFFECTS, seeds=7)
+
+
+@pytest.fixture(scope="module")
+def analysis(folder: Path) -> dict[str, Any]:
+    return analyse(folder)
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder / "runs", tmp_path / "runs")).parent
+
+
+def compared(analysis: dict[str, Any], loss: str, data: str = "shapes") -> dict[str, Any]:
+    return next(one for one in analysis["data"][data]["comparisons"] if one["loss"] == loss)
+
+
+def test_it_writes_nothing_and_is_json(folder: Path, analysis: dict[str, Any]) -> None:
+    assert {place.name for place in folder.iterdir()} == {"images", "runs"}
+    assert json.loads(json.dumps(analysis, allow_nan=False)) == analysis
+
+
+def test_verdicts(analysis: dict[str, Any]) -> None:
+    assert compared(analysis, "closer")["verdict"] == "better"
+    assert compared(analysis, "looser")["verdict"] == "worse"
+    assert compared(analysis, "same")["verdict"] == "no detectable difference"
+    assert analysis["baseline"] == "ciou"
+    assert analysis["states"] == {"finished": 28, "failed": 0, "waiting": 0}
+
+
+def test_differences_are_of_the_last_epoch_seed_by_seed(folder: Path, analysis: dict[str, Any]) -> None:
+    place = folder / "runs" / "shapes"
+    one = compared(analysis, "closer")
+    expected = [
+        measure(place / "closer" / f"seed{i}", "last")["AP"] - measure(place / "ciou" / f"seed{i}", "last")["AP"]
+        for i in range(7)
+    ]
+    assert one["differences"] == pytest.approx(expected)
+    assert one["mean"] == pytest.approx(np.mean(expected))
+    assert one["sd"] == pytest.approx(np.std(expected, ddof=1))
+    assert one["interval"][0] < one["mean"] < one["interval"][1]
+    assert one["seeds_and_images"][0] < one["mean"] < one["seeds_and_images"][1]
+    assert one["p"] == 2 / 128
+    assert one["p_holm"] == pytest.approx(3 * 2 / 128)
+    assert one["exploratory"]["figures"]["AP"]["mean"] == one["mean"]
+    assert list(one["exploratory"]["by_class"]) == ["disc", "box"]
+
+
+def test_summaries(analysis: dict[str, Any]) -> None:
+    summary = analysis["data"]["shapes"]["losses"]["ciou"]
+    assert set(summary["figures"]["last"]) == set(FIGURES)
+    assert summary["figures"]["last"]["AP_large"]["mean"] is None  # no object is that large
+    assert summary["seconds"] == {"mean": 63.0, "sd": pytest.approx(2.16, abs=0.01), "n": 7}
+    assert len(summary["curves"]["AP"]["mean"]) == EPOCHS
+    assert 1 < summary["epochs_to_near"]["mean"] < EPOCHS
+    assert summary["iou"]["mean"] == pytest.approx(0.78, abs=0.01)
+
+
+def test_epochs_to_near_are_the_first_at_nine_tenths_of_the_baselines_final_ap(copy: Path) -> None:
+    for place in copy.glob("runs/shapes/*/*"):
+        values = [0.1, 0.46, 0.2, 0.5] if place.parent.name == "ciou" else [0.1, 0.2, 0.3, 0.4]
+        rows = [f"{i},{i},{value},0.5" for i, value in enumerate(values, 1)]
+        (place / "train" / "results.csv").write_text("\n".join(["epoch, time, metrics/mAP50-95(B), wiou/iou", *rows]))
+    losses = analyse(copy)["data"]["shapes"]["losses"]
+    assert losses["ciou"]["epochs_to_near"] == {"mean": 2.0, "sd": 0.0, "n": 7}
+    assert losses["closer"]["epochs_to_near"]["n"] == 0
+
+
+def test_pictures_are_those_that_differ_most(analysis: dict[str, Any]) -> None:
+    pictures = compared(analysis, "looser")["pictures"]
+    assert pictures
+    assert min(one["mean"] for one in pictures) < -0.1
+    assert all(0 <= one["image"] < 12 and one["seed"] in range(7) for one in pictures)
+
+
+def test_an_unfinished_study_tells_what_it_has(copy: Path) -> None:
+    for seed in (5, 6):
+        (copy / "runs/shapes/closer" / f"seed{seed}" / "result.json").unlink()
+    (copy / "runs/shapes/closer/seed5/log.txt").write_text(
+        "Traceback (most recent call last):\nRuntimeError: no memory\n"
+    )
+    shutil.rmtree(copy / "runs/shapes/same")
+    Study(
+        losses={name: name for name in EFFECTS}, data={"shapes": "shapes.yaml"}, seeds=tuple(range(7)), arguments={}
+    ).save(copy)
+    found = analyse(copy)
+    closer, same = compared(found, "closer"), compared(found, "same")
+    assert found["states"] == {"finished": 19, "failed": 2, "waiting": 7}
+    assert (closer["seeds"], closer["verdict"]) == ([0, 1, 2, 3, 4], "too few seeds")
+    assert closer["interval"] is None
+    assert "5 of the 7 seeds" in closer["sentence"]
+    assert (same["seeds"], same["p"], same["verdict"]) == ([], None, "too few seeds")
+    assert compared(found, "looser")["p_holm"] == pytest.approx(3 * 2 / 128)  # what waits counts
+    failed = [run for run in found["data"]["shapes"]["runs"] if run["state"] == "failed"]
+    assert "no memory" in failed[0]["failure"]
+    assert "too few seeds" in table(found)
+
+
+def test_a_study_without_a_finished_run(copy: Path) -> None:
+    for file in copy.glob("runs/*/*/*/result.json"):
+        file.unlink()
+    found = analyse(copy)
+    assert found["states"] == {"finished": 0, "failed": 28, "waiting": 0}
+    assert json.dumps(found, allow_nan=False)
+    assert "closer" in table(found)
+
+
+def change(place: Path, **values: Any) -> None:
+    write_json(place / "result.json", {**read_json(place / "result.json"), **values})
+
+
+def warnings(folder: Path) -> list[str]:
+    return list(analyse(folder)["data"]["shapes"]["warnings"])
+
+
+def test_a_fair_study_has_no_warnings(analysis: dict[str, Any]) -> None:
+    assert analysis["data"]["shapes"]["warnings"] == []
+
+
+def test_unequal_streams_of_a_seed_are_told(copy: Path) -> None:
+    change(copy / "runs/shapes/closer/seed3", stream=[7] * EPOCHS)
+    (warning,) = warnings(copy)
+    assert "did not see the same training data at seed 3" in warning
+
+
+def test_equal_streams_of_two_seeds_are_told(copy: Path) -> None:
+    for loss in EFFECTS:
+        change(copy / f"runs/shapes/{loss}/seed1", stream=[1000 * 4 + i for i in range(EPOCHS)])
+    found = warnings(copy)
+    assert len(found) == len(EFFECTS)
+    assert "Seeds 1 and 4 of ciou" in found[0]
+
+
+def test_another_optimizer_and_another_ground_truth_are_told(copy: Path) -> None:
+    change(copy / "runs/shapes/closer/seed0", optimizer={"name": "SGD", "lr": 0.01, "momentum": 0.9})
+    truth = read_json(copy / "runs/shapes/same/seed2/truth.json")
+    truth["annotations"][0]["bbox"][0] += 1
+    write_json(copy / "runs/shapes/same/seed2/truth.json", truth)
+    found = " ".join(warnings(copy))
+    assert "optimizer" in found
+    assert "closer seed 0: lr=0.01, momentum=0.9, name=SGD" in found
+    assert "ground truth" in found
+
+
+def test_another_baseline(folder: Path) -> None:
+    found = analyse(folder, baseline="looser")
+    assert compared(found, "ciou")["verdict"] == "better"
+    with pytest.raises(ConfigError, match="closer"):
+        analyse(folder, baseline="siou")
+
+
+def test_a_folder_without_a_study(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no runs"):
+        analyse(tmp_path)
+
+
+def test_several_data_sets_are_judged_apart(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    write_study(tmp_path, {"ciou": 0.0, "closer": 0.1}, seeds=6, data="others")
+    found = analyse(tmp_path)
+    assert compared(found, "closer", "others")["verdict"] == "worse"
+    assert compared(found, "closer", "others")["p_holm"] == 2 / 64  # one loss there
+    assert compared(found, "closer")["verdict"] == "better"
+
+
+def comparison(verdict: str, **changes: Any) -> dict[str, Any]:
+    told = {"loss": "wiou3", "seeds": list(range(6)), "mean": 0.012, "interval": [0.004, 0.0204], "p_holm": 0.03125}
+    told["seeds_and_images"] = [0.002, 0.022]
+    return {**told, "verdict": verdict, "detectable": 0.008, "seeds_needed": 6, **changes}
+
+
+def test_sentences() -> None:
+    better = "wiou3 is better than ciou by 1.2 AP points [0.4, 2.0], p = 0.031 over 6 seeds."
+    assert sentence(comparison("better"), "ciou", 1) == better
+    assert "corrected for 3 losses" in sentence(comparison("better"), "ciou", 3)
+    narrow = sentence(comparison("better", seeds_and_images=[-0.001, 0.025]), "ciou", 1)
+    assert narrow == better + " On other images it may be otherwise: [−0.1, 2.5]."
+    worse = sentence(comparison("worse", mean=-0.012, interval=[-0.02, -0.004]), "ciou", 1)
+    assert worse.startswith("wiou3 is worse than ciou by 1.2 AP points [−2.0, −0.4]")
+    none = sentence(comparison("no detectable difference"), "ciou", 1)
+    assert none.startswith("No detectable difference between wiou3 and ciou: +1.2 AP points")
+    assert none.endswith("This study could have seen 0.8 points.")
+    few = sentence(comparison("too few seeds", seeds=[0, 1]), "ciou", 1)
+    assert few == "Too few seeds to tell wiou3 from ciou: 2 of the 6 seeds that a verdict takes. So far +1.2 AP points."
+
+
+def test_many_undecided_losses_share_a_headline() -> None:
+    many = [{**comparison("no detectable difference", loss=f"l{i}"), "sentence": ""} for i in range(9)]
+    found = headlines([*many, {**comparison("better"), "sentence": "won"}], "ciou")
+    assert found[0] == ("better", "won")
+    assert len(found) == 2
+    assert "9 losses" in found[1][1]
+
+
+def test_points() -> None:
+    assert [points(v) for v in (0.0123, -0.0123, 0.0, -0.0004, None, float("nan"))] == [
+        "+1.2",
+        "−1.2",
+        "0.0",
+        "0.0",
+        "—",
+        "—",
+    ]

@@ -1,0 +1,141 @@
+"""`yolo-wiou compare` on a tiny data set: two losses, two seeds, trained for real."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import shell
+
+from yolo_wiou.studies.compare.engine import LocalJob, train
+from yolo_wiou.studies.compare.plan import Study
+from yolo_wiou.studies.compare.proof import objections
+from yolo_wiou.studies.compare.run import read_json
+
+TINY = ["model=yolo11n.yaml", "imgsz=32", "epochs=1", "batch=4", "nbs=4", "workers=0"]
+TINY += ["losses=ciou,wiou3", "seeds=2", "jobs=2"]
+
+
+@pytest.fixture(scope="session")
+def compared(shapes, tmp_path_factory) -> tuple[Path, str, str]:
+    """The folder of a study, and what `compare --json` wrote to stdout and stderr."""
+    folder = tmp_path_factory.mktemp("compare")
+    done = shell("-m", "yolo_wiou.cli", "compare", f"data={shapes}", *TINY, "out=study", "--json", cwd=folder)
+    return folder / "study", done.stdout, done.stderr
+
+
+@pytest.fixture(scope="session")
+def study(compared) -> Path:
+    """The folder of a finished study."""
+    return compared[0]
+
+
+def test_stdout_is_the_report_alone(compared):
+    folder, out, err = compared
+    assert json.loads(out) == read_json(folder / "report.json")
+    assert "4 runs: 2 losses (ciou, wiou3) x 2 seeds x 1 data sets (shapes), 2 at a time" in err
+    assert "4/4 shapes" in err
+    assert " left." in err
+    assert {"report.html", "runs.csv", "study.json"} <= {file.name for file in folder.iterdir()}
+    assert sorted(map(str, Study.load(folder).data.values())) == [str(Study.load(folder).data["shapes"])]
+
+
+def test_losses_saw_the_same_images_and_seeds_did_not(study):
+    runs = Study.load(study).runs()
+    streams = {(run.loss, run.seed): run.result(study)["stream"] for run in runs}
+    assert streams["ciou", 0] == streams["wiou3", 0] != streams["ciou", 1] == streams["wiou3", 1]
+    assert all(len(stream) == 1 for stream in streams.values())
+    proof = read_json(study / "proof" / "proof.json")["runs"]
+    assert [(one["loss"], one["seed"]) for one in proof] == [("ciou", 0), ("wiou3", 0), ("ciou", 1)]
+    assert objections(proof) == []
+    assert {run.result(study)["optimizer"]["name"] for run in runs} == {"AdamW"}  # what auto came to
+
+
+def test_runs_are_trained_as_asked(study):
+    for run in Study.load(study).runs():
+        folder = run.folder(study)
+        arguments = (folder / "train" / "args.yaml").read_text()
+        assert f"loss: {run.loss}\n" in arguments
+        assert f"seed: {run.seed}\n" in arguments
+        assert (folder / "train" / "weights" / "last.pt").is_file()
+
+
+def test_the_truth_is_the_labels(study, shapes):
+    """Boxes of truth.json are those of the label files, read by hand."""
+    run = Study.load(study).runs()[0]
+    truth = read_json(run.folder(study) / "truth.json")
+    boxes = {}
+    for image in truth["images"]:
+        rows = [one for one in truth["annotations"] if one["image_id"] == image["id"]]
+        boxes[Path(image["file_name"]).stem] = sorted([one["category_id"], *one["bbox"]] for one in rows)
+    for file in (shapes.parent / "labels" / "val").glob("*.txt"):
+        c, x, y, w, h = np.loadtxt(file, ndmin=2).T
+        by_hand = np.stack([c, (x - w / 2) * 64, (y - h / 2) * 64, w * 64, h * 64], 1)
+        np.testing.assert_allclose(boxes[file.stem], sorted(by_hand.tolist()), atol=1e-4)
+    assert len(boxes) == 6
+
+
+def test_detections_are_boxes_of_those_images(study):
+    run = Study.load(study).runs()[0]
+    for checkpoint in run.checkpoints:
+        table = np.load(run.folder(study) / f"detections-{checkpoint}.npz")["detections"]
+        assert table.shape[1] == 7
+        assert len(table) > 0
+        assert set(table[:, 0]) <= set(range(6))
+        assert (table[:, 3:5] > 0).all()
+        assert ((table[:, 5] > 0) & (table[:, 5] <= 1)).all()
+        assert set(table[:, 6]) <= {0, 1}
+
+
+def test_the_same_command_goes_on(study, shapes):
+    """A run that is gone is trained again, and comes out the same though it is alone; the others stay as they are."""
+    first, *others = Study.load(study).runs()
+    before = {str(run): run.result(study) for run in others}
+    kept = study.parent / "kept"
+    shutil.copytree(first.folder(study), kept)
+    shutil.rmtree(first.folder(study))
+
+    done = shell("-m", "yolo_wiou.cli", "compare", f"data={shapes}", *TINY[:-1], "out=study", cwd=study.parent)
+    assert "3 of them are finished" in done.stderr
+    assert "wiou3" in done.stdout  # the verdicts
+    assert {str(run): run.result(study) for run in others} == before
+    old, new = (np.load(folder / "detections-last.npz")["detections"] for folder in (kept, first.folder(study)))
+    np.testing.assert_array_equal(old, new)
+    assert read_json(kept / "result.json")["stream"] == first.result(study)["stream"]
+
+
+def test_another_study_is_refused(study, shapes):
+    before = sorted(study.rglob("*"))
+    words = [word.replace("epochs=1", "epochs=2") for word in TINY]
+    done = shell("-m", "yolo_wiou.cli", "compare", f"data={shapes}", *words, "out=study", cwd=study.parent, check=False)
+    assert done.returncode == 2
+    assert "arguments.epochs is 1 there and 2 here" in done.stderr
+    assert sorted(study.rglob("*")) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["segment", "pose"])
+def test_boxes_of_other_tasks(task, tmp_path):
+    from yolo_wiou.data.shapes import ShapesConfig, render_dataset
+
+    config = ShapesConfig(task=task, train=8, val=4, imgsz=64, classes=("disc", "box"))
+    data = render_dataset(tmp_path / "set", config)
+    words = [word.replace("yolo11n", f"yolo11n-{task[:4].replace('segm', 'seg')}") for word in TINY]
+    shell("-m", "yolo_wiou.cli", task, "compare", f"data={data}", *words, "out=study", cwd=tmp_path)
+    run = Study.load(tmp_path / "study").runs()[0]
+    assert np.load(run.folder(tmp_path / "study") / "detections-last.npz")["detections"].shape[1] == 7
+
+
+@pytest.mark.slow
+def test_workers_load_what_the_seed_says(shapes, tmp_path):
+    """With worker processes too, losses see the same images under one seed, and others under the next."""
+    arguments = {"model": "yolo11n.yaml", "imgsz": 32, "epochs": 1, "batch": 4, "nbs": 4, "workers": 2}
+    study = Study(
+        losses={"ciou": "ciou", "wiou3": "wiou3"}, data={"shapes": str(shapes)}, seeds=(0, 1), arguments=arguments
+    )
+    assert len(list(train(study.runs(), tmp_path, LocalJob, 2))) == 4
+    results = [{"data": "", "loss": run.loss, "seed": run.seed, **run.result(tmp_path)} for run in study.runs()]
+    assert objections(results) == []

@@ -1,0 +1,88 @@
+"""A study from its first run to its report; everything but the report's own text goes to stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from yolo_wiou.studies.compare.engine import Engine, LocalJob, last_words, prove, train
+from yolo_wiou.studies.compare.plan import Study
+from yolo_wiou.studies.compare.run import Run, write_json
+from yolo_wiou.studies.compare.words import duration
+
+INTERRUPTED = 130
+
+
+def conduct(
+    study: Study, folder: Path, engine: Engine = LocalJob, jobs: int = 1, runs: Sequence[Run] | None = None
+) -> int:
+    """Train what is missing in a folder that is claimed, and say how far it is.
+
+    Args:
+        study: the study.
+        folder: its folder.
+        engine: what starts the runs.
+        jobs: how many at a time.
+        runs: which of the study's runs, in which order; by default all.
+
+    Returns:
+        The exit code: 0, 1 where runs failed or nothing can be trained at all, 130 after Ctrl-C.
+    """
+    runs = study.runs() if runs is None else runs
+    missing = [run for run in runs if not run.is_finished(folder)]
+    say(
+        f"{len(runs)} runs: {len(study.losses)} losses ({', '.join(study.losses)}) x {len(study.seeds)} seeds x "
+        f"{len(study.data)} data sets ({', '.join(study.data)}), {jobs} at a time, in {folder}."
+        + f" {len(runs) - len(missing)} of them are finished."
+        * (len(missing) < len(runs))
+    )
+    failed: list[Run] = []
+    try:
+        if missing:
+            say("Checking that losses see the same images under one seed, and others under the next ...")
+            if objections := prove(study, folder, engine):
+                say("This would be no fair comparison:", *objections, sep="\n")
+                return 1
+            say("They do. How long a run takes is known when the first has ended ...")
+        start = time.monotonic()
+        for done, run in enumerate(train(missing, folder, engine, jobs), 1):
+            left = (time.monotonic() - start) / done * (len(missing) - done)
+            about = f" About {duration(left)} left." if done < len(missing) else ""
+            count = f"{len(runs) - len(missing) + done}/{len(runs)}"
+            if run.is_finished(folder):
+                say(f"{count} {run}: {duration(run.result(folder)['seconds'])} of training.{about}")
+            else:
+                failed.append(run)
+                say(f"{count} {run} FAILED: {last_words(run.folder(folder))}.{about}")
+    except RuntimeError as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        say("Stopped. The same command goes on; only what was running is lost.")
+        return INTERRUPTED
+    if failed:
+        say(f"{len(failed)} of {len(runs)} runs failed; the same command tries them again.")
+    return 1 if failed else 0
+
+
+def say(*words: str, sep: str = " ") -> None:
+    """Tell the user."""
+    print("yolo-wiou compare:", *words, sep=sep, file=sys.stderr, flush=True)
+
+
+def write_report(study: Study, folder: Path) -> dict[str, Any] | None:
+    """Write report.json, report.html and runs.csv about what is finished; returns what report.json holds, if any."""
+    from yolo_wiou.studies.compare.analysis import analyse
+    from yolo_wiou.studies.compare.report import render, write_table
+
+    if not any(run.is_finished(folder) for run in study.runs()):
+        return None
+    analysis: dict[str, Any] = analyse(folder)
+    write_json(folder / "report.json", analysis)
+    write_table(folder, analysis)
+    render(folder, analysis)
+    say(f"Look at {folder / 'report.html'}; every figure is in report.json, every run in runs.csv.")
+    return analysis

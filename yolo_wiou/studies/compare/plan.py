@@ -1,0 +1,170 @@
+"""What a study trains: data sets x losses x seeds, the first loss being the baseline."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field
+
+from yolo_wiou.config import LossConfig, load_config
+from yolo_wiou.registry import ConfigError
+from yolo_wiou.studies.compare.run import Run, file_name, read_json, write_json
+
+STUDY = "study.json"
+RUNNING = "running"
+"""Where runs lie until they end, below a study's folder."""
+
+
+class Study(BaseModel):
+    """A study, as its folder remembers it.
+
+    Attributes:
+        losses: every loss, as `loss=` takes it, by the name that the study gives it; the first is the baseline.
+        data: every data set's YAML by its name.
+        seeds: the seeds; each trains every loss on the same stream of data.
+        arguments: what else `train` gets, the model among it.
+        judge: a data YAML whose `val` judges instead of the training's own, if any.
+        checkpoints: which ones are judged.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    losses: dict[str, str | dict[str, Any]] = Field(min_length=2)
+    data: dict[str, str] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(min_length=1)
+    arguments: dict[str, Any]
+    judge: str | None = None
+    checkpoints: tuple[str, ...] = ("last", "best")
+
+    @property
+    def baseline(self) -> str:
+        """The loss that the others are compared with."""
+        return next(iter(self.losses))
+
+    def runs(self) -> list[Run]:
+        """Every training, seed by seed, so that an unfinished study has whole pairs."""
+        return [
+            Run(
+                data=name,
+                loss=loss,
+                seed=seed,
+                spec=spec,
+                arguments={**self.arguments, "data": data},
+                judge=self.judge,
+                checkpoints=self.checkpoints,
+            )
+            for seed in self.seeds
+            for name, data in self.data.items()
+            for loss, spec in self.losses.items()
+        ]
+
+    def save(self, folder: Path) -> None:
+        """Write study.json."""
+        write_json(folder / STUDY, self.model_dump(mode="json"))
+
+    @classmethod
+    def load(cls, folder: Path) -> Study:
+        """Read study.json."""
+        return cls.model_validate_json((folder / STUDY).read_text(encoding="utf-8"))
+
+    def check(self, folder: Path) -> None:
+        """Refuse a folder in which another study lies.
+
+        Raises:
+            ConfigError: with what differs.
+        """
+        if not (folder / STUDY).is_file():
+            return
+        there, here = read_json(folder / STUDY), self.model_dump(mode="json")
+        differences = list(different(there, here))
+        if differences or list(there["losses"]) != list(here["losses"]):
+            raise ConfigError(
+                f"'{folder}' holds another study: {'; '.join(differences) or 'its losses stand in another order'}. "
+                "Repeat the command it was started with to go on with it, or give this one a folder with out=..."
+            )
+
+    @contextlib.contextmanager
+    def claim(self, folder: Path) -> Iterator[None]:
+        """Hold a folder for this study alone, with study.json in it and nothing left of runs that were cut off.
+
+        Raises:
+            ConfigError: another study lies there, or another process works there.
+        """
+        self.check(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(folder / ".lock", timeout=0):
+                shutil.rmtree(folder / RUNNING, ignore_errors=True)
+                self.save(folder)
+                yield
+        except Timeout as error:
+            raise ConfigError(f"another process is working in '{folder}'.") from error
+
+
+def different(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Say what differs between two mappings, down to single settings."""
+    for key in dict.fromkeys([*there, *here]):
+        one, other = there.get(key), here.get(key)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from different(one, other, f"{prefix}{key}.")
+        elif key not in there or key not in here:
+            yield f"{prefix}{key} is only {'there' if key in there else 'here'}"
+        elif one != other:
+            yield f"{prefix}{key} is {one} there and {other} here"
+
+
+def name_losses(losses: Sequence[str], grid: Mapping[str, Sequence[Any]]) -> dict[str, LossConfig]:
+    """Return every loss of a study by its name, the baseline first.
+
+    Args:
+        losses: presets or YAML files; the first is the baseline.
+        grid: values by dotted setting; every loss but the baseline is trained with every combination of them.
+
+    Raises:
+        ConfigError: a loss or a setting is wrong, fewer than two are left, or two have one name.
+    """
+    if len(losses) < 2:
+        raise ConfigError(f"a comparison needs two losses or more, the baseline first: losses={losses[0]},wiou3.")
+    settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    named: dict[str, LossConfig] = {}
+    for loss, changes in [(losses[0], {}), *itertools.product(losses[1:], settings)]:
+        name = label(load_config(loss).name, changes)
+        if is_taken(name, named):
+            raise ConfigError(f"two of the losses are called '{name}'.")
+        try:
+            named[name] = load_config(loss, changes)
+        except ConfigError as error:
+            raise ConfigError(f"'{name}': {error}") from error
+    return named
+
+
+def is_taken(name: str, names: Iterable[str]) -> bool:
+    """Whether a name would share its folder with another."""
+    return file_name(name).lower() in {file_name(other).lower() for other in names}
+
+
+def label(loss: str, changes: Mapping[str, Any]) -> str:
+    """Return what a study calls a loss with some settings changed: `wiou3 delta=4`."""
+    return " ".join([loss, *(f"{key.rpartition('.')[2]}={value}" for key, value in changes.items())])
+
+
+def name_data(files: Sequence[str]) -> dict[str, str]:
+    """Return the data sets by name: a file's own, and its folder's where it is a mere data.yaml.
+
+    Raises:
+        ConfigError: two have one name.
+    """
+    named: dict[str, str] = {}
+    for file in files:
+        path = Path(file)
+        name = path.absolute().parent.name if path.stem == "data" else path.stem
+        if is_taken(name, named):
+            raise ConfigError(f"two of the data sets are called '{name}': '{named[name]}' and '{file}'.")
+        named[name] = file
+    return named

@@ -1,0 +1,55 @@
+"""Means, spreads and differences of a study's figures, where some may be unknown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from yolo_wiou.studies.compare.statistics import sign_flip_interval
+
+
+def column(pairs: list[tuple[dict[str, Any], dict[str, Any]]], *path: str) -> Any:
+    """Differences of one figure."""
+    values = []
+    for one, other in pairs:
+        for key in path:
+            one, other = one[key], other[key]
+        values.append(float(other) - float(one))  # type: ignore[arg-type]
+    return np.array(values)
+
+
+def difference(differences: Any) -> dict[str, Any]:
+    """Mean and interval of differences; None where one is unknown."""
+    is_known = len(differences) > 0 and bool(np.isfinite(differences).all())
+    return {
+        "differences": list(differences),
+        "mean": float(differences.mean()) if is_known else math.nan,
+        "interval": sign_flip_interval(differences) if is_known else None,
+    }
+
+
+def mean(values: Iterable[float | None]) -> float:
+    """Mean of what is known; NaN where nothing is."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def spread(values: Iterable[float]) -> dict[str, float]:
+    """Mean and standard deviation of what is known, and how many that is."""
+    known = np.array([value for value in values if math.isfinite(value)])
+    return {
+        "mean": float(known.mean()) if known.size else math.nan,
+        "sd": float(known.std(ddof=1)) if known.size > 1 else math.nan,
+        "n": int(known.size),
+    }
+
+
+def band(curves: Iterable[list[float]]) -> dict[str, list[float]]:
+    """Mean, lowest and highest over seeds, epoch by epoch, as far as all of them go."""
+    table = np.array(list(zip(*curves, strict=False)))
+    if not table.size:
+        return {"mean": [], "low": [], "high": []}
+    return {"mean": table.mean(1).tolist(), "low": table.min(1).tolist(), "high": table.max(1).tolist()}
