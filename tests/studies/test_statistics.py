@@ -138,7 +138,7 @@ def test_skewed_differences_cost_a_little_and_bca_is_worse(simulation: ModuleTyp
 @pytest.mark.parametrize("seeds", [6, 10])
 def test_the_interval_over_seeds_and_images_holds_the_truth(simulation: ModuleType, seeds: int, model: str) -> None:
     rng = np.random.default_rng(3)
-    studies = (simulation.linear(simulation.MODELS[model], seeds, rng) for _ in range(1000))
+    studies = (simulation.linear(simulation.MODELS[model], seeds, rng) for _ in range(6000))
     found = [seeds_and_images_interval(x, redrawn, simulation.IMAGES) for x, redrawn in studies]
     assert 0.93 < simulation.holds(np.array(found)).mean() < 0.97
 
