@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 from collections import deque
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 from ultralytics.utils.callbacks import tensorboard
 
@@ -81,9 +82,19 @@ def write_histogram(file: Path, epoch: int, iou: Any) -> None:
     """Put an epoch's distribution of IoU into a table, shares of the boxes by bin; later epochs there go."""
     counts = np.histogram(iou, bins=BINS, range=(0, 1))[0]
     shares = counts / max(counts.sum(), 1)
-    row = polars.DataFrame({"epoch": [epoch + 1], **{f"{i / BINS:.2f}": [share] for i, share in enumerate(shares)}})
-    rows = polars.read_csv(file).filter(polars.col("epoch") <= epoch) if file.exists() else row.clear()
-    polars.concat([rows, row], how="vertical_relaxed").write_csv(file)
+    rows = [row for row in read_table(file) if row["epoch"] <= epoch] if file.exists() else []
+    rows.append({"epoch": epoch + 1, **{f"{i / BINS:.2f}": float(share) for i, share in enumerate(shares)}})
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[-1]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
+
+
+def read_table(file: Path) -> list[dict[str, float]]:
+    """Read a table of numbers, a mapping a row; Ultralytics padded results.csv with blanks once."""
+    with file.open(newline="", encoding="utf-8") as stream:
+        rows = csv.DictReader(stream, skipinitialspace=True)
+        return [{name.strip(): float(value) for name, value in row.items()} for row in rows]
 
 
 def draw(folder: Path) -> Path | None:
@@ -92,28 +103,28 @@ def draw(folder: Path) -> Path | None:
     Returns:
         The picture's path; None where the run has not logged them.
     """
-    results = polars.read_csv(folder / "results.csv")
-    results = results.rename({name: name.strip() for name in results.columns})
-    if not {"wiou/iou", "wiou/gain"} <= set(results.columns) or not (folder / HISTOGRAM).exists():
+    results = read_table(folder / "results.csv")
+    if not (folder / HISTOGRAM).exists() or not {"wiou/iou", "wiou/gain"} <= set(results[0]):
         return None
     figure = Figure(figsize=(13, 3.6), layout="constrained")
     means, gains, spread = figure.subplots(1, 3)
-    epochs = results["epoch"]
-    means.plot(epochs, results["wiou/iou"], label="plain IoU of the positives")
-    means.plot(epochs, results["wiou/running_mean"], label="running mean of 1 - IoU")
+    epochs = [row["epoch"] for row in results]
+    means.plot(epochs, [row["wiou/iou"] for row in results], label="plain IoU of the positives")
+    means.plot(epochs, [row["wiou/running_mean"] for row in results], label="running mean of 1 - IoU")
     means.set(xlabel="epoch", ylim=(0, 1))
     means.legend()
-    gains.plot(epochs, results["wiou/gain"], color="C2")
+    gains.plot(epochs, [row["wiou/gain"] for row in results], color="C2")
     gains.axhline(1, color="grey", linewidth=0.8, linestyle=":")
     gains.set(xlabel="epoch", ylabel="mean gain")
     gains.set_ylim(bottom=0)
-    histogram = polars.read_csv(folder / HISTOGRAM)
+    histogram = read_table(folder / HISTOGRAM)
     for row in sorted({0, len(histogram) // 2, len(histogram) - 1}):
-        epoch, *shares = histogram.row(row)
-        spread.stairs(shares, np.linspace(0, 1, BINS + 1), label=f"epoch {epoch}", linewidth=1.5)
+        epoch, *shares = histogram[row].values()
+        spread.stairs(shares, np.linspace(0, 1, BINS + 1), label=f"epoch {epoch:.0f}", linewidth=1.5)
     spread.set(xlabel="IoU", ylabel="share of the positives", xlim=(0, 1))
     spread.legend()
     for axes in (means, gains, spread):
         axes.grid(alpha=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=axes is not spread))
     figure.savefig(folder / PICTURE, dpi=150)
     return folder / PICTURE
