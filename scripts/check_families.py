@@ -25,6 +25,7 @@ import torch
 import ultralytics
 from torch import Tensor, nn
 from ultralytics.engine.model import Model
+from ultralytics.models import yolo
 from ultralytics.utils import DEFAULT_CFG, ROOT
 
 from yolo_wiou import YOLO
@@ -100,6 +101,15 @@ def build(model: str) -> Model:
     return YOLO(model)
 
 
+def stock_trainer(model: Model) -> Any:
+    """Ultralytics' trainer for a model; of YOLOE's the one that fine-tunes on fixed classes."""
+    found = model._smart_load("trainer")
+    if not hasattr(yolo, "yoloe"):
+        return found
+    e = yolo.yoloe
+    return {e.YOLOETrainer: e.YOLOEPETrainer, e.YOLOESegTrainer: e.YOLOEPESegTrainer}.get(found, found)
+
+
 def size(model: str) -> int:
     return next((imgsz for kind, imgsz in SMALLEST.items() if kind in model), 64)
 
@@ -141,7 +151,7 @@ def step(model: Any, batch: dict[str, Any], loss: str | None) -> dict[str, Tenso
 def check_step(family: str, name: str) -> Row:
     """One forward and backward of the criterion."""
     wrapper = build(name)
-    model, trainer = wrapper.model, trainer_for(wrapper._smart_load("trainer"))
+    model, trainer = wrapper.model, trainer_for(stock_trainer(wrapper))
     model.args, model.nc = DEFAULT_CFG, model.model[-1].nc  # as a trainer sets them
     batch = batch_for(model.train(), wrapper.task, size(name))
     stock, own, wiou3 = (step(model, batch, loss) for loss in (None, trainer.stock_loss, "wiou3"))
@@ -156,13 +166,18 @@ def check_step(family: str, name: str) -> Row:
 
 def check_run(family: str, name: str, root: Path) -> Row:
     """Three trainings of one epoch."""
-    stock_loss = trainer_for(build(name)._smart_load("trainer")).stock_loss
+    trainer = stock_trainer(build(name))
+    stock_loss = trainer_for(trainer).stock_loss
+    start = name
+    if family == "YOLOE":  # which is fine-tuned, never trained from a YAML
+        start = str(root / name.replace(".yaml", ".pt"))
+        build(name).save(start)
     stock_class = ultralytics.RTDETR if "rtdetr" in name else ultralytics.YOLO
     tables, weights = [], []
     for loss in (None, stock_loss, "wiou3"):
-        model: Any = YOLO(name) if loss else stock_class(name)
+        model: Any = YOLO(start) if loss else stock_class(start)
         arguments = {"data": data_for(root, model.task), "imgsz": size(name), "project": root / name, **ARGUMENTS}
-        model.train(name=loss or "stock", **arguments, **({"loss": loss} if loss else {}))
+        model.train(trainer=trainer, name=loss or "stock", **arguments, **({"loss": loss} if loss else {}))
         folder = Path(model.trainer.save_dir)
         tables.append(polars.read_csv(folder / "results.csv").drop("time").to_dict(as_series=False))
         weights.append(torch.load(folder / "weights" / "last.pt", weights_only=False)["model"].state_dict())

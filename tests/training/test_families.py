@@ -65,6 +65,8 @@ def test_what_trains_no_boxes_is_refused_where_a_loss_is_asked_for(shapes, tmp_p
     arguments = {**TINY, "data": shapes, "project": tmp_path}
     with pytest.raises(ConfigError, match="YOLOEVPTrainer trains classification alone"):
         YOLO("yoloe-11s.yaml").train(trainer=YOLOEVPTrainer, loss="wiou3", **arguments)
+    with pytest.raises(ConfigError, match="trainer=YOLOEPETrainer"):
+        YOLO("yoloe-11s.yaml").train(loss="wiou3", **arguments)
     with pytest.raises(ConfigError, match="ClassificationTrainer has no box loss"):
         YOLO("yolo11n-cls.yaml").train(loss="wiou3", **arguments)
     assert not list(tmp_path.iterdir())

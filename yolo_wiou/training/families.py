@@ -79,16 +79,6 @@ TRAINERS: list[type[BoxLossMixin]] = [
 
 if hasattr(yolo, "yoloe"):  # since 8.3.99
 
-    class YOLOETrainer(BoxLossMixin, yolo.yoloe.YOLOETrainer):
-        """Ultralytics' YOLOETrainer with `loss=`."""
-
-        kind = "YOLOE"
-
-    class YOLOESegTrainer(BoxLossMixin, yolo.yoloe.YOLOESegTrainer):
-        """Ultralytics' YOLOESegTrainer with `loss=`."""
-
-        kind = "YOLOE"
-
     class YOLOEPETrainer(BoxLossMixin, yolo.yoloe.YOLOEPETrainer):
         """Ultralytics' YOLOEPETrainer, fine-tuning on fixed classes, with `loss=`."""
 
@@ -99,7 +89,15 @@ if hasattr(yolo, "yoloe"):  # since 8.3.99
 
         kind = "YOLOE"
 
-    TRAINERS += [YOLOETrainer, YOLOESegTrainer, YOLOEPETrainer, YOLOEPESegTrainer]
+    TRAINERS += [YOLOEPETrainer, YOLOEPESegTrainer]
+
+
+REFUSED = {
+    "VP": "trains classification alone, from visual prompts",
+    "YOLOE": "changes the number of classes as it validates; YOLOE takes 'loss=' in fine-tuning on fixed classes: "
+    "YOLO(...).train(trainer=YOLOEPETrainer, ...), or YOLOEPESegTrainer, of ultralytics.models.yolo.yoloe",
+}
+"""Why, by a word in the name of a stock trainer."""
 
 
 def trainer_for(stock: type) -> type[BoxLossMixin]:
@@ -113,6 +111,6 @@ def trainer_for(stock: type) -> type[BoxLossMixin]:
     for ours in TRAINERS:
         if ours.__bases__[-1] is stock:
             return ours
+    reason = next((why for word, why in REFUSED.items() if word in stock.__name__), "has no box loss to exchange")
     known = ", ".join(dict.fromkeys(ours.kind for ours in TRAINERS))
-    reason = "trains classification alone" if "VP" in stock.__name__ else "has no box loss that can be exchanged"
     raise ConfigError(f"{stock.__name__} {reason}. 'loss=' works with: {known}.")
