@@ -94,15 +94,9 @@ def detr(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def columns(run: Path) -> dict[str, list[float]]:
-<<<<<<< HEAD
     """results.csv of a run, by column; Ultralytics padded it with blanks once."""
-    table = polars.read_csv(run / "results.csv").to_dict(as_series=False)
-    return {name.strip(): [float(value) for value in values] for name, values in table.items()}
-=======
-    """results.csv of a run, by column."""
     table = polars.read_csv(run / "results.csv", infer_schema=False).to_dict(as_series=False)
-    return {name.strip(): [float(value) for value in values] for name, values in table.items()}  # padded in early 8.3
->>>>>>> life
+    return {name.strip(): [float(value) for value in values] for name, values in table.items()}
 
 
 def words(**arguments: Any) -> list[str]:
