@@ -96,7 +96,7 @@ Measured on: {setting}. {about}
 NOTES = """
 ## What was tried
 
-What paid, in the order of what it brought:
+What paid:
 
 - One autograd function for all that a pair of boxes is made of (`Geometry` in `losses/boxes.py`), in place of a graph.
 - The two sets of corners copied row by row by one `stack`: `t().contiguous()` of one costs
