@@ -21,6 +21,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,13 +95,13 @@ def count(term: Term, n: int = 2_000) -> dict[str, float]:
     }
 
 
-def seconds(term: Term, data: Data, repeats: int) -> float:
-    """Time a step."""
-    wait: Callable[[], Any] = torch.cuda.synchronize if data[0].is_cuda else lambda: None
+def seconds(run: Callable[[], Any], device: str, repeats: int) -> float:
+    """Time a call."""
+    wait: Callable[[], Any] = torch.cuda.synchronize if device == "cuda" else lambda: None
     wait()
     start = time.perf_counter()
     for _ in range(repeats):
-        step(term, data)
+        run()
     wait()
     return (time.perf_counter() - start) / repeats
 
@@ -115,27 +116,19 @@ def paired(taken: dict[str, np.ndarray[Any, Any]]) -> dict[str, dict[str, float]
 
 
 def times(terms: dict[str, Term], n: int, device: str) -> dict[str, dict[str, float]]:
-    """Time all terms on n boxes."""
+    """Time all terms on n boxes, and a copy that moves the least that they could."""
     data = boxes(n, device)
     rounds, repeats = max(5, min(40, 400_000 // max(n, 1))), max(1, min(20, 20_000 // max(n, 1)))
     for term in terms.values():
         step(term, data)
-    taken = {name: np.empty(rounds) for name in terms}
+    taken = {name: np.empty(rounds) for name in (*terms, "copy")}
+    source = torch.rand(n, LEAST // 8, device=device)
+    target = torch.empty_like(source)
     for i in range(rounds):
         for name, term in terms.items():
-            taken[name][i] = seconds(term, data, repeats)
+            taken[name][i] = seconds(partial(step, term, data), device, repeats)
+        taken["copy"][i] = seconds(lambda: target.copy_(source), device, repeats)
     return paired(taken)
-
-
-def copy_bandwidth() -> float:
-    """Bytes a second, read and written, that one thread copies between two tensors too large for any cache."""
-    source = torch.rand(40_000_000)
-    target, best = torch.empty_like(source), float("inf")
-    for _ in range(10):
-        start = time.perf_counter()
-        target.copy_(source)
-        best = min(best, time.perf_counter() - start)
-    return 2 * source.numel() * 4 / best
 
 
 def machine() -> dict[str, str]:
@@ -158,7 +151,6 @@ def main(names: list[str]) -> None:
     torch.set_num_threads(1)
     terms: dict[str, Term] = {"stock": stock, **{name: ours(name) for name in names or available_losses()}}
     OUT.mkdir(parents=True, exist_ok=True)
-    report["copy_bandwidth"] = copy_bandwidth()
     report["counts"] = {name: count(term) for name, term in terms.items()}
     for device in ["cpu"] + ["cuda"] * torch.cuda.is_available():
         measured = report["times"].setdefault(device, {})

@@ -136,7 +136,7 @@ def main(names: list[str]) -> None:
     names = names or ["ciou", "wiou1", "wiou3"]
     about = (
         f"Box loss and criterion: yolo11n's output for {BATCH} images of {IMGSZ} px, 80 classes, {OBJECTS} objects an "
-        f"image, {ROUNDS} rounds. Epoch: yolo11n on 32 rendered images of 160 px, {RUNS} runs each."
+        f"image, {ROUNDS} rounds."
     )
     report: dict[str, Any] = {"machine": machine(), "about": about, "counts": {}, "parts": {}}
     for device in ["cpu"] + ["cuda"] * torch.cuda.is_available():
@@ -147,6 +147,7 @@ def main(names: list[str]) -> None:
             parts[part] = times(terms, device)
             save(report)
         parts["epoch"] = epochs(names, "cpu" if device == "cpu" else "0")
+        report["about"] = f"{about} Epoch: yolo11n on 32 rendered images of 160 px, {RUNS} runs each."
         save(report)
     print(train_tables(report))
 
