@@ -31,6 +31,8 @@ def conduct(
     Returns:
         The exit code: 0, 1 where runs failed or nothing can be trained at all, 130 after Ctrl-C.
     """
+    from yolo_wiou.studies.compare.statistics import fewest_seeds  # scipy comes with an extra
+
     runs = study.runs() if runs is None else runs
     missing = [run for run in runs if not run.is_finished(folder)]
     say(
@@ -39,6 +41,9 @@ def conduct(
         + f" {len(runs) - len(missing)} of them are finished."
         * (len(missing) < len(runs))
     )
+    needed = fewest_seeds(len(study.losses) - 1)
+    if len(study.seeds) < needed:
+        say(f"A verdict on {len(study.losses) - 1} beside the baseline needs seeds={needed} or more.")
     failed: list[Run] = []
     try:
         if missing:
