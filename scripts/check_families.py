@@ -218,7 +218,7 @@ def main(words: list[str]) -> int:
         shutil.rmtree(root / name, ignore_errors=True)
     if not words:  # not for some of them, nor for steps
         OUT.parent.mkdir(parents=True, exist_ok=True)
-        OUT.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+        OUT.write_text(json.dumps({"rows": [asdict(row) for row in rows]}, indent=1) + "\n", encoding="utf-8")
     return 0 if all(row.parity and row.wiou3 for row in rows) else 1
 
 

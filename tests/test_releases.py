@@ -129,17 +129,21 @@ def test_models_and_kills_are_shown_where_they_were_checked(scripts, tmp_path, m
     _, compatibility = scripts
     monkeypatch.setattr(compatibility, "DATA", tmp_path)
     assert "##" not in compatibility.page()
-    passed = {"parity": "passed", "wiou3": "passed", "note": ""}
     rows = [
-        {"family": "YOLO11", "model": "yolo11n", "task": "detect", **passed},
-        {"family": "RT-DETR", "model": "rtdetr-l", "task": "detect", **passed, "parity": "absent", "note": "no parity"},
-        {"family": "YOLO11", "model": "yolo11n-obb", "task": "obb", **passed},
+        {"family": "YOLO11", "task": "obb", "model": "yolo11n-obb", "parity": True, "wiou3": True, "note": ""},
+        {
+            "family": "RT-DETR",
+            "task": "detect",
+            "model": "rtdetr-l",
+            "parity": False,
+            "wiou3": True,
+            "note": "no parity",
+        },
     ]
     (tmp_path / "families.json").write_text(json.dumps({"rows": rows}))
     (tmp_path / "chaos.json").write_text(json.dumps({"each_epoch_once": True, "report": [1, 2]}))
     page = compatibility.page()
-    assert "| task | YOLO11 | RT-DETR |" in page
-    assert "| detect | ✓ | parity –, wiou3 ✓ |\n| obb | ✓ | – |\n" in page
-    assert "- rtdetr-l, detect: no parity\n" in page
+    assert "| YOLO11 | obb | yolo11n-obb | ✓ | ✓ |\n| RT-DETR | detect | rtdetr-l | **fails** | ✓ |\n" in page
+    assert "- rtdetr-l: no parity\n" in page
     assert "| each epoch once | True |\n" in page
     assert "report" not in page
