@@ -39,8 +39,8 @@ FAMILIES = """
 What `python scripts/check_families.py` saw: every model trains a tiny epoch with stock Ultralytics, with its own loss
 by name and with wiou3.
 
-- **parity**: its own loss by name (`giou` for RT-DETR, `ciou` for all others) gives the results and the weights of stock,
-  bit for bit on the CPU.
+- **parity**: its own loss by name (`giou` for RT-DETR, `ciou` for all others) gives the results and the weights of
+  stock, bit for bit on the CPU.
 - **wiou3**: it trains, and its box loss differs.
 
 """
@@ -85,9 +85,8 @@ def releases(seen: dict[str, Any]) -> str:
 def families(seen: dict[str, Any]) -> str:
     """One row a model, and the notes under it."""
     rows = seen["rows"]
-    cells = [
-        [row["family"], row["task"], row["model"], *(HOLDS[row[key]] for key in ("parity", "wiou3"))] for row in rows
-    ]
+    names, checks = ("family", "task", "model"), ("parity", "wiou3")
+    cells = [[row[key] for key in names] + [HOLDS[row[key]] for key in checks] for row in rows]
     notes = [f"- {row['model']}: {row['note']}\n" for row in rows if row["note"]]
     return FAMILIES + table([*names, *checks], cells) + "\n" + "".join(notes)
 
