@@ -181,12 +181,20 @@ def still(**more) -> dict:
     return {**TINY, **no_augmentation, **no_learning, "batch": 12, "epochs": 4, **more}
 
 
-@pytest.mark.release("resume")
-def test_stop_and_resume_gives_the_state_of_no_stop(shapes, tmp_path):
-    whole = YOLO(MODEL)
+@pytest.mark.parametrize("yaml", [pytest.param(MODEL, marks=pytest.mark.release("resume")), "yolo26n.yaml"])
+def test_stop_and_resume_gives_the_state_of_no_stop(yaml, shapes, tmp_path):
+    """Of every head, also where Ultralytics builds the criterion of an end-to-end model anew as it resumes."""
+    if not list((Path(ultralytics.__file__).parent / "cfg" / "models").glob(f"*/{yaml.replace('n.', '.')}")):
+        pytest.skip("this release has no such model")
     slow = {"loss": "wiou3", "loss.running_mean.momentum": 0.05}  # a mean that remembers where it started
-    whole.train(data=shapes, project=tmp_path, name="whole", **slow, **still())
-    stopped = YOLO(MODEL)
+    schedules = {}
+
+    def train(label, model, **arguments):
+        model.add_callback("on_train_batch_end", lambda trainer: schedules.update({label: schedule(trainer)}))
+        model.train(**arguments)
+
+    train("whole", YOLO(yaml), data=shapes, project=tmp_path, name="whole", **slow, **still())
+    stopped = YOLO(yaml)
 
     def stop(trainer):
         if trainer.epoch == 2:
@@ -195,13 +203,24 @@ def test_stop_and_resume_gives_the_state_of_no_stop(shapes, tmp_path):
     stopped.add_callback("on_train_batch_end", stop)
     with pytest.raises(Interrupt):
         stopped.train(data=shapes, project=tmp_path, name="stopped", **slow, **still())
-    resumed = YOLO(tmp_path / "stopped" / "weights" / "last.pt")
-    resumed.train(resume=True)
-    one, other = (state_of(tmp_path / name / "weights" / "last.pt")["heads"][""] for name in ("whole", "stopped"))
-    assert one["steps"] == other["steps"] == 4
-    assert one["momentum"] == other["momentum"]
-    assert other["mean"] == pytest.approx(one["mean"], abs=2e-4)  # the weights went through the checkpoint's float16
-    assert 1 - one["mean"] > 3 * 2e-4  # else a start from 1 would pass too
+    train("resumed", YOLO(tmp_path / "stopped" / "weights" / "last.pt"), resume=True)
+    assert schedules["resumed"] == schedules["whole"]
+    whole, resumed = (state_of(tmp_path / name / "weights" / "last.pt")["heads"] for name in ("whole", "stopped"))
+    assert set(whole) == set(resumed) == ({""} if yaml == MODEL else {"one2many", "one2one"})
+    for path, one in whole.items():
+        other = resumed[path]
+        assert one["steps"] == other["steps"] == 4
+        assert one["momentum"] == other["momentum"]
+        assert other["mean"] == pytest.approx(one["mean"], abs=2e-4)  # the weights went through float16
+        assert 1 - one["mean"] > 3 * 2e-4  # else a start from 1 would pass too
+    means = [one["mean"] for one in whole.values()]
+    assert len(means) == 1 or abs(means[0] - means[1]) > 3 * 2e-4  # nor does one head's mean stand in for the other's
+
+
+def schedule(trainer) -> dict[str, float]:
+    """The weights of both heads of an end-to-end criterion."""
+    criterion = trainer.model.criterion
+    return {name: value for name, value in vars(criterion).items() if isinstance(value, float)}
 
 
 @pytest.mark.skipif(not hasattr(BaseTrainer, "_handle_nan_recovery"), reason="this release does not recover from NaN")
