@@ -72,6 +72,14 @@ def test_what_trains_no_boxes_is_refused_where_a_loss_is_asked_for(shapes, tmp_p
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("ours", [DetectionTrainer, WorldTrainer])
+def test_a_user_s_trainer_is_told_what_to_derive_from(ours):
+    stock = ours.__bases__[-1]
+    assert trainer_for(type("MyTrainer", (ours,), {})).__name__ == "MyTrainer"
+    with pytest.raises(ConfigError, match=rf"derive it from .*class MyTrainer\(yolo_wiou.*{ours.__name__}\)"):
+        trainer_for(type("MyTrainer", (stock,), {"__module__": "user"}))
+
+
 def test_a_stock_trainer_is_taken_as_ours(shapes, tmp_path):
     model = YOLO("yolo11n.yaml")
     stock = ultralytics.models.yolo.detect.DetectionTrainer

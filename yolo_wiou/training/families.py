@@ -111,6 +111,12 @@ def trainer_for(stock: type) -> type[BoxLossMixin]:
     for ours in TRAINERS:
         if ours.__bases__[-1] is stock:
             return ours
+    for ours in reversed(TRAINERS):  # the special ones, which are detection's too, first
+        if issubclass(stock, ours.__bases__[-1]) and stock.__module__.partition(".")[0] != "ultralytics":
+            raise ConfigError(
+                f"{stock.__name__} is a {ours.__bases__[-1].__name__} of Ultralytics. For 'loss=' derive it from ours: "
+                f"class {stock.__name__}({ours.__module__}.{ours.__name__})."
+            )
     reason = next((why for word, why in REFUSED.items() if word in stock.__name__), "has no box loss to exchange")
     known = ", ".join(dict.fromkeys(ours.kind for ours in TRAINERS))
     raise ConfigError(f"{stock.__name__} {reason}. 'loss=' works with: {known}.")
