@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from torch import nn
 from yolo_wiou import YOLO, ConfigError, DetectionTrainer
 from yolo_wiou.cli import main
 from yolo_wiou.training.checkpoint import ATTRIBUTE, VERSION, read_state
-from yolo_wiou.training.files import DRAFT, drop_rows_after
+from yolo_wiou.training.files import DRAFT, bring_back, drop_rows_after, kept_aside
 
 
 class Killed(BaseException):
@@ -119,6 +121,9 @@ def test_what_cannot_be_resumed_is_named(tmp_path, monkeypatch, capsys):
     (tmp_path / "half.pt").write_bytes(b"PK\x03\x04 half a checkpoint")
     (tmp_path / "empty.pt").touch()
     torch.save({"weights": 1}, tmp_path / "other.pt")
+    for folder in (".draft", ".unstripped"):  # somebody else's
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.pt").touch()
     before = sorted(tmp_path.rglob("*"))
     absent = "no checkpoint to resume"
     for words, message in {
@@ -167,6 +172,33 @@ def test_rows_of_epochs_to_come_are_dropped(rows, kept, tmp_path):
     drop_rows_after(table, 2)
     assert table.read_text() == f"epoch,wiou/iou\n{kept}"
     assert list(tmp_path.iterdir()) == [table]
+
+
+def test_an_end_that_is_over_is_not_undone(tmp_path, monkeypatch):
+    """Killed while the copies are removed, one of them gone: none of the others may be brought back."""
+    last, best = tmp_path / "last.pt", tmp_path / "best.pt"
+    trainer = SimpleNamespace(wdir=tmp_path, last=last, best=best)
+    for file in (last, best):
+        file.write_text("whole")
+
+    def killed(folder, **_):
+        (folder / "last.pt").unlink()
+        raise Killed
+
+    def end():
+        with kept_aside(trainer):
+            for file in (last, best):
+                file.write_text("stripped")
+            monkeypatch.setattr(shutil, "rmtree", killed)
+
+    with pytest.raises(Killed):
+        end()
+    monkeypatch.undo()
+    bring_back(tmp_path)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
+        "last.pt": "stripped",
+        "best.pt": "stripped",
+    }
 
 
 @pytest.mark.slow

@@ -21,9 +21,9 @@ from ultralytics.utils.files import get_latest_run
 
 from yolo_wiou.registry import ConfigError
 
-DRAFT = ".draft"
+DRAFT = ".yolo-wiou-draft"
 """Beside the checkpoints, while they are written; hidden from Ultralytics, which takes the latest `last*.pt`."""
-UNSTRIPPED = ".unstripped"
+UNSTRIPPED = ".yolo-wiou-unstripped"
 """The checkpoints as they were, while Ultralytics takes the optimizer out of them."""
 
 
@@ -58,6 +58,8 @@ class KillableMixin(BaseTrainer):
             self.epoch = self.epochs - 1
             self.final_eval()
             if RANK in {-1, 0}:
+                if self.args.plots:
+                    self.plot_metrics()
                 self.run_callbacks("on_train_end")
 
     def final_eval(self) -> None:
@@ -104,7 +106,8 @@ def kept_aside(trainer: BaseTrainer) -> Iterator[None]:
             shutil.copy2(file, draft)
     os.replace(draft, aside)
     yield
-    shutil.rmtree(aside)
+    os.replace(aside, draft)  # at once, so that a kill leaves none of them to be brought back alone
+    shutil.rmtree(draft)
 
 
 def forget_leftovers(folder: Path) -> None:
