@@ -19,7 +19,7 @@ from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG
 
 from yolo_wiou.config import load_config
-from yolo_wiou.losses.running_mean import reduce_over_ranks
+from yolo_wiou.losses.running_mean import of_first_rank, reduce_over_ranks
 from yolo_wiou.sections import TaskBalance
 from yolo_wiou.training.checkpoint import ATTRIBUTE
 from yolo_wiou.training.criterion import install
@@ -89,7 +89,8 @@ def _rank(rank: int, world: int, model: str, meeting: str, out) -> None:
     for step in BOX_AND_CLS:
         balance.observe(*torch.tensor(step[rank]))
     weights = process.balance.weight.item(), balance.weight.item()
-    out[rank] = states, weights, [int(mean.steps) for mean in process.means]
+    epochs = of_first_rank(100 + rank)
+    out[rank] = states, weights, [int(mean.steps) for mean in process.means], epochs
     dist.destroy_process_group()
 
 
@@ -103,9 +104,11 @@ def test_running_means_of_ranks_are_those_of_the_joined_batch(world, model, tmp_
     whole = Process(model)
     for number, step in enumerate(STEPS[world]):
         whole.step([boxes for images in step for boxes in images], 100 * number)
-        for states, _, _ in ranks:
+        for states, *_ in ranks:
             assert states[number] == pytest.approx(whole.state, rel=1e-5)
     assert all(rank == ranks[0] for rank in ranks)  # to the last bit, ALWA's weight too
+    assert ranks[0][3] == 100  # epochs, which every rank estimates by itself under `time=`
+    assert of_first_rank(7) == 7
     balance = alwa()
     for step in BOX_AND_CLS:
         balance.observe(*torch.tensor(step[:world]).mean(0))

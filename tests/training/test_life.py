@@ -10,7 +10,7 @@ import torch
 from conftest import MODEL, TINY, columns
 from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.nn.tasks import DetectionModel
-from ultralytics.utils import DEFAULT_CFG
+from ultralytics.utils import DEFAULT_CFG, LOGGER
 
 from yolo_wiou import YOLO, ConfigError, FocusedDetectionLoss
 from yolo_wiou.cli import main
@@ -129,6 +129,17 @@ def test_out_of_memory(moment, shapes, tmp_path):
     assert watch.batches == 1 + 2 * 6  # the step before the failure counted, as did its optimizer's
     assert watch.unfinished
     assert not any(map(any, watch.unfinished))
+
+
+@pytest.mark.parametrize("exchanged", [True, False])
+def test_a_criterion_that_a_callback_exchanges_is_named(exchanged, shapes, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(LOGGER, "warning", lambda message, *_: said.append(message))
+    model = YOLO(MODEL)
+    if exchanged:  # Ultralytics then makes one of its own
+        model.add_callback("on_train_start", lambda trainer: setattr(trainer.model, "criterion", None))
+    model.train(data=shapes, loss="wiou3", project=tmp_path, name="run", **TINY)
+    assert sum("no box reached 'wiou3'" in message for message in said) == 2 * exchanged
 
 
 def test_two_runs_in_one_process_share_nothing(shapes, tmp_path, monkeypatch):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import os
+
 import polars
 import pytest
 import torch
 from conftest import MODEL, TINY, columns, shell, words
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from yolo_wiou.training.logbook import BINS, write_histogram
+from yolo_wiou.losses import RunningMean
+from yolo_wiou.training import logbook
+from yolo_wiou.training.logbook import BINS, HISTOGRAM, Logbook, write_histogram
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +54,49 @@ def test_an_epoch_that_runs_again_replaces_its_row_and_what_followed(tmp_path):
     table = polars.read_csv(file)
     assert table["epoch"].to_list() == [1, 2]
     assert table.row(1)[1:] == tuple(float(i == 3) for i in range(BINS))
+
+
+def an_epoch(folder, *batches: list[float]) -> Logbook:
+    """A logbook at the end of its first epoch; a batch of None never reached the loss."""
+    mean = RunningMean(0.1)
+    book = Logbook({"": mean}, folder)
+    for batch in batches:
+        mean.discard()  # as a trainer begins a batch
+        if batch is not None:
+            mean.observe(torch.tensor(batch), torch.ones(len(batch)))
+        book.add("", mean.advance())
+    book.end_epoch(0)
+    return book
+
+
+@pytest.mark.parametrize("batch", [[], [math.nan, math.nan], [math.inf]])
+def test_an_epoch_without_a_finite_box_leaves_the_run_alone(batch, tmp_path, monkeypatch):
+    """TensorBoard draws no empty histogram; NaN recovery comes after the logs."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(tmp_path)) as writer:
+        monkeypatch.setattr(logbook.tensorboard, "WRITER", writer, raising=False)
+        book = an_epoch(tmp_path, batch, batch)
+    assert book.columns()["wiou/iou"] == 0
+    assert polars.read_csv(tmp_path / HISTOGRAM).drop("epoch").sum_horizontal().to_list() == [0]
+
+
+def test_a_batch_that_never_reached_the_loss_is_not_shown_as_the_one_before(tmp_path):
+    """Releases before 8.4.154 skip the box loss where a batch has no positives."""
+    an_epoch(tmp_path, [0.02], None, None, [0.98])
+    row = polars.read_csv(tmp_path / HISTOGRAM).drop("epoch").row(0)
+    assert (row[0], row[-1]) == (0.5, 0.5)
+
+
+def test_the_table_is_whole_whenever_it_is_killed(tmp_path, monkeypatch):
+    file = tmp_path / HISTOGRAM
+    write_histogram(file, 0, torch.zeros(4).numpy())
+    before = file.read_text()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_histogram(file, 1, torch.zeros(4).numpy())
+    assert file.read_text() == before

@@ -25,7 +25,7 @@ class RunningMean(nn.Module):
         mean: float32 scalar buffer.
         seen: float32 (3,) buffer of the step so far: sum of IoU losses, number of boxes, sum of gains (for the log).
         steps: int64 scalar buffer, the number of steps that counted.
-        last: the IoU losses and gains that were observed last, (N,) each, kept for histograms.
+        last: the IoU losses and gains that the step observed last, (N,) each, kept for histograms; None before.
     """
 
     mean: Tensor
@@ -63,12 +63,12 @@ class RunningMean(nn.Module):
         moved = torch.lerp(self.mean, seen[0] / seen[1].clamp(min=1), self.momentum)
         self.mean = torch.where(counts, moved, self.mean)
         self.steps = self.steps + counts
-        self.discard()
+        self.seen = torch.zeros_like(self.seen)
         return seen
 
     def discard(self) -> None:
-        """Forget a step that was not finished."""
-        self.seen = torch.zeros_like(self.seen)
+        """Begin a step with nothing seen, whatever became of the one before."""
+        self.seen, self.last = torch.zeros_like(self.seen), None
 
     def export_state(self) -> dict[str, Any]:
         """The state as plain numbers, exact."""
@@ -82,13 +82,26 @@ class RunningMean(nn.Module):
         self.momentum = state["momentum"]
 
 
+def has_ranks() -> bool:
+    """Whether several processes train together."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def of_first_rank(value: Any) -> Any:
+    """Return the first rank's value on every rank; each must ask for it. Without a process group it is one's own."""
+    held = [value]
+    if has_ranks():
+        dist.broadcast_object_list(held, 0)
+    return held[0]
+
+
 def reduce_over_ranks(means: Sequence[RunningMean]) -> None:
     """Sum what all ranks saw in this step, so that `advance` moves every rank's means alike.
 
     One small all-reduce, whatever the number of means; every rank must call it every step. Without a process group
     it does nothing.
     """
-    if means and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+    if means and has_ranks():
         seen = torch.stack([mean.seen for mean in means])
         dist.all_reduce(seen)
         for mean, row in zip(means, seen, strict=True):

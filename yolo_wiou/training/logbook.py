@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor
 from ultralytics.utils.callbacks import tensorboard
 
 from yolo_wiou.losses.running_mean import RunningMean
+from yolo_wiou.training.files import replace
 
 SAMPLE = 64
 """Batches of an epoch, the last ones, that its histograms are made of: kept by reference, so they cost nothing."""
@@ -47,6 +49,11 @@ class Logbook:
         if self.folder and last:
             self.sample[path].append(last)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no head has seen a box in this epoch."""
+        return not any(count.item() for _, count, _ in self.seen.values())
+
     def columns(self) -> dict[str, float]:
         """Means of the epoch, by column; the head that predicts has the plain names."""
         columns: dict[str, float] = {}
@@ -65,7 +72,10 @@ class Logbook:
             if not sample:
                 continue
             iou_loss, gain = (torch.cat(column).float().cpu() for column in zip(*sample, strict=True))
-            if writer := getattr(tensorboard, "WRITER", None):
+            finite = iou_loss.isfinite() & gain.isfinite()
+            iou_loss, gain = iou_loss[finite], gain[finite]
+            writer = getattr(tensorboard, "WRITER", None)
+            if writer and len(iou_loss):  # it refuses to draw nothing
                 beta = iou_loss / self.means[path].mean.cpu()
                 writer.add_histogram(f"wiou/beta{suffix(path)}", beta, epoch + 1)
                 writer.add_histogram(f"wiou/gain{suffix(path)}", gain, epoch + 1)
@@ -84,10 +94,11 @@ def write_histogram(file: Path, epoch: int, iou: Any) -> None:
     shares = counts / max(counts.sum(), 1)
     rows = [row for row in read_table(file) if row["epoch"] <= epoch] if file.exists() else []
     rows.append({"epoch": epoch + 1, **{f"{i / BINS:.2f}": float(share) for i, share in enumerate(shares)}})
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[-1]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, fieldnames=list(rows[-1]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
+    replace(file, stream.getvalue())
 
 
 def read_table(file: Path) -> list[dict[str, float]]:

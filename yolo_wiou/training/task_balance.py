@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from yolo_wiou.losses.running_mean import has_ranks
 from yolo_wiou.sections import TaskBalance
 
 
@@ -43,7 +44,7 @@ class ALWA:
     def _decide(self) -> None:
         """Move the weight; a window with a loss that is not finite, or that does not vary at all, decides nothing."""
         history = self.history.clone()
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        if has_ranks():
             dist.all_reduce(history)
             history /= dist.get_world_size()
         statistic = history.std(0)

@@ -12,7 +12,7 @@ from ultralytics.cfg import cfg2dict
 from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK, colorstr
 
 from yolo_wiou.config import LossConfig, load_config, take_loss
-from yolo_wiou.losses.running_mean import RunningMean, reduce_over_ranks
+from yolo_wiou.losses.running_mean import RunningMean, of_first_rank, reduce_over_ranks
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.checkpoint import read_state, restore_state, write_state
 from yolo_wiou.training.contract import check_contract
@@ -23,6 +23,12 @@ from yolo_wiou.training.task_balance import ALWA
 
 OWN_KEYS = ("loss",)
 """Arguments of ours among a run's `args`; Ultralytics' validator and stock releases refuse them."""
+
+
+UNREACHED = (
+    "yolo-wiou: no box reached '{}' in this epoch, or none with a finite loss. Either the data has no boxes, or freeze= "
+    "holds all that predicts them, or a callback has exchanged the model's criterion, which then trains with its own loss."
+)
 
 
 class BoxLossMixin(KillableMixin):
@@ -93,10 +99,11 @@ class BoxLossMixin(KillableMixin):
                 self._attach()
             case "on_train_epoch_start":
                 self.logbook.start_epoch()
+                epochs = of_first_rank(self.epochs)  # with `time=` every rank estimates its own
                 for head in self.heads.values():
-                    head.box_loss.progress = self.epoch / self.epochs
-                if self.length != (len(self.train_loader), self.epochs):  # out of memory, or `time=`
-                    self._resolve_momentum()
+                    head.box_loss.progress = self.epoch / epochs
+                if self.length != (len(self.train_loader), epochs):  # out of memory, or `time=`
+                    self._resolve_momentum(epochs)
                     self._write_loss()
             case "on_train_batch_start":  # a step that ended early, out of memory say, is forgotten
                 for mean in self.means.values():
@@ -110,6 +117,8 @@ class BoxLossMixin(KillableMixin):
             case "on_train_epoch_end":  # every logger, and results.csv, takes the learning rates
                 self.lr.update(self._columns())
                 self.logbook.end_epoch(self.epoch)
+                if self.logbook.is_empty and RANK in {-1, 0}:
+                    LOGGER.warning(UNREACHED.format(self.config.name))
             case "on_train_end" if self.args.plots and RANK in {-1, 0}:
                 self._draw()
         super().run_callbacks(event)
@@ -132,7 +141,7 @@ class BoxLossMixin(KillableMixin):
         for head in self.heads.values():
             head.box_loss.self_advancing = False
             head.box_loss.to(self.device)  # RT-DETR's criterion does not know its device yet
-        self._resolve_momentum()
+        self._resolve_momentum(self.epochs)
         if self.state:
             restore_state(self.state, self.heads, self.balance)
         self.logbook = Logbook(self.means, self.save_dir if RANK in {-1, 0} else None)
@@ -145,9 +154,9 @@ class BoxLossMixin(KillableMixin):
                 f"running mean {means}, momentum {self._momentum():.3g}"
             )
 
-    def _resolve_momentum(self) -> None:
+    def _resolve_momentum(self, epochs: int) -> None:
         """Give every running mean the momentum of this run's length, unless a number is asked for."""
-        self.length = len(self.train_loader), self.epochs
+        self.length = len(self.train_loader), epochs
         for mean in self.means.values():
             mean.momentum = self.config.running_mean.resolve(*self.length).value
 
