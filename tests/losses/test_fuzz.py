@@ -101,7 +101,7 @@ class TestFuzz:
     "name", [n for n in available_losses() if OBBTrainer.takes(load_config(n)) and not load_config(n).is_stock]
 )
 def test_rotated_boxes(name):
-    """25 × 4096 pairs up to 1000 long, zero and negative sides among them (a head without DFL): as finite as stock's."""
+    """25 × 4096 pairs up to 1000 long, with sides of zero and below (a head without DFL): as finite as stock is."""
     loss = FocusedRotatedBboxLoss(16, BoxLoss(load_config(name)), torch.tensor([8.0]))
     loss.box_loss.running_mean.mean.fill_(0.4)
     lengths = torch.tensor([-8.0, -0.5, 0.0, 1e-38, 1e-7, 1e-3, 0.5, 1.0, 3.0, 40.0, 1000.0])

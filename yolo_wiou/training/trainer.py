@@ -26,8 +26,8 @@ OWN_KEYS = ("loss",)
 
 
 UNREACHED = (
-    "yolo-wiou: no box reached '{}' in this epoch, or none with a finite loss. Either the data has no boxes, or freeze= "
-    "holds all that predicts them, or a callback has exchanged the model's criterion, which then trains with its own loss."
+    "yolo-wiou: no box reached '{}' in this epoch, or none with a finite loss. Either the data has no boxes, or "
+    "freeze= holds all that predicts them, or a callback has exchanged the criterion, which trains with its own loss."
 )
 
 
