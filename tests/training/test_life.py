@@ -131,15 +131,31 @@ def test_out_of_memory(moment, shapes, tmp_path):
     assert not any(map(any, watch.unfinished))
 
 
-@pytest.mark.parametrize("exchanged", [True, False])
-def test_a_criterion_that_a_callback_exchanges_is_named(exchanged, shapes, tmp_path, monkeypatch):
+def test_a_criterion_that_a_callback_exchanges_gets_the_loss_again(shapes, tmp_path, monkeypatch):
+    said, runs = [], {}
+    monkeypatch.setattr(LOGGER, "warning", lambda message, *_: said.append(message))
+    exchanges = {
+        "none": lambda trainer: None,
+        "forgotten": lambda trainer: setattr(trainer.model, "criterion", None),  # Ultralytics then makes one of its own
+        "stock": lambda trainer: setattr(trainer.model, "criterion", trainer.model.init_criterion()),
+    }
+    for name, exchange in exchanges.items():
+        model = YOLO(MODEL)
+        model.add_callback("on_train_start", exchange)
+        model.train(data=shapes, loss="wiou3", project=tmp_path, name=name, **TINY)
+        runs[name] = {key: value for key, value in columns(tmp_path / name).items() if key != "time"}
+        assert sum("wiou3 is put on it again" in message for message in said) == (name != "none")
+        said.clear()
+    assert runs["none"] == runs["forgotten"] == runs["stock"]
+
+
+def test_an_epoch_whose_boxes_the_loss_does_not_see_is_named(shapes, tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(LOGGER, "warning", lambda message, *_: said.append(message))
-    model = YOLO(MODEL)
-    if exchanged:  # Ultralytics then makes one of its own
-        model.add_callback("on_train_start", lambda trainer: setattr(trainer.model, "criterion", None))
+    model = YOLO(MODEL)  # exchanged when the epoch has begun, every time
+    model.add_callback("on_train_epoch_start", lambda trainer: setattr(trainer.model, "criterion", None))
     model.train(data=shapes, loss="wiou3", project=tmp_path, name="run", **TINY)
-    assert sum("no box reached 'wiou3'" in message for message in said) == 2 * exchanged
+    assert sum("no box reached 'wiou3'" in message for message in said) == 2
 
 
 def test_two_runs_in_one_process_share_nothing(shapes, tmp_path, monkeypatch):

@@ -75,11 +75,10 @@ class RunningMean(nn.Module):
         return {"mean": self.mean.item(), "steps": int(self.steps.item()), "momentum": self.momentum}
 
     def import_state(self, state: dict[str, Any]) -> None:
-        """Continue from exported numbers; a step under way is forgotten."""
+        """Continue from exported numbers; a step under way is forgotten, and the momentum is the present run's."""
         self.mean.fill_(state["mean"])
         self.steps.fill_(state["steps"])
         self.discard()
-        self.momentum = state["momentum"]
 
 
 def has_ranks() -> bool:

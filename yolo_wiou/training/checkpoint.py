@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
+from ultralytics.utils import LOGGER
 
 from yolo_wiou.config import LossConfig
 from yolo_wiou.registry import ConfigError
@@ -48,9 +49,11 @@ def read_state(ckpt: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def restore_state(state: Mapping[str, Any], heads: Mapping[str, BoxHead], balance: ALWA | None) -> None:
-    """Continue from a checkpoint's state."""
-    for path, mean in state["heads"].items():
-        if path in heads:
-            heads[path].box_loss.running_mean.import_state(mean)
+    """Continue from a checkpoint's state; a head that it does not know starts anew, and is named."""
+    for path, head in heads.items():
+        if path in state["heads"]:
+            head.box_loss.running_mean.import_state(state["heads"][path])
+        else:
+            LOGGER.warning(f"yolo-wiou: the checkpoint has no running mean of head '{path}'; it starts at 1.")
     if balance and "task_balance" in state:
         balance.import_state(state["task_balance"])

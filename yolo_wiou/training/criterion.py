@@ -33,6 +33,13 @@ def find_heads(criterion: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from find_heads(part, f"{path}.{name}".lstrip("."))
 
 
+def is_installed(criterion: Any) -> bool:
+    """Whether every head that regresses boxes has a box loss of ours."""
+    if hasattr(criterion, "_get_loss_bbox"):
+        return isinstance(criterion._get_loss_bbox, FocusedDETRLoss)
+    return all(isinstance(head.bbox_loss, Focused) for _, head in find_heads(criterion))
+
+
 def install(
     criterion: Any,
     config: LossConfig,

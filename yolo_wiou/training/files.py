@@ -1,4 +1,4 @@
-"""A run's files, whole at every moment: a process may be killed between any two of its instructions.
+"""A run's files, such that resume goes on from any moment: a process may be killed between any two of its instructions.
 
 Ultralytics writes checkpoints in place, so that a kill leaves half of one, and an epoch's row of results.csv before its
 checkpoint, so that the resumed run writes it again.
@@ -56,6 +56,7 @@ class KillableMixin(BaseTrainer):
             super()._do_train(*args)
         except NothingLeft:
             self.epoch = self.epochs - 1
+            self.lr: dict[str, float] = {}  # what loggers show at the end
             self.final_eval()
             if RANK in {-1, 0}:
                 if self.args.plots:
@@ -131,7 +132,8 @@ def checkpoint_to_resume(resume: Any) -> tuple[Path, dict[str, Any]]:
         ConfigError: there is none, it is damaged, or its run is over.
     """
     path = Path(resume if isinstance(resume, (str, Path)) else get_latest_run())
-    bring_back(path.parent)
+    if RANK in {-1, 0}:
+        bring_back(path.parent)
     if not path.is_file():
         where = f"at '{path}'" if path.name else "below this folder"
         raise ConfigError(

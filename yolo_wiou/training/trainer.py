@@ -16,7 +16,7 @@ from yolo_wiou.losses.running_mean import RunningMean, of_first_rank, reduce_ove
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.checkpoint import read_state, restore_state, write_state
 from yolo_wiou.training.contract import check_contract
-from yolo_wiou.training.criterion import Heads, install
+from yolo_wiou.training.criterion import Heads, install, is_installed
 from yolo_wiou.training.files import KillableMixin, checkpoint_to_resume, replace
 from yolo_wiou.training.logbook import Logbook, draw
 from yolo_wiou.training.task_balance import ALWA
@@ -98,6 +98,7 @@ class BoxLossMixin(KillableMixin):
             case "on_pretrain_routine_end":
                 self._attach()
             case "on_train_epoch_start":
+                self._keep_installed()
                 self.logbook.start_epoch()
                 epochs = of_first_rank(self.epochs)  # with `time=` every rank estimates its own
                 for head in self.heads.values():
@@ -153,6 +154,15 @@ class BoxLossMixin(KillableMixin):
                 f"{colorstr('yolo-wiou:')} {self.config} on {heads} of task {self.args.task}, "
                 f"running mean {means}, momentum {self._momentum():.3g}"
             )
+
+    def _keep_installed(self) -> None:
+        """Put the loss back where a callback has made the model forget its criterion, or given it a stock one."""
+        model = unwrap(self.model)
+        if getattr(model, "criterion", None) is None:
+            model.criterion = model.init_criterion()
+        if not is_installed(model.criterion):
+            LOGGER.warning(f"yolo-wiou: the model has got a new criterion; {self.config.name} is put on it again.")
+            install(model.criterion, self.config, self.heads, self.balance)
 
     def _resolve_momentum(self, epochs: int) -> None:
         """Give every running mean the momentum of this run's length, unless a number is asked for."""
