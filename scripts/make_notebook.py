@@ -1,4 +1,4 @@
-"""Write notebooks/yolo_wiou.ipynb from scripts/notebook.py, run it, and keep the outputs.
+"""Write notebooks/yolo_wiou.ipynb from scripts/notebook_cells.py, run it, and keep the outputs.
 
     python scripts/make_notebook.py
 
@@ -18,7 +18,7 @@ import jupytext  # type: ignore[import-untyped]
 import nbformat
 from nbclient import NotebookClient
 
-SOURCE = Path(__file__).with_name("notebook.py")
+SOURCE = Path(__file__).with_name("notebook_cells.py")
 NOTEBOOK = SOURCE.parent.parent / "notebooks" / "yolo_wiou.ipynb"
 
 

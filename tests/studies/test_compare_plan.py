@@ -139,7 +139,7 @@ def test_mistakes_are_named_before_anything_is_written(words, tmp_path, monkeypa
     ("model", "words", "message"),
     [
         ("yolo11n-obb.yaml", "", "upright boxes"),
-        ("yolo11n-cls.yaml", "", "task 'classify' has no box loss"),
+        ("yolo11n-cls.yaml", "", "ClassificationTrainer has no box loss"),
         ("missing.yaml", "", "missing.yaml"),
         (
             "yolo11n.yaml",
