@@ -58,7 +58,7 @@ def test_momentum_leaves_five_percent_of_the_start_after_t_n_updates():
 
 
 def test_exported_state_is_exact():
-    one, other = RunningMean(0.1), RunningMean(0.7)
+    one, other = RunningMean(0.1), RunningMean(0.1)
     moved(one, [0.123456789, 0.3])
     one.observe(torch.tensor([0.5]), torch.ones(1))  # under way: not part of the state
     other.import_state(one.export_state())
