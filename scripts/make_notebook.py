@@ -51,11 +51,13 @@ def execute(made: Any, folder: Path) -> Any:
 
 
 def main() -> None:
-    """Make it, run it, write it."""
+    """Make it, run it, write it; folders of this machine get the names that they have on Colab."""
     with tempfile.TemporaryDirectory() as folder:
-        made = execute(read(), Path(folder))
+        text = nbformat.writes(execute(read(), Path(folder)))  # type: ignore[no-untyped-call]
+    for place, name in {folder: "/content", sys.prefix: "/usr/local", str(Path.home()): "/root"}.items():
+        text = text.replace(place, name)
     NOTEBOOK.parent.mkdir(exist_ok=True)
-    nbformat.write(made, NOTEBOOK)  # type: ignore[no-untyped-call]
+    NOTEBOOK.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

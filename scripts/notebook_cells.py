@@ -1,5 +1,3 @@
-# The notebook, cell by cell, in jupytext's percent format; `python scripts/make_notebook.py` makes notebooks/yolo_wiou.ipynb of it.
-
 # %% [markdown]
 # # Box losses for Ultralytics YOLO: `loss=wiou3`
 #

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from yolo_wiou import __version__, available_losses
+from yolo_wiou import __version__, available_losses, cli
 from yolo_wiou.cli import main
 from yolo_wiou.config import load_config
 
@@ -81,6 +81,10 @@ def test_a_mistake_costs_one_message_and_nothing_else(mistake, capsys, tmp_path)
         (["segment", "train", "noise=0.3"], "label noise supports task 'detect' only"),
         (["losses", "wiuo3"], "Did you mean 'wiou3'?"),
         (["train", "data=data.yaml", "traim"], "traim"),
+        (
+            ["train", "loss=siou", "loss.gain.delta=3"],
+            "'delta' belongs to gain nonmonotonic: loss.gain.name=nonmonotonic",
+        ),
     ],
 )
 def test_other_mistakes(words, message, capsys, tmp_path):
@@ -88,6 +92,23 @@ def test_other_mistakes(words, message, capsys, tmp_path):
     assert main(words) == 2
     assert message in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_misspelt_argument_costs_no_page_of_syntax(capsys):
+    assert main(["train", "data=data.yaml", "epohcs=3"]) == 2
+    error = capsys.readouterr().err
+    assert "epohcs" in error
+    assert "epochs" in error
+    assert len(error.splitlines()) < 5
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
+    def stopped(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "train", stopped)
+    assert main(["train", "data=data.yaml"]) == 130
+    assert "yolo-wiou train resume" in capsys.readouterr().err
 
 
 def test_losses_lists_the_catalogue(capsys):

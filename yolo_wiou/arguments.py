@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from ultralytics.cfg import (
+    CLI_HELP_MSG,
     DEFAULT_CFG_DICT,
     MODES,
     TASKS,
@@ -84,7 +85,7 @@ def parse_options(words: list[str], defaults: dict[str, Any]) -> dict[str, Any]:
         if isinstance(default, list):
             given = numbers(key, value)
         if isinstance(default, int) and (not isinstance(given, int) or given < 0):
-            raise ConfigError(f"'{key}' needs a whole number, not '{value}'.")
+            raise ConfigError(f"'{key}' needs a whole number, 0 or above, not '{value}'.")
         options[key] = given
     return options
 
@@ -121,4 +122,4 @@ def in_plain_words(function: Callable[..., Any], *args: Any, **kwargs: Any) -> A
     try:
         return function(*args, **kwargs)
     except (SyntaxError, TypeError, ValueError, AssertionError, FileNotFoundError, NameError) as error:
-        raise ConfigError(str(error).strip()) from error
+        raise ConfigError(str(error).replace(CLI_HELP_MSG, "").strip()) from error

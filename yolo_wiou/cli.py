@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -50,7 +51,10 @@ ULTRALYTICS_OWN = ("settings", "cfg", "login", "logout", "copy-cfg", "solutions"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit code: 2 for a mistake of the user, 1 for an Ultralytics we do not know."""
+    """Run one command; returns the exit code: 2 for a mistake of the user, 1 for an Ultralytics we do not know.
+
+    130 after Ctrl-C, 141 where nobody reads the output any more.
+    """
     words = sys.argv[1:] if argv is None else argv
     try:
         run(words)
@@ -60,6 +64,12 @@ def main(argv: list[str] | None = None) -> int:
     except ContractError as error:
         print(f"yolo-wiou: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("yolo-wiou: stopped. 'yolo-wiou train resume' goes on with the latest training.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return 0
 
 

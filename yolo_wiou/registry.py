@@ -134,7 +134,16 @@ class Registry(Generic[PartT]):
         try:
             return model.model_validate(dict(section))
         except ValidationError as error:
-            raise ConfigError(explain(error, model, f"loss.{self.axis}")) from error
+            unknown = (item["loc"][0] for item in error.errors() if item["type"] == "extra_forbidden")
+            message = explain(error, model, f"loss.{self.axis}") + "".join(map(self._owners, unknown))
+            raise ConfigError(message) from error
+
+    def _owners(self, key: object) -> str:
+        """Say which names have a setting that the one at hand has not."""
+        names = [name for name, section in self.sections.items() if key in section.model_fields]
+        return (
+            f"\n'{key}' belongs to {self.axis} {', '.join(names)}: loss.{self.axis}.name={names[0]}." if names else ""
+        )
 
     def bind(self, part: PartT) -> Callable[..., Any]:
         """Return the function of a section with its own settings filled in."""

@@ -17,7 +17,14 @@ from torch import nn
 from yolo_wiou import YOLO, ConfigError, DetectionTrainer
 from yolo_wiou.cli import main
 from yolo_wiou.training.checkpoint import ATTRIBUTE, VERSION, read_state
-from yolo_wiou.training.files import DRAFT, bring_back, drop_rows_after, kept_aside
+from yolo_wiou.training.files import (
+    DRAFT,
+    bring_back,
+    checkpoint_to_resume,
+    drop_rows_after,
+    kept_aside,
+    latest_checkpoint,
+)
 
 
 class Killed(BaseException):
@@ -209,3 +216,26 @@ def test_random_moments(tmp_path):
     summary = json.loads((tmp_path / "chaos" / "chaos.json").read_text())
     assert summary["kills"] == 5
     assert summary["each_epoch_once"]
+
+
+def test_the_latest_checkpoint_is_no_study_s(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert latest_checkpoint() == Path()
+    own, study = (
+        Path("runs/detect/train/weights/last.pt"),
+        Path("runs/compare/runs/set/wiou3/seed0/train/weights/last.pt"),
+    )
+    for age, file in enumerate((study, own)):
+        file.parent.mkdir(parents=True)
+        file.touch()
+        os.utime(file, (1e9 - age, 1e9 - age))
+    assert latest_checkpoint() == study
+    Path("runs/compare/study.json").touch()
+    assert latest_checkpoint() == own
+
+
+def test_a_run_s_folder_stands_for_its_last_checkpoint(tmp_path):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "last.pt").write_text("no checkpoint")
+    with pytest.raises(ConfigError, match=r"weights/last\.pt' is no checkpoint"):
+        checkpoint_to_resume(tmp_path)

@@ -17,12 +17,13 @@ from typing import Any
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.nn.tasks import torch_safe_load
 from ultralytics.utils import RANK
-from ultralytics.utils.files import get_latest_run
 
 from yolo_wiou.registry import ConfigError
 
 DRAFT = ".yolo-wiou-draft"
 """Beside the checkpoints, while they are written; hidden from Ultralytics, which takes the latest `last*.pt`."""
+STUDY = "study.json"
+"""In the folder of a study of `yolo-wiou compare`, above its runs."""
 UNSTRIPPED = ".yolo-wiou-unstripped"
 """The checkpoints as they were, while Ultralytics takes the optimizer out of them."""
 
@@ -125,13 +126,21 @@ def bring_back(folder: Path) -> None:
     forget_leftovers(folder)
 
 
+def latest_checkpoint() -> Path:
+    """Find the checkpoint that was written last below this folder; a study's are the study's to go on with."""
+    found = (path for path in Path().glob("**/last*.pt") if not any((p / STUDY).exists() for p in path.parents))
+    return max(found, key=lambda path: path.stat().st_mtime, default=Path())
+
+
 def checkpoint_to_resume(resume: Any) -> tuple[Path, dict[str, Any]]:
     """Find and read the checkpoint that `resume` means: a path, or True for the latest below this folder.
 
     Raises:
         ConfigError: there is none, it is damaged, or its run is over.
     """
-    path = Path(resume if isinstance(resume, (str, Path)) else get_latest_run())
+    path = Path(resume) if isinstance(resume, (str, Path)) else latest_checkpoint()
+    if path.name and (path / "weights" / "last.pt").is_file():  # a run's folder
+        path = path / "weights" / "last.pt"
     if RANK in {-1, 0}:
         bring_back(path.parent)
     if not path.is_file():

@@ -86,8 +86,8 @@ class BoxLossMixin(KillableMixin):
             self.config = load_config(self.state["loss"] if self.state else self.stock_loss)
             if self.requested and not same_loss(self.requested, self.config, self.state):
                 raise ConfigError(
-                    f"'{self.args.resume}' was trained with {self.config}, and resume continues it. Leave out 'loss=', "
-                    f"or start a new run from its weights, without resume: model={self.args.resume}."
+                    f"'{self.args.resume}' was trained with {self.config}, and resume continues it. Leave out "
+                    f"the loss, or start a new run from its weights, without resume: model={self.args.resume}."
                 )
         self.check_loss(self.config)
         self.args.loss = self.config.spec

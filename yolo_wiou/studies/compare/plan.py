@@ -79,6 +79,8 @@ class Study(BaseModel):
         Raises:
             ConfigError: with what differs.
         """
+        if (folder / "args.yaml").exists():
+            raise ConfigError(f"'{folder}' holds a training. Give the study a folder of its own with out=...")
         if not (folder / STUDY).is_file():
             return
         there, here = read_json(folder / STUDY), self.model_dump(mode="json")
@@ -130,7 +132,8 @@ def name_losses(losses: Sequence[str], grid: Mapping[str, Sequence[Any]]) -> dic
         ConfigError: a loss or a setting is wrong, fewer than two are left, or two have one name.
     """
     if len(losses) < 2:
-        raise ConfigError(f"a comparison needs two losses or more, the baseline first: losses={losses[0]},wiou3.")
+        rival = "siou" if losses[0] == "wiou3" else "wiou3"
+        raise ConfigError(f"a comparison needs two losses or more, the baseline first: losses={losses[0]},{rival}.")
     settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     named: dict[str, LossConfig] = {}
     for loss, changes in [(losses[0], {}), *itertools.product(losses[1:], settings)]:
