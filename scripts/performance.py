@@ -8,19 +8,13 @@ The tables are a pure function of docs/bench/*.json, which bench_loss.py and ben
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 from bench_loss import LEAST, OUT
+from compatibility import table
 
 PAGE = OUT.parent / "performance.md"
 Report = dict[str, Any]
-
-
-def table(heads: list[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table in Markdown."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def spread(cell: dict[str, float]) -> str:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
-from typing import Any
 
 import torch
 from ultralytics import __version__ as ultralytics_version
-from ultralytics.nn.tasks import torch_safe_load
 
 from yolo_wiou.config import LossConfig, load_config
 from yolo_wiou.registry import ConfigError
-from yolo_wiou.training.checkpoint import read_state
+from yolo_wiou.training.checkpoint import load_checkpoint, read_state
 from yolo_wiou.training.contract import ContractError, check_contract
 from yolo_wiou.training.selftest import self_test
 from yolo_wiou.version import __version__
@@ -55,13 +53,7 @@ def describe_checkpoint(path: str) -> str:
     """
     if not Path(path).is_file():
         raise ConfigError(f"there is no file '{path}'.")
-    try:
-        ckpt: dict[str, Any] = torch_safe_load(path)[0]
-        state = read_state(ckpt)
-    except ConfigError:
-        raise
-    except Exception as error:  # whatever unpickling may raise
-        raise ConfigError(f"'{path}' is no checkpoint of Ultralytics: {error}") from error
+    state = read_state(load_checkpoint(Path(path)))
     if not state:
         return f"{path}: trained by stock Ultralytics, with its own box loss."
     lines = [f"{path}: {load_config(state['loss'])}"]

@@ -6,10 +6,13 @@ filter; not as an object of ours, which a machine without this package could not
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import nn
+from ultralytics.nn.tasks import torch_safe_load
 from ultralytics.utils import LOGGER
 
 from yolo_wiou.config import LossConfig
@@ -20,6 +23,24 @@ from yolo_wiou.version import __version__
 
 ATTRIBUTE = "yolo_wiou"
 VERSION = 1
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of Ultralytics.
+
+    Raises:
+        ConfigError: the file is none, or damaged.
+    """
+    broken = AssertionError, OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, pickle.PickleError
+    try:
+        ckpt: dict[str, Any] = torch_safe_load(str(path))[0]
+        ckpt["epoch"]
+    except broken as error:
+        raise ConfigError(
+            f"'{path}' is no checkpoint, or a damaged one ({type(error).__name__}). Another one of its run may be "
+            "whole: best.pt or, with save_period, epochN.pt beside it."
+        ) from error
+    return ckpt
 
 
 def write_state(ema: nn.Module, config: LossConfig, heads: Mapping[str, BoxHead], balance: ALWA | None) -> None:

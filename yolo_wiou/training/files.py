@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.nn.tasks import torch_safe_load
 from ultralytics.utils import RANK
 
 from yolo_wiou.registry import ConfigError
+from yolo_wiou.storage import STUDY, write_whole
+from yolo_wiou.training.checkpoint import load_checkpoint
 
 DRAFT = ".yolo-wiou-draft"
 """Beside the checkpoints, while they are written; hidden from Ultralytics, which takes the latest `last*.pt`."""
-STUDY = "study.json"
-"""In the folder of a study of `yolo-wiou compare`, above its runs."""
 UNSTRIPPED = ".yolo-wiou-unstripped"
 """The checkpoints as they were, while Ultralytics takes the optimizer out of them."""
 
@@ -68,13 +66,6 @@ class KillableMixin(BaseTrainer):
         """Take the optimizer out of the checkpoints, and validate the best one."""
         with kept_aside(self) if RANK in {-1, 0} else contextlib.nullcontext():
             super().final_eval()
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a small file at once."""
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
 
 
 @contextlib.contextmanager
@@ -149,24 +140,8 @@ def checkpoint_to_resume(resume: Any) -> tuple[Path, dict[str, Any]]:
             f"there is no checkpoint to resume {where}. A run has one, weights/last.pt, when its first epoch is over; "
             "one that stopped before can only be started anew."
         )
-    try:
-        ckpt: dict[str, Any] = torch_safe_load(str(path))[0]
-        epoch = ckpt["epoch"]
-    except (
-        AssertionError,
-        OSError,
-        EOFError,
-        RuntimeError,
-        LookupError,
-        TypeError,
-        ValueError,
-        pickle.PickleError,
-    ) as error:
-        raise ConfigError(
-            f"'{path}' is no checkpoint, or a damaged one ({type(error).__name__}). Another one of its run may be "
-            "whole: best.pt or, with save_period, epochN.pt beside it."
-        ) from error
-    if epoch < 0 or ckpt.get("optimizer") is None:
+    ckpt = load_checkpoint(path)
+    if ckpt["epoch"] < 0 or ckpt.get("optimizer") is None:
         raise ConfigError(
             f"the run of '{path}' is over, nothing is left to resume. Start a new one from its weights, without "
             f"resume: model={path}."
@@ -180,4 +155,4 @@ def drop_rows_after(csv: Path, epochs: int) -> None:
         return
     header, *rows = csv.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
     whole = [row for row in rows if row.endswith("\n") and row.count(",") == header.count(",")]
-    replace(csv, "".join([header, *(row for row in whole if float(row.split(",")[0]) <= epochs)]))
+    write_whole(csv, "".join([header, *(row for row in whole if float(row.split(",")[0]) <= epochs)]))

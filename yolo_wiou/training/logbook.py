@@ -16,7 +16,7 @@ from torch import Tensor
 from ultralytics.utils.callbacks import tensorboard
 
 from yolo_wiou.losses.running_mean import RunningMean
-from yolo_wiou.training.files import replace
+from yolo_wiou.storage import read_table, write_whole
 
 SAMPLE = 64
 """Batches of an epoch, the last ones, that its histograms are made of: kept by reference, so they cost nothing."""
@@ -98,14 +98,7 @@ def write_histogram(file: Path, epoch: int, iou: Any) -> None:
     writer = csv.DictWriter(stream, fieldnames=list(rows[-1]), lineterminator="\n")
     writer.writeheader()
     writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
-    replace(file, stream.getvalue())
-
-
-def read_table(file: Path) -> list[dict[str, float]]:
-    """Read a table of numbers, a mapping a row; Ultralytics padded results.csv with blanks once."""
-    with file.open(newline="", encoding="utf-8") as stream:
-        rows = csv.DictReader(stream, skipinitialspace=True)
-        return [{name.strip(): float(value) for name, value in row.items()} for row in rows]
+    write_whole(file, stream.getvalue())
 
 
 def draw(folder: Path) -> Path | None:

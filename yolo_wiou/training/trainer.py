@@ -14,10 +14,11 @@ from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK, colorstr
 from yolo_wiou.config import LossConfig, load_config, take_loss
 from yolo_wiou.losses.running_mean import RunningMean, of_first_rank, reduce_over_ranks
 from yolo_wiou.registry import ConfigError
+from yolo_wiou.storage import write_whole
 from yolo_wiou.training.checkpoint import read_state, restore_state, write_state
 from yolo_wiou.training.contract import check_contract
 from yolo_wiou.training.criterion import Heads, install, is_installed
-from yolo_wiou.training.files import KillableMixin, checkpoint_to_resume, replace
+from yolo_wiou.training.files import KillableMixin, checkpoint_to_resume
 from yolo_wiou.training.logbook import Logbook, draw
 from yolo_wiou.training.task_balance import ALWA
 
@@ -98,7 +99,8 @@ class BoxLossMixin(KillableMixin):
             case "on_pretrain_routine_end":
                 self._attach()
             case "on_train_epoch_start":
-                self._keep_installed()
+                if self._share_heads(self.model):  # a callback has made the model forget its criterion, or exchanged it
+                    LOGGER.warning(f"yolo-wiou: the model has a new criterion; {self.config.name} is put on it again.")
                 self.logbook.start_epoch()
                 epochs = of_first_rank(self.epochs)  # with `time=` every rank estimates its own
                 for head in self.heads.values():
@@ -131,14 +133,11 @@ class BoxLossMixin(KillableMixin):
 
     def _attach(self) -> None:
         """Put the loss on the criterion: class weights are set by now, and resume has rebuilt what it rebuilds."""
-        model = unwrap(self.model)
-        if getattr(model, "criterion", None) is None:
-            model.criterion = model.init_criterion()
         if self.ema:
             unwrap(self.ema.ema).criterion = None  # a stock one, where a release made it before us
         if self.config.task_balance.name == "alwa":
             self.balance = ALWA(self.config.task_balance, self.device)
-        self.heads = install(model.criterion, self.config, balance=self.balance)
+        self.heads = install(criterion_of(self.model), self.config, balance=self.balance)
         for head in self.heads.values():
             head.box_loss.self_advancing = False
             head.box_loss.to(self.device)  # RT-DETR's criterion does not know its device yet
@@ -155,14 +154,13 @@ class BoxLossMixin(KillableMixin):
                 f"running mean {means}, momentum {self._momentum():.3g}"
             )
 
-    def _keep_installed(self) -> None:
-        """Put the loss back where a callback has made the model forget its criterion, or given it a stock one."""
-        model = unwrap(self.model)
-        if getattr(model, "criterion", None) is None:
-            model.criterion = model.init_criterion()
-        if not is_installed(model.criterion):
-            LOGGER.warning(f"yolo-wiou: the model has got a new criterion; {self.config.name} is put on it again.")
-            install(model.criterion, self.config, self.heads, self.balance)
+    def _share_heads(self, model: nn.Module) -> bool:
+        """Put the run's box losses on a model's criterion; returns whether they were not there yet."""
+        criterion = criterion_of(model)
+        is_new = not is_installed(criterion)
+        if is_new:
+            install(criterion, self.config, self.heads, self.balance)
+        return is_new
 
     def _resolve_momentum(self, epochs: int) -> None:
         """Give every running mean the momentum of this run's length, unless a number is asked for."""
@@ -179,7 +177,7 @@ class BoxLossMixin(KillableMixin):
             return
         running_mean = self.config.running_mean.model_copy(update={"momentum": self._momentum()})
         resolved = self.config.model_copy(update={"running_mean": running_mean})
-        replace(self.save_dir / "loss.yaml", resolved.to_yaml())
+        write_whole(self.save_dir / "loss.yaml", resolved.to_yaml())
 
     def _columns(self) -> dict[str, float]:
         """What the epoch showed, by column."""
@@ -211,10 +209,7 @@ class BoxLossMixin(KillableMixin):
     def validate(self) -> Any:
         """Validate; the EMA's criterion reads the training's running means."""
         if self.ema and self.heads:
-            model = unwrap(self.ema.ema)
-            if getattr(model, "criterion", None) is None:
-                model.criterion = model.init_criterion()
-                install(model.criterion, self.config, self.heads, self.balance)
+            self._share_heads(self.ema.ema)
         return super().validate()
 
     def save_model(self) -> Any:
@@ -248,6 +243,14 @@ def same_loss(asked: LossConfig, stored: LossConfig, state: Mapping[str, Any] | 
     update = {"name": asked.name, "running_mean": asked.running_mean}
     converge = asked.running_mean.converge == stored.running_mean.converge
     return asked == stored.model_copy(update=update) and converge and asked.running_mean.momentum in momenta
+
+
+def criterion_of(model: nn.Module) -> Any:
+    """Return a model's criterion, built if it has none yet."""
+    inner = unwrap(model)
+    if getattr(inner, "criterion", None) is None:
+        inner.criterion = inner.init_criterion()
+    return inner.criterion
 
 
 def unwrap(model: nn.Module) -> Any:

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from yolo_wiou.storage import STUDY
 from yolo_wiou.studies.compare import statistics as st
 from yolo_wiou.studies.compare.checks import warnings_of
 from yolo_wiou.studies.compare.matches import average_precision, match, quality, redraw
 from yolo_wiou.studies.compare.measure import FIGURES, evaluate, figures
-from yolo_wiou.studies.compare.plan import STUDY, Study
+from yolo_wiou.studies.compare.plan import Study
 from yolo_wiou.studies.compare.provenance import provenance
 from yolo_wiou.studies.compare.records import AP_COLUMN, IOU_COLUMN, Record, read
 from yolo_wiou.studies.compare.summaries import band, column, difference, mean, spread

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from yolo_wiou.config import LossConfig, load_config
 from yolo_wiou.registry import ConfigError
+from yolo_wiou.storage import STUDY
 from yolo_wiou.studies.compare.run import Run, file_name, read_json, write_json
 
-STUDY = "study.json"
 RUNNING = "running"
 """Where runs lie until they end, below a study's folder."""
 

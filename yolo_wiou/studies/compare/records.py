@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import math
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from yolo_wiou.registry import ConfigError
+from yolo_wiou.storage import STUDY, read_table
 from yolo_wiou.studies.compare.engine import last_words
-from yolo_wiou.studies.compare.plan import STUDY, Study
+from yolo_wiou.studies.compare.plan import Study
 from yolo_wiou.studies.compare.run import RESULT, RUN, TRUTH, Run, read_json
 
 AP_COLUMN, IOU_COLUMN = "metrics/mAP50-95(B)", "wiou/iou"
@@ -71,21 +70,13 @@ class Record:
         file = self.folder / "train" / "results.csv"
         if not file.is_file():
             return {}
-        with file.open(newline="", encoding="utf-8") as text:
-            rows = list(csv.DictReader(text, skipinitialspace=True))
-        return {key.strip(): [_number(row[key]) for row in rows] for key in (rows[0] if rows else ())}
+        rows = read_table(file)
+        return {key: [row[key] for row in rows] for key in (rows[0] if rows else ())}
 
     @property
     def is_validated(self) -> bool:
         """Whether it was validated after every epoch, so that results.csv tells AP by epoch."""
         return bool(self.run.arguments.get("val", True))
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return math.nan
 
 
 def _key(run: Run) -> tuple[str, str, int]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+
+from yolo_wiou.storage import write_whole
 
 RUN, RESULT, TRUTH, LOG = "run.json", "result.json", "truth.json", "log.txt"
 
@@ -80,6 +81,4 @@ def read_json(file: Path) -> dict[str, Any]:
 
 def write_json(file: Path, data: Any) -> None:
     """Write in one piece: a reader sees the old file or the new one."""
-    scratch = file.with_name(f".{file.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(data, indent=1), encoding="utf-8")
-    scratch.replace(file)
+    write_whole(file, json.dumps(data, indent=1))
