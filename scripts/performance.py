@@ -93,11 +93,10 @@ NOTES = """
 What paid:
 
 - One autograd function for all that a pair of boxes is made of (`Geometry` in `losses/boxes.py`), in place of a graph.
-- The two sets of corners copied row by row by one `stack`: `t().contiguous()` of one costs
-  more than twice what that does for both.
+- The two sets of corners copied row by row by one `stack`, not by a `t().contiguous()` each.
 - No side of a box shorter than 1e-7, once, in place of a constant on every denominator.
-- No Python number in an operator where one of tensors does: on 500 boxes `x + 1` costs as much as three `x + y`.
-- Adding two rows in place of `sum(0)`, a third of the time on large N; `exp` of a product in place of `pow`.
+- No Python number in an operator where one of tensors does.
+- Adding two rows in place of `sum(0)`; `exp` of a product in place of `pow`.
 - The gain multiplied to the weight, which has no gradient, and not to the loss.
 
 What did not:
@@ -107,10 +106,9 @@ What did not:
   spread on a CPU, where dispatch is what those operators cost. Not kept.
 - Saving the derivative of the IoU loss in the forward pass, so that the backward pass is one product: as many
   operators when counted on paper, and work done where no gradient is asked for.
-- `torch.linalg.vector_norm` over two rows: a hundred times slower than squaring and adding.
+- `torch.linalg.vector_norm` over two rows: far slower than squaring and adding.
 - Loss and weight in one `dot`: an operator less, but one that autocast may take to half precision.
-- The whole of WIoU v3 in one function brought its time at N = 500 from 0.8 to 0.6 of stock when `Geometry` did not
-  exist, but is a second copy of a formula. With `Geometry` it is 0.7.
+- The whole of WIoU v3 in one function: faster on few boxes, but a second copy of a formula, which can drift.
 """
 
 
