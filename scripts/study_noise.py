@@ -16,7 +16,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from yolo_wiou.config import available_losses, load_config
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
@@ -50,40 +50,37 @@ NOISE: dict[str, dict[str, float]] = {
 
 WISE = ("wiou1", "wiou2", "wiou3")
 WITH_GAIN = ("wiou2", "wiou3", "iou-balanced-loc", "focal-eiou", "piou2", "ciou-v3", "siou-v3")
-SWEEPS: dict[str, tuple[str, tuple[float, ...]]] = {
-    "wiou3": ("gain.delta", (2.0, 4.0, 5.0, 6.0)),
-    "wiou3 ": ("gain.alpha", (1.4, 1.6, 2.5)),
-    "wiou2": ("gain.gamma", (0.25, 1.0)),
-    "iou-balanced-loc": ("gain.lam", (0.5, 1.0, 2.0)),
-}
+SWEEPS = (
+    ("wiou3", "gain.delta", (2.0, 4.0, 5.0, 6.0)),
+    ("wiou3", "gain.alpha", (1.4, 1.6, 2.5)),
+    ("wiou2", "gain.gamma", (0.25, 1.0)),
+    ("iou-balanced-loc", "gain.lam", (0.5, 1.0, 2.0)),
+)
 
 
-def losses() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield (noise, loss, changes) in the order of their importance."""
-    yield "clean", "ciou", {}
+Trained: TypeAlias = tuple[str, str, dict[str, Any]]
+"""The noise, the loss, and what is changed of it."""
+
+
+def questions() -> Iterator[list[Trained]]:
+    """Yield what answers one question after the other, in the order of their importance."""
+    yield [("clean", "ciou", {})]
     for noise in ("jitter40", "outliers5"):
-        for loss in ("ciou", *WISE):
-            yield noise, loss, {}
-    for loss in WISE[1:]:
-        yield "jitter40", loss, {"gain.dfl": True}
-        yield "outliers5", loss, {"gain.dfl": True}
-    for loss in available_losses():
-        yield "jitter40", loss, {}
-    for loss in WITH_GAIN:
-        yield "jitter40", loss, {"gain.dfl": True}
-    for loss, (setting, values) in SWEEPS.items():
-        for value in values:
-            yield "jitter40", loss.strip(), {setting: value}
+        yield [(noise, loss, {}) for loss in ("ciou", *WISE)]
+    yield [(noise, loss, {"gain.dfl": True}) for loss in WISE[1:] for noise in ("jitter40", "outliers5")]
+    yield [("jitter40", loss, {}) for loss in available_losses()]
+    yield [("jitter40", loss, {"gain.dfl": True}) for loss in WITH_GAIN]
+    yield [("jitter40", loss, {setting: value}) for loss, setting, values in SWEEPS for value in values]
     for noise in ("jitter20", "jitter10"):
-        for loss in ("ciou", *WISE):
-            yield noise, loss, {}
+        yield [(noise, loss, {}) for loss in ("ciou", *WISE)]
 
 
 def plan(out: Path) -> tuple[Study, list[Run]]:
-    """Return the study, and those of its runs that are trained, the most important first."""
-    wanted = {(noise, label(loss, changes), seed): None for noise, loss, changes in losses() for seed in range(SEEDS)}
+    """Return the study, and those of its runs that are trained: question by question, each seed by seed."""
     study = Study(
-        losses={label(loss, changes): load_config(loss, changes).spec for _, loss, changes in losses()},
+        losses={
+            label(loss, changes): load_config(loss, changes).spec for group in questions() for _, loss, changes in group
+        },
         data={noise: str(render(out, noise)) for noise in NOISE},
         seeds=tuple(range(SEEDS)),
         arguments={**FINETUNE, "model": str(out / "pretrained.pt")},
@@ -91,7 +88,13 @@ def plan(out: Path) -> tuple[Study, list[Run]]:
         checkpoints=("last",),
     )
     runs = {(run.data, run.loss, run.seed): run for run in study.runs()}
-    return study, [runs[key] for key in wanted]
+    wanted = [
+        (noise, label(loss, changes), seed)
+        for group in questions()
+        for seed in study.seeds
+        for noise, loss, changes in group
+    ]
+    return study, [runs[key] for key in dict.fromkeys(wanted)]
 
 
 def render(out: Path, name: str) -> Path:
