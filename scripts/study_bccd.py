@@ -33,8 +33,8 @@ ARGUMENTS: dict[str, Any] = {
     "workers": 0,
     "optimizer": "auto",
 }
-FIRST = ("ciou", "wiou3", "wiou1")
-THEN = ("eiou", "siou", "focal-eiou", "inner-ciou", "iou-balanced", "alwa")
+QUESTIONS = (("ciou", "wiou3"), ("wiou1",), ("eiou", "siou", "focal-eiou", "inner-ciou", "iou-balanced", "alwa"))
+"""The losses, the most important first; the first of all is the baseline."""
 
 
 def prepare_data(source: Path, out: Path) -> dict[str, Path]:
@@ -65,19 +65,19 @@ def loosen(labels: Path, record: Path) -> None:
 
 
 def main(source: Path, *words: str) -> None:
-    """Train what is missing, the losses of the first question first, and report."""
+    """Train what is missing, question by question, each seed by seed, and report."""
     options = dict(word.split("=") for word in words if "=" in word)
     out = Path(next((word for word in words if "=" not in word), "runs/study_bccd")).resolve()
     data = prepare_data(source, out)
     study = Study(
-        losses={loss: load_config(loss).spec for loss in (*FIRST, *THEN)},
+        losses={loss: load_config(loss).spec for group in QUESTIONS for loss in group},
         data={name: str(data[name]) for name in ("jitter30", "clean")},
         seeds=tuple(range(int(options.get("seeds", 6)))),
         arguments=ARGUMENTS,
         judge=str(data["judge"]),
     )
     with study.claim(out):
-        runs = sorted(study.runs(), key=lambda run: run.loss not in FIRST)
+        runs = [run for group in QUESTIONS for run in study.runs() if run.loss in group]
         code = conduct(study, out, jobs=int(options.get("jobs", 1)), runs=runs)
         write_report(study, out)
     sys.exit(code)
