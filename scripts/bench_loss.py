@@ -34,6 +34,7 @@ from ultralytics.utils.metrics import bbox_iou
 
 from yolo_wiou import available_losses, load_loss
 from yolo_wiou.losses import BoxPair
+from yolo_wiou.losses.box_loss import weighted_sum
 
 OUT = Path(__file__).parent.parent / "docs" / "bench"
 SIZES = (0, 500, 2_000, 10_000, 100_000, 1_000_000)
@@ -53,16 +54,16 @@ def stock(pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 def ours(name: str) -> Term:
     """Compute the IoU term as FocusedBboxLoss does, the running mean's share included."""
     loss = load_loss(name)
-    loss.self_advancing = False
+    loss.self_advancing, is_stock = False, loss.config.is_stock
 
     def term(pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        pair = BoxPair.of(pred.detach() if loss.config.is_stock else pred, target, 8.0, (640.0, 640.0))
-        if loss.config.is_stock:
+        pair = BoxPair.of(pred.detach() if is_stock else pred, target, 8.0, (640.0, 640.0))
+        if is_stock:
             loss.observe(pair, torch.ones_like(pair.iou_loss))
             return stock(pred, target, weight)
         gain, base = loss.split(pair)
         loss.observe(pair, gain)
-        return (base * (gain * weight.squeeze(-1))).sum() / 100.0
+        return weighted_sum(base, gain, weight, 100.0)
 
     return term
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from yolo_wiou.losses import BoxPair
-from yolo_wiou.losses.boxes import Geometry
+from yolo_wiou.losses.boxes import Centres, Corners
 
 
 def pairs(n: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
@@ -15,12 +15,23 @@ def pairs(n: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
     return tuple(torch.tensor(side, dtype=torch.float64) for side in zip(*boxes, strict=True))
 
 
-@pytest.mark.parametrize("used", [(1,), (2,), (4,), (1, 2), (0, 3, 4), (0, 1, 2, 3, 4)])
+@pytest.mark.parametrize("used", [*((i,) for i in range(7)), (1, 2), (4, 5), (4, 5, 6), (0, 3, 4), tuple(range(7))])
 def test_closed_form_gradients(used):
     """Of every quantity alone and of all together: what a loss does not use has no gradient to add."""
-    pred, target = (boxes.t().reshape(2, 2, -1) for boxes in pairs())
-    compute = lambda corners: tuple(Geometry.apply(corners, target)[i] for i in used)  # noqa: E731
-    assert torch.autograd.gradcheck(compute, pred.requires_grad_())
+    pred, target = pairs()
+    pair = BoxPair.of(pred, target)
+    by_corners = lambda corners: tuple(Corners.apply(corners, target)[i] for i in used)  # noqa: E731
+    by_centres = lambda *boxes: tuple(Centres.apply(*boxes, pair.target_size)[i] for i in used)  # noqa: E731
+    assert torch.autograd.gradcheck(by_corners, pred.requires_grad_())
+    assert torch.autograd.gradcheck(by_centres, (pair.offset.requires_grad_(), pair.size.requires_grad_()))
+
+
+def test_corners_and_centres_give_the_same():
+    pred, target = pairs()
+    one = Corners.apply(pred, target)
+    other = Centres.apply(one[1], one[2], one[-1])
+    for value, expected in zip(other, one, strict=True):
+        torch.testing.assert_close(value, expected)
 
 
 def test_geometry_against_the_oracle_s():
@@ -43,9 +54,11 @@ def test_scaling_and_interpolation_are_those_of_the_boxes():
     torch.testing.assert_close(BoxPair.of(pred, target).interpolated(0.98).iou, BoxPair.of(between, target).iou)
 
 
-def test_swapped_corners_are_the_point_at_the_centre():
+def test_swapped_corners_are_the_point_at_the_first_and_pulled_open():
     target = torch.tensor([[2.0, 3.0, 8.0, 5.0]])
-    swapped = BoxPair.of(torch.tensor([[9.0, 7.0, 1.0, 5.0]]), target)
-    point = BoxPair.of(torch.tensor([[5.0, 6.0, 5.0, 6.0]]), target)
+    pred = torch.tensor([[9.0, 7.0, 1.0, 5.0]], requires_grad=True)
+    swapped, point = BoxPair.of(pred, target), BoxPair.of(torch.tensor([[9.0, 7.0, 9.0, 7.0]]), target)
     for name in ("size", "iou", "distance2", "diagonal2"):
         torch.testing.assert_close(getattr(swapped, name), getattr(point, name))
+    (gradient,) = torch.autograd.grad(-swapped.size.sum(), pred)
+    assert gradient.tolist() == [[1, 1, -1, -1]]

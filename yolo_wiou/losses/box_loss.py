@@ -127,6 +127,18 @@ class BoxLoss(nn.Module):
         return sum(terms, start=1 - overlap)
 
 
+def weighted_sum(loss: Tensor, gain: Tensor, weight: Tensor, normaliser: Tensor | float) -> Tensor:
+    """Reduce the boxes of a batch as Ultralytics does: Σ weight·gain·loss / normaliser, a scalar.
+
+    Args:
+        loss: (N,) float32, what has a gradient.
+        gain: (N,) float32.
+        weight: (N, 1) in any dtype, a positive's weight.
+        normaliser: scalar, the sum of all weights.
+    """
+    return torch.dot(loss, gain * weight.squeeze(-1) / normaliser)
+
+
 def load_loss(loss: str | Path | Mapping[str, Any] | LossConfig = DEFAULT_LOSS, **overrides: Any) -> BoxLoss:
     """Build a loss from a preset's name, a YAML file, a mapping or a LossConfig.
 

@@ -1,19 +1,22 @@
 """BoxPair: the geometry that two aligned sets of boxes share, each quantity computed once, when first asked for.
 
-Everything follows from two things: how far each edge of the prediction lies inside the target's, and the target's size.
-The last dimension is always N, so that every operation reads memory in order.
+Everything follows from two things: how far each edge of the prediction lies inside the target's, and both sizes. Two
+autograd functions, one a way to give the boxes, compute it with its gradient in closed form: a third of the operators
+that a graph of it needs. Their rows are (N,), so that every operator reads memory in order, and few of their operators
+take a Python number, which on a thousand boxes costs as much as another operator.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-threshold_backward = torch.ops.aten.threshold_backward
+threshold_backward = torch.ops.aten.threshold_backward.default
 
 SIDE = 1e-7
 """No side of a box counts as shorter, so that no denominator is 0. Boxes of a thousandth of a unit don't notice."""
@@ -21,12 +24,14 @@ EPS = SIDE**2
 """On denominators that may be 0 all the same; its square is still a float32."""
 
 
+Outputs: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
 class BoxPair:
     """N predicted boxes and their N targets. Everything keeps its gradient; who wants a constant detaches it.
 
     Args:
-        pred: (2, 2, N) corners of the prediction, left top and right bottom, in any frame.
-        target: (2, 2, N) corners of the target, in the same frame; a constant.
+        geometry: the attributes below, in their order, as Corners or Centres computes them.
         stride: pixels per box unit, () or (N,); 1 if the boxes are in pixels.
         imgsz: (height, width) of the network's input in pixels; only losses normalised by the image need it.
 
@@ -35,27 +40,39 @@ class BoxPair:
             left and top, then right and bottom.
         offset: (2, N) centre of the prediction minus centre of the target.
         size: (2, N) width and height of the prediction.
-        missed: (2, N) how much of the target's width and height lies beside the prediction; more where they are apart.
+        enclosing: (2, N) width and height of the enclosing box.
         iou_loss: (N,) 1 − IoU, in [0, 1].
+        distance2: (N,) squared distance ρ² of the centres.
+        diagonal2: (N,) squared diagonal c² of the enclosing box.
         target_size: (2, N) width and height of the target.
     """
 
     inside: Tensor
     offset: Tensor
     size: Tensor
-    missed: Tensor
+    enclosing: Tensor
     iou_loss: Tensor
+    distance2: Tensor
+    diagonal2: Tensor
     target_size: Tensor
 
     def __init__(
         self,
-        pred: Tensor,
-        target: Tensor,
+        geometry: Sequence[Tensor],
         stride: Tensor | float = 1.0,
         imgsz: Tensor | tuple[float, float] | None = None,
     ) -> None:
-        """Compute what every loss needs; the rest is computed when asked for."""
-        self.inside, self.offset, self.size, self.missed, self.iou_loss, self.target_size = Geometry.apply(pred, target)
+        """Hold what most losses need; the rest is computed when asked for."""
+        (
+            self.inside,
+            self.offset,
+            self.size,
+            self.enclosing,
+            self.iou_loss,
+            self.distance2,
+            self.diagonal2,
+            self.target_size,
+        ) = geometry
         self.stride, self.imgsz = stride, imgsz
 
     @classmethod
@@ -66,8 +83,8 @@ class BoxPair:
         stride: Tensor | float = 1.0,
         imgsz: Tensor | tuple[float, float] | None = None,
     ) -> BoxPair:
-        """Take boxes as (N, 4) xyxy, float32 or float64, one unit and dtype."""
-        return cls(pred.t().view(2, 2, -1), target.t().view(2, 2, -1), stride, imgsz)
+        """Take boxes as (N, 4) xyxy, float32 or float64, one unit and dtype; the target is a constant."""
+        return cls(Corners.apply(pred, target), stride, imgsz)
 
     def scaled(self, ratio: float) -> BoxPair:
         """Scale both boxes about their own centres (Inner-IoU, 2311.02877)."""
@@ -79,10 +96,8 @@ class BoxPair:
         return self._other(self.offset * (1 - kappa), size, self.target_size)
 
     def _other(self, offset: Tensor, size: Tensor, target_size: Tensor) -> BoxPair:
-        """Other boxes in place of these, in the frame of the target's centre."""
-        half, target_half = size / 2, target_size / 2
-        pred, target = torch.stack((offset - half, offset + half)), torch.stack((-target_half, target_half))
-        return BoxPair(pred, target, self.stride, self.imgsz)
+        """Other boxes in place of these."""
+        return BoxPair(Centres.apply(offset, size, target_size), self.stride, self.imgsz)
 
     @cached_property
     def iou(self) -> Tensor:
@@ -90,24 +105,14 @@ class BoxPair:
         return 1 - self.iou_loss
 
     @cached_property
-    def enclosing(self) -> Tensor:
-        """(2, N) width and height of the enclosing box."""
-        return self.size + self.missed
-
-    @cached_property
     def union(self) -> Tensor:
-        """(N,) area of the union."""
-        return product(self.size) + product(self.target_size) - product((self.target_size - self.missed).relu())
+        """(N,) area of the union: both areas are union and intersection, which is IoU times the union."""
+        return (product(self.size) + product(self.target_size)) / (1 + self.iou)
 
     @cached_property
-    def diagonal2(self) -> Tensor:
-        """(N,) squared diagonal c² of the enclosing box."""
-        return norm2(self.enclosing)
-
-    @cached_property
-    def distance2(self) -> Tensor:
-        """(N,) squared distance ρ² of the centres."""
-        return norm2(self.offset)
+    def log_ratio(self) -> Tensor:
+        """(2, N) ln(w/wg) and ln(h/hg)."""
+        return self.size.log() - self.target_size.log()
 
     @cached_property
     def edge_distance(self) -> Tensor:
@@ -115,76 +120,113 @@ class BoxPair:
         return (self.inside.abs().sum(0) / self.target_size).sum(0) / 4
 
 
-class Geometry(torch.autograd.Function):
-    """What a BoxPair is made of, with its gradient in closed form: a third of the operators that a graph of it needs.
+class Corners(torch.autograd.Function):
+    """The geometry of boxes given by their corners, (N, 4) xyxy -> a BoxPair's attributes.
 
-    With I = Πs over the shared sides s = relu(g − missed), U = Πp + Πg − I for sizes p and g, and 1 − IoU = (U − I)/U:
-    ∂IoU/∂I = (1 + IoU)/U and ∂IoU/∂(Πp) = −IoU/U; the derivative of a product of two is the other one.
-
-    Few of the operators take a Python number: on a thousand boxes one that does costs three that don't.
-
-    A side shorter than SIDE is drawn out to it, about its middle; so is one with swapped corners. The gradient knows
-    nothing of that, and pulls such a box open.
+    A box with swapped corners is the point at its first, and a side shorter than SIDE counts as SIDE. The gradient
+    knows nothing of that, and pulls such a box open.
     """
 
     @staticmethod
-    def forward(ctx: Any, pred: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-        """Corners of both, (2, 2, N) -> the attributes of a BoxPair; only the prediction has a gradient."""
-        corners = torch.stack((pred, target))
-        left_top, right_bottom = corners.unbind(1)
-        sizes = right_bottom - left_top
-        drawn = sizes.clamp_min(SIDE)
-        size, target_size = drawn.unbind()
-
-        inside = torch.sub(*corners.unbind())
+    def forward(ctx: Any, pred: Tensor, target: Tensor) -> Outputs:
+        """Compute from both; only the prediction has a gradient."""
+        boxes = torch.cat((pred.t(), target.t())).view(2, 2, 2, -1)  # prediction and target, two corners, x and y
+        left_top, right_bottom = boxes.unbind(1)
+        sizes = torch.sub(right_bottom.clamp_min_(left_top), left_top).clamp_min_(SIDE)
+        inside = torch.sub(*boxes.unbind())
         left_top, right_bottom = inside.unbind()
         offset = torch.lerp(left_top, right_bottom, 0.5)
         right_bottom.neg_()
-        short, target_short = sizes.sub_(drawn).unbind()
-        inside.add_(short.sub_(target_short), alpha=0.5)
-
-        missed = torch.add(*inside.relu().unbind())
-        shared = (target_size - missed).relu_()
-        intersection = shared.prod(0)
-        union = torch.add(*drawn.prod(1).unbind()).sub_(intersection)
-        loss = (union - intersection).relu_().div_(union)
-
-        ctx.save_for_backward(inside, size, shared, union, loss)
-        ctx.mark_non_differentiable(target_size)
-        ctx.set_materialize_grads(False)
-        return inside, offset, size, missed, loss, target_size
+        return compare(ctx, inside, offset, sizes)
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: Any,
-        by_inside: Tensor | None,
-        by_offset: Tensor | None,
-        by_size: Tensor | None,
-        by_missed: Tensor | None,
-        by_loss: Tensor | None,
-        _: None,
-    ) -> tuple[Tensor, None]:
-        """Gradients of the outputs, None for those not in use -> that of the prediction's corners, (2, 2, N)."""
-        inside, size, shared, union, loss = ctx.saved_tensors
-        if by_loss is not None:
-            by_union = by_loss / union
-            by_area = torch.addcmul(by_union, by_union, loss, value=-1)
-            by_shared = by_union.add_(by_area) * shared.flip(0)
-            by_missed = plus(threshold_backward(by_shared, shared, 0), by_missed)
-            by_size = plus(by_area * size.flip(0), by_size)
-        if by_missed is None:
-            pred = torch.zeros_like(inside)
-        else:
-            pred = threshold_backward(by_missed.expand_as(inside), inside, 0)
-        if by_inside is not None:
-            pred += by_inside
+    def backward(ctx: Any, *by: Tensor | None) -> tuple[Tensor, None]:
+        """Gradients of the attributes -> that of the predicted corners, (N, 4)."""
+        pred, by_centre, by_size = gradients(ctx, *by)
         if by_size is not None:
             pred -= by_size
         pred.select(0, 1).neg_()
-        if by_offset is not None:
-            pred.add_(by_offset, alpha=0.5)
-        return pred, None
+        if by_centre is not None:
+            pred += by_centre
+        return pred.view(4, -1).t(), None
+
+
+class Centres(torch.autograd.Function):
+    """The geometry of boxes given by the offset of their centres and their sizes, (2, N) each."""
+
+    @staticmethod
+    def forward(ctx: Any, offset: Tensor, size: Tensor, target_size: Tensor) -> Outputs:
+        """Compute from all; the size of the target has no gradient."""
+        sizes = torch.stack((size, target_size)).clamp_min_(SIDE)
+        margin = torch.sub(target_size, size).mul_(0.5)
+        inside = torch.stack((margin + offset, margin - offset))
+        return compare(ctx, inside, offset, sizes)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *by: Tensor | None) -> tuple[Tensor, Tensor, None]:
+        """Gradients of the attributes -> those of offset and size, (2, N) each."""
+        by_inside, by_centre, by_size = gradients(ctx, *by)
+        left_top, right_bottom = by_inside.unbind()
+        by_size = plus(torch.add(left_top, right_bottom).mul_(-0.5), by_size)
+        by_offset = left_top - right_bottom
+        return by_offset if by_centre is None else by_offset.add_(by_centre, alpha=2), by_size, None
+
+
+def compare(ctx: Any, inside: Tensor, offset: Tensor, sizes: Tensor) -> Outputs:
+    """Compute the attributes of a BoxPair, and keep what their gradients need.
+
+    How far the edges lie inside the target's says how much of the target's sides is missed, and so the shared sides
+    s = relu(g − missed) and the enclosing box p + missed, for sizes p and g. With I = Πs and U = Πp + Πg − I the IoU
+    loss is (U − I)/U.
+    """
+    size, target_size = sizes.unbind()
+    missed = torch.add(*inside.relu().unbind())
+    shared = torch.sub(target_size, missed).relu_()
+    intersection = shared.prod(0)
+    union = torch.add(*sizes.prod(1).unbind()).sub_(intersection)
+    iou_loss = torch.sub(union, intersection).relu_().div_(union)
+    enclosing = missed.add_(size)
+
+    ctx.save_for_backward(inside, offset, size, enclosing, shared, union, iou_loss)
+    ctx.mark_non_differentiable(target_size)
+    ctx.set_materialize_grads(False)
+    return inside, offset, size, enclosing, iou_loss, norm2(offset), norm2(enclosing), target_size
+
+
+def gradients(
+    ctx: Any,
+    by_inside: Tensor | None,
+    by_offset: Tensor | None,
+    by_size: Tensor | None,
+    by_enclosing: Tensor | None,
+    by_iou_loss: Tensor | None,
+    by_distance2: Tensor | None,
+    by_diagonal2: Tensor | None,
+    _: Tensor | None,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Gradients of the attributes, None for those not in use -> those of inside, half the offset, and size.
+
+    ∂IoU/∂I = (1 + IoU)/U and ∂IoU/∂(Πp) = −IoU/U; the derivative of a product of two is the other one.
+    """
+    inside, offset, size, enclosing, shared, union, iou_loss = ctx.saved_tensors
+    by_centre = None if by_offset is None else by_offset / 2
+    if by_distance2 is not None:
+        by_centre = plus(by_distance2 * offset, by_centre)
+    if by_diagonal2 is not None:
+        by_enclosing = plus(2 * by_diagonal2 * enclosing, by_enclosing)
+    if by_enclosing is not None:
+        by_size = plus(by_enclosing, by_size)
+    by_missed = by_enclosing
+    if by_iou_loss is not None:
+        by_union = by_iou_loss / union
+        by_area = torch.addcmul(by_union, by_union, iou_loss, value=-1)
+        by_shared = by_union.add_(by_area) * shared.flip(0)
+        by_missed = plus(threshold_backward(by_shared, shared, 0), by_missed)
+        by_size = plus(by_area * size.flip(0), by_size)
+    through = torch.zeros_like(inside) if by_missed is None else threshold_backward(by_missed, inside, 0)
+    return through if by_inside is None else through.add_(by_inside), by_centre, by_size
 
 
 def plus(x: Tensor, y: Tensor | None) -> Tensor:

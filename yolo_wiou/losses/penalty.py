@@ -66,9 +66,9 @@ def siou(pair: BoxPair, *, theta: Theta = 4.0) -> Terms:
     Δ = Σ 1 − exp(−(2 − Λ)·(d/c)²) over x and y, with the angle cost in closed form, Λ = sin 2α = 2|dx·dy|/ρ². The range
     of θ is UNVERIFIED: the paper's text was not at hand.
     """
-    misaligned = 2 - 2 * product(pair.offset).abs() / (pair.distance2 + EPS)
-    distance = (pair.offset / pair.enclosing).square() * misaligned
-    return 1 - torch.exp(-distance).mean(0), _shape_cost(pair, theta) / 2
+    aligned = 2 * product(pair.offset).abs() / (pair.distance2 + EPS)
+    distance = (pair.offset / pair.enclosing).square() * (aligned - 2)
+    return 1 - torch.exp(distance).mean(0), _shape_cost(pair, theta) / 2
 
 
 @PENALTIES.register("shape")
@@ -128,14 +128,11 @@ def focal_l1(pair: BoxPair, *, beta: Annotated[Number, Field(ge=1 / math.e, le=1
     f'(x) = −α·x·ln(βx) up to 1, and constant beyond; α = e·β makes the largest slope 1. A whole loss of its own. The
     paper's text is UNVERIFIED, the algebra is not; heads without anchors have no offset of order 1 but these.
     """
-    offset = pair.offset / pair.target_size
-    size = pair.size.log() - pair.target_size.log()
-    x = torch.cat((offset, size)).abs()
+    x = torch.cat((pair.offset / pair.target_size, pair.log_ratio)).abs()
     alpha, tail = math.e * beta, math.log(beta)
-    inside = x.clamp(EPS, 1)
-    near = -alpha * inside.square() * (2 * (beta * inside).log() - 1) / 4
-    far = -alpha * tail * x + alpha * (2 * tail + 1) / 4
-    return tuple(torch.where(x <= 1, near, far))
+    curved = x.clamp(EPS, 1)
+    area = curved.square() * torch.rsub(curved.log(), alpha * (1 - 2 * tail) / 4, alpha=alpha / 2)
+    return tuple(torch.add(area, x - curved, alpha=-alpha * tail))
 
 
 @PENALTIES.register("wiou")
@@ -152,7 +149,10 @@ def _aspect(size: Tensor) -> Tensor:
     return torch.atan2(*size.unbind())
 
 
-def _shape_cost(pair: BoxPair, theta: float, weight: Tensor | float = 1.0) -> Tensor:
-    """Ω = Σ (1 − exp(−ω))^θ over width and height, ω the weighted relative difference: SIoU and Shape-IoU."""
-    difference = (pair.size - pair.target_size).abs() / pair.size.maximum(pair.target_size)
-    return (-torch.expm1(-difference * weight)).pow(theta).sum(0)
+def _shape_cost(pair: BoxPair, theta: float, weight: Tensor | None = None) -> Tensor:
+    """Ω = Σ (1 − exp(−ω))^θ over width and height: SIoU and Shape-IoU.
+
+    The relative difference ω = |w − wg|/max(w, wg) is 1 − exp(−|ln(w/wg)|).
+    """
+    negative = torch.expm1(-pair.log_ratio.abs())
+    return (-torch.expm1(negative if weight is None else negative * weight)).pow(theta).sum(0)

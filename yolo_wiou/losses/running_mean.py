@@ -48,9 +48,8 @@ class RunningMean(nn.Module):
 
     def observe(self, iou_loss: Tensor, gain: Tensor) -> None:
         """Add boxes to the step: their IoU losses and gains, (N,) float32 each."""
-        count = torch.full_like(self.mean, len(iou_loss))  # filled on the device: nothing waits for the host
-        self.last = iou_loss.detach(), gain.detach()
-        self.seen += torch.stack((self.last[0].sum(), count, self.last[1].sum()))
+        self.last = iou_loss, gain = iou_loss.detach(), gain.detach()
+        self.seen.add_(torch.stack((iou_loss, torch.ones_like(gain), gain)).sum(1))  # nothing waits for the host
 
     @torch.no_grad()
     def advance(self) -> Tensor:

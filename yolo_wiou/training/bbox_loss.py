@@ -11,7 +11,7 @@ from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss
 from ultralytics.utils.metrics import probiou
 
 from yolo_wiou.losses import BoxLoss, BoxPair, RotatedPair
-from yolo_wiou.losses.box_loss import AnyPair, to_float32
+from yolo_wiou.losses.box_loss import AnyPair, to_float32, weighted_sum
 
 
 class AllRows(tuple[slice]):
@@ -40,7 +40,7 @@ class Focused(BboxLoss):
     def __init__(self, reg_max: int, box_loss: BoxLoss, strides: Tensor) -> None:
         """Build the stock loss around ours."""
         super().__init__(reg_max)
-        self.box_loss = box_loss
+        self.box_loss, self.is_stock = box_loss, box_loss.config.is_stock
         self.strides = strides
 
     def pair(self, pred: Tensor, target: Tensor, stride: Tensor | float = 1.0, imgsz: Tensor | None = None) -> AnyPair:
@@ -92,15 +92,14 @@ class Focused(BboxLoss):
             extra = (imgsz, stride)
 
         config, learning = self.box_loss.config, pred.requires_grad and torch.is_grad_enabled()
-        stock = config.is_stock
-        boxes = to_float32(pred.detach() if stock else pred)
+        boxes = to_float32(pred.detach() if self.is_stock else pred)
         pair = self.pair(boxes, target.float(), stride.flatten().float(), imgsz)
-        gain, loss = (torch.ones_like(pair.iou_loss), pair.iou_loss) if stock else self.box_loss.split(pair)
+        gain, loss = (torch.ones_like(pair.iou_loss), pair.iou_loss) if self.is_stock else self.box_loss.split(pair)
         if learning:
             self.box_loss.observe(pair, gain)
         stock_term, distance_term = super().forward(
             pred_dist[index],
-            pred if stock else pred.detach(),
+            pred if self.is_stock else pred.detach(),
             anchor_points[anchors],
             target,
             weight * gain[:, None] if config.gain.dfl else weight,
@@ -108,9 +107,9 @@ class Focused(BboxLoss):
             cast("Tensor", EVERY),
             *extra,
         )
-        if stock:
+        if self.is_stock:
             return stock_term, distance_term
-        return (loss * (gain * weight.squeeze(-1))).sum() / target_scores_sum, distance_term
+        return weighted_sum(loss, gain, weight, target_scores_sum), distance_term
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Focused:
         """Share, do not copy."""

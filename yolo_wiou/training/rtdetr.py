@@ -57,7 +57,7 @@ class FocusedDETRLoss:
         """Keep the stock method."""
         self.stock: Callable[[Tensor, Tensor, str], dict[str, Tensor]] = criterion._get_loss_bbox
         self.gain = criterion.loss_gain["giou"]
-        self.box_loss = box_loss
+        self.box_loss, self.is_stock = box_loss, box_loss.config.is_plain(STOCK)
         self.imgsz = (640, 640)
         self.is_main = True
 
@@ -79,16 +79,14 @@ class FocusedDETRLoss:
         is_main, self.is_main = self.is_main and not postfix, False
         if not len(target):
             return self.stock(pred, target, postfix)
-        config = self.box_loss.config
-        stock = config.is_plain(STOCK)
-        pair = self._pair(pred.detach() if stock else pred, target)
+        pair = self._pair(pred.detach() if self.is_stock else pred, target)
         gain, loss = self.box_loss.split(pair)
         if is_main and pred.requires_grad and torch.is_grad_enabled():
             self.box_loss.observe(pair, gain)
-        if config.gain.dfl:  # L1 between boxes times a gain is the gain times their L1
+        if self.box_loss.config.gain.dfl:  # L1 between boxes times a gain is the gain times their L1
             pred, target = pred * gain[:, None], target * gain[:, None]
         terms = self.stock(pred, target, postfix)
-        if not stock:
+        if not self.is_stock:
             terms[f"loss_giou{postfix}"] = self.gain * (gain * loss).mean()
         return terms
 
