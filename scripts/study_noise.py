@@ -7,25 +7,26 @@ whose boxes some are wrong to a known degree, and is judged on 800 clean images.
 
     (loss on noisy boxes - ciou on noisy boxes) / (ciou on clean boxes - ciou on noisy boxes)
 
-for AP, AP75 and AP90. OUT (default runs/study_noise) holds everything; about 70 seconds a run on one core.
+for AP, AP75 and AP90. OUT (default runs/study_noise) holds everything, a folder for each question; about 70 seconds a
+run on one core.
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
+
+from questions import answer
 
 from yolo_wiou.config import available_losses, load_config
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
-from yolo_wiou.studies.compare.conduct import conduct, write_report
 from yolo_wiou.studies.compare.plan import Study, label
-from yolo_wiou.studies.compare.run import Run
 from yolo_wiou.training.model import YOLO
 
-SIZE, SEEDS = 128, 6
+SIZE = 128
 PRETRAIN: dict[str, Any] = {"imgsz": SIZE, "epochs": 30, "batch": 16, "nbs": 16, "optimizer": "AdamW", "lr0": 0.002}
 FINETUNE: dict[str, Any] = {
     "imgsz": SIZE,
@@ -58,43 +59,33 @@ SWEEPS = (
 )
 
 
-Trained: TypeAlias = tuple[str, str, dict[str, Any]]
-"""The noise, the loss, and what is changed of it."""
+def questions(out: Path) -> dict[str, Study]:
+    """Return the studies, the most important first."""
+    named: dict[str, dict[str, Any]] = {name: {} for name in available_losses()}
 
+    def ask(losses: Mapping[str, Mapping[str, Any]], noises: Sequence[str], seeds: int) -> Study:
+        """Compare losses, by the name that a label starts with and what is changed of it, with CIoU."""
+        return Study(
+            losses={
+                name: load_config(name.split()[0], changes).spec for name, changes in {"ciou": {}, **losses}.items()
+            },
+            data={noise: str(render(out, noise)) for noise in noises},
+            seeds=tuple(range(seeds)),
+            arguments={**FINETUNE, "model": str(out / "pretrained.pt")},
+            judge=str(render(out, "judge")),
+            checkpoints=("last",),
+        )
 
-def questions() -> Iterator[list[Trained]]:
-    """Yield what answers one question after the other, in the order of their importance."""
-    yield [("clean", "ciou", {})]
-    for noise in ("jitter40", "outliers5"):
-        yield [(noise, loss, {}) for loss in ("ciou", *WISE)]
-    yield [(noise, loss, {"gain.dfl": True}) for loss in WISE[1:] for noise in ("jitter40", "outliers5")]
-    yield [("jitter40", loss, {}) for loss in available_losses()]
-    yield [("jitter40", loss, {"gain.dfl": True}) for loss in WITH_GAIN]
-    yield [("jitter40", loss, {setting: value}) for loss, setting, values in SWEEPS for value in values]
-    for noise in ("jitter20", "jitter10"):
-        yield [(noise, loss, {}) for loss in ("ciou", *WISE)]
-
-
-def plan(out: Path) -> tuple[Study, list[Run]]:
-    """Return the study, and those of its runs that are trained: question by question, each seed by seed."""
-    study = Study(
-        losses={
-            label(loss, changes): load_config(loss, changes).spec for group in questions() for _, loss, changes in group
-        },
-        data={noise: str(render(out, noise)) for noise in NOISE},
-        seeds=tuple(range(SEEDS)),
-        arguments={**FINETUNE, "model": str(out / "pretrained.pt")},
-        judge=str(render(out, "judge")),
-        checkpoints=("last",),
-    )
-    runs = {(run.data, run.loss, run.seed): run for run in study.runs()}
-    wanted = [
-        (noise, label(loss, changes), seed)
-        for group in questions()
-        for seed in study.seeds
-        for noise, loss, changes in group
-    ]
-    return study, [runs[key] for key in dict.fromkeys(wanted)]
+    wise = {loss: named[loss] for loss in WISE}
+    with_dfl = {label(loss, {"gain.dfl": True}): {"gain.dfl": True} for loss in WITH_GAIN}
+    swept = {label(loss, {key: value}): {key: value} for loss, key, values in SWEEPS for value in values}
+    return {
+        "wise": ask(wise, ("jitter40", "outliers5", "clean"), seeds=8),
+        "presets": ask(named, ["jitter40"], seeds=6),
+        "dfl": ask(with_dfl, ("jitter40", "outliers5"), seeds=6),
+        "sweeps": ask({**wise, **swept}, ["jitter40"], seeds=6),
+        "jitter": ask(wise, ("jitter20", "jitter10"), seeds=6),
+    }
 
 
 def render(out: Path, name: str) -> Path:
@@ -123,11 +114,7 @@ def main(*words: str) -> None:
     options = dict(word.split("=") for word in words if "=" in word)
     out = Path(next((word for word in words if "=" not in word), "runs/study_noise")).resolve()
     pretrain(out)
-    study, runs = plan(out)
-    with study.claim(out):
-        code = conduct(study, out, jobs=int(options.get("jobs", 1)), runs=runs)
-        write_report(study, out)
-    sys.exit(code)
+    sys.exit(answer(questions(out), out, int(options.get("jobs", 1))))
 
 
 if __name__ == "__main__":
