@@ -1,4 +1,4 @@
-"""What a run shows of its loss: TensorBoard's scalars and histograms, the table and the picture beside results.csv."""
+"""What a run shows of its loss: to TensorBoard and MLflow, in the table and the picture beside results.csv."""
 
 from __future__ import annotations
 
@@ -19,8 +19,12 @@ from yolo_wiou.training.logbook import BINS, HISTOGRAM, Logbook, write_histogram
 @pytest.fixture(scope="module")
 def run(shapes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("logged")
-    settings = "from ultralytics import SETTINGS; SETTINGS.update(tensorboard=True)"
-    env = {"YOLO_CONFIG_DIR": str(folder / "config")}
+    settings = "from ultralytics import SETTINGS; SETTINGS.update(tensorboard=True, mlflow=True)"
+    env = {
+        "YOLO_CONFIG_DIR": str(folder / "config"),
+        "MLFLOW_TRACKING_URI": (folder / "mlflow").as_uri(),
+        "MLFLOW_ALLOW_FILE_STORE": "true",
+    }
     shell("-c", settings, cwd=folder, env=env)
     arguments = {**TINY, "plots": True, "data": shapes, "model": MODEL, "project": folder, "name": "run"}
     shell("-m", "yolo_wiou.cli", "train", *words(**arguments, loss="wiou3"), cwd=folder, env=env)
@@ -37,6 +41,15 @@ def test_tensorboard_has_columns_and_histograms_of_every_epoch(run):
         assert [event.step for event in events.Histograms(name)] == [1, 2]
     last = events.Histograms("wiou/gain")[-1].histogram_value
     assert last.sum / last.num == pytest.approx(table["wiou/gain"][-1], rel=1e-3)
+
+
+def test_mlflow_has_the_columns_of_every_epoch(run):
+    table = columns(run)
+    for name in ("iou", "running_mean", "gain"):
+        (file,) = (run.parent / "mlflow").glob(f"*/*/metrics/wiou/{name}")
+        rows = [line.split() for line in file.read_text().splitlines()]  # time, value, step
+        assert [float(row[1]) for row in rows] == pytest.approx(table[f"wiou/{name}"], rel=1e-4)
+        assert [int(row[2]) for row in rows] == [0, 1]
 
 
 def test_the_table_has_a_row_an_epoch_and_the_picture_is_there(run):
