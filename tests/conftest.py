@@ -17,9 +17,11 @@ os.environ["YOLO_CONFIG_DIR"] = tempfile.mkdtemp(prefix="yolo-wiou-tests-")
 import polars
 import pytest
 import torch
+from ultralytics import SETTINGS
 
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 
+SETTINGS.update(mlflow=False)  # on by default where it is installed; one test turns it on again
 sys.path.insert(0, str(Path(__file__).parent / "losses"))  # `import oracles`
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))  # `import counting`, `import check_families`
 

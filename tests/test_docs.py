@@ -33,6 +33,15 @@ def test_compatibility_page_is_its_data_s_and_nothing_of_ours_fails(monkeypatch)
         assert all(result["outcome"] != "failed" for result in row["checks"].values())
 
 
+def test_performance_page_is_its_data_s_and_every_preset_is_in_it(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import performance
+
+    assert performance.PAGE.read_text(encoding="utf-8") == performance.page()
+    assert set(performance.read("loss")["counts"]) == {"stock", *available_losses()}
+    assert {"box loss", "criterion", "epoch"} == set(performance.read("train")["parts"]["cpu"])
+
+
 def test_catalogue_lists_every_preset_once():
     listed = yaml.safe_load((CFG / "catalogue.yaml").read_text())
     assert sorted(listed) == sorted(path.stem for path in (CFG / "losses").glob("*.yaml"))

@@ -8,6 +8,7 @@ import torch
 from counting import Count, peak_bytes
 
 from yolo_wiou import available_losses, load_loss
+from yolo_wiou.losses.box_loss import weighted_sum
 
 
 def operators(term, n: int = 50) -> int:
@@ -53,3 +54,14 @@ def test_peak_is_what_is_held_at_once():
         two.exp()
 
     assert peak_bytes(step) == pytest.approx(8000, abs=200)  # small change aside, two of the three
+
+
+def test_the_weighted_sum_is_float32_under_autocast():
+    """One `dot` in place of product, sum and division: no operator that autocast takes to half precision."""
+    loss, gain, weight = torch.linspace(0, 1, 1000), torch.linspace(0.3, 2.7, 1000), torch.linspace(0, 1, 1000)[:, None]
+    expected = (loss.double() * gain.double() * weight[:, 0].double()).sum() / 7
+    with torch.autocast("cpu", torch.bfloat16):
+        total = weighted_sum(loss, gain, weight, torch.tensor(7.0))
+    assert total.dtype == torch.float32
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert weighted_sum(loss[:0], gain[:0], weight[:0], 1.0) == 0

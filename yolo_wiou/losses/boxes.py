@@ -130,14 +130,7 @@ class Corners(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pred: Tensor, target: Tensor) -> Outputs:
         """Compute from both; only the prediction has a gradient."""
-        boxes = torch.cat((pred.t(), target.t())).view(2, 2, 2, -1)  # prediction and target, two corners, x and y
-        left_top, right_bottom = boxes.unbind(1)
-        sizes = torch.sub(right_bottom.clamp_min_(left_top), left_top).clamp_min_(SIDE)
-        inside = torch.sub(*boxes.unbind())
-        left_top, right_bottom = inside.unbind()
-        offset = torch.lerp(left_top, right_bottom, 0.5)
-        right_bottom.neg_()
-        return compare(ctx, inside, offset, sizes)
+        return compare(ctx, *measure(pred, target))
 
     @staticmethod
     @once_differentiable
@@ -172,6 +165,18 @@ class Centres(torch.autograd.Function):
         by_size = plus(torch.add(left_top, right_bottom).mul_(-0.5), by_size)
         by_offset = left_top - right_bottom
         return by_offset if by_centre is None else by_offset.add_(by_centre, alpha=2), by_size, None
+
+
+def measure(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Corners of both, (N, 4) xyxy -> how far the edges lie inside, the offset, and both sizes, (2, 2, N)."""
+    boxes = torch.cat((pred.t(), target.t())).view(2, 2, 2, -1)  # prediction and target, two corners, x and y
+    left_top, right_bottom = boxes.unbind(1)
+    sizes = torch.sub(right_bottom.clamp_min_(left_top), left_top).clamp_min_(SIDE)
+    inside = torch.sub(*boxes.unbind())
+    left_top, right_bottom = inside.unbind()
+    offset = torch.lerp(left_top, right_bottom, 0.5)
+    right_bottom.neg_()
+    return inside, offset, sizes
 
 
 def compare(ctx: Any, inside: Tensor, offset: Tensor, sizes: Tensor) -> Outputs:
@@ -222,9 +227,10 @@ def gradients(
     if by_iou_loss is not None:
         by_union = by_iou_loss / union
         by_area = torch.addcmul(by_union, by_union, iou_loss, value=-1)
-        by_shared = by_union.add_(by_area) * shared.flip(0)
+        by_size = plus(size.flip(0).mul_(by_area), by_size)
+        by_shared = shared.flip(0).mul_(by_union.add_(by_area))
         by_missed = plus(threshold_backward(by_shared, shared, 0), by_missed)
-        by_size = plus(by_area * size.flip(0), by_size)
+        del by_union, by_area, by_shared  # what comes now is the peak of memory
     through = torch.zeros_like(inside) if by_missed is None else threshold_backward(by_missed, inside, 0)
     return through if by_inside is None else through.add_(by_inside), by_centre, by_size
 
