@@ -65,8 +65,9 @@ def setting(report: Report) -> str:
 
 HEAD = """# Performance
 
-Written by `python scripts/performance.py` from `docs/bench/`; `scripts/bench_loss.py` and `scripts/bench_train.py`
-measure. Ratios are medians over paired rounds, ours against stock in turn, with the middle half of the rounds.
+Written by `python scripts/performance.py` from `docs/bench/`; `scripts/bench_loss.py`, `scripts/bench_train.py` and
+`scripts/bench_import.py` measure. Ratios are medians over paired rounds, ours against stock in turn, with the middle
+half of the rounds.
 """
 
 LOSS = """
@@ -89,6 +90,13 @@ TRAIN = """
 ## The whole criterion, and training
 
 Measured on: {setting}. {about}
+"""
+
+IMPORT = """
+## Imports
+
+Whole processes, against `from ultralytics import YOLO`. Measured on: {setting}.
+
 """
 
 NOTES = """
@@ -131,13 +139,15 @@ def read(name: str) -> Report:
 
 def page() -> str:
     """The whole page."""
-    loss, train = read("loss"), read("train")
+    loss, train, imports = read("loss"), read("train"), read("import")
     return (
         HEAD
         + LOSS.format(setting=setting(loss), least=LEAST)
         + loss_tables(loss)
         + TRAIN.format(setting=setting(train), about=train["about"])
         + train_tables(train)
+        + IMPORT.format(setting=setting(imports))
+        + table(["import", "ratio"], [[f"`{name}`", spread(cell)] for name, cell in list(imports["times"].items())[1:]])
         + NOTES
     )
 

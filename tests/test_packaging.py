@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 from conftest import shell
 
+import yolo_wiou
+
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
-    """A folder with the built wheel in it and nothing else."""
+    """A folder with the wheel in it, built from the sdist, and nothing else."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT]
     subprocess.run(build, check=True, capture_output=True, cwd=folder)
     wheel = next(folder.glob("*.whl"))
     install = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", folder / "site", wheel]
@@ -36,3 +38,23 @@ def test_the_wheel_works_from_another_folder(installed, tmp_path):
 
 def test_the_wheel_holds_the_package_alone(installed):
     assert {p.name for p in installed.iterdir()} - {"bin"} == {"yolo_wiou", next(installed.glob("*.dist-info")).name}
+
+
+@pytest.mark.parametrize(
+    ("line", "unwanted"),
+    [
+        ("import yolo_wiou", {"torch", "ultralytics", "pydantic"}),
+        ("from yolo_wiou import load_loss", {"ultralytics", "matplotlib", "scipy"}),
+        ("from yolo_wiou import YOLO", {"matplotlib.figure", "scipy", "plotly", "faster_coco_eval", "ray"}),
+    ],
+)
+def test_an_import_brings_what_it_needs(line, unwanted, tmp_path):
+    done = shell("-c", f"{line}; import sys; print([m for m in {sorted(unwanted)} if m in sys.modules])", cwd=tmp_path)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there_and_a_wrong_one_is_an_attribute_error():
+    assert all(getattr(yolo_wiou, name) is not None for name in yolo_wiou.__all__)
+    assert dir(yolo_wiou) == sorted(yolo_wiou.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'nope'"):
+        _ = yolo_wiou.nope

@@ -1,4 +1,4 @@
-"""Losses of other packages: modules that register their functions, named by an entry point.
+"""What registers losses: this package's own modules, and those of other packages, named by an entry point.
 
 A package says so in its pyproject.toml, and nothing else is needed, in the workers of a multi-GPU run neither::
 
@@ -9,6 +9,7 @@ A package says so in its pyproject.toml, and nothing else is needed, in the work
 from __future__ import annotations
 
 import functools
+import importlib
 import warnings
 from importlib.metadata import EntryPoint, entry_points
 
@@ -17,12 +18,13 @@ GROUP = "yolo_wiou.losses"
 
 @functools.cache
 def found() -> list[EntryPoint]:
-    """The entry points that are still to be loaded."""
+    """The entry points that are still to be loaded; the losses of this package are registered by then."""
+    importlib.import_module("yolo_wiou.losses")
     return list(entry_points(group=GROUP))
 
 
 def load_plugins() -> None:
-    """Import what other packages register, once; one that fails is named in a warning and left out."""
+    """Import what registers losses, once; a plugin that fails is named in a warning and left out."""
     while found():
         plugin = found().pop()
         try:

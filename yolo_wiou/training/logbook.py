@@ -10,10 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
-from ultralytics.utils.callbacks import tensorboard
 
 from yolo_wiou.losses.running_mean import RunningMean
 from yolo_wiou.storage import read_table, write_whole
@@ -68,6 +65,8 @@ class Logbook:
         """Show the epoch's distributions: β and gain in TensorBoard, IoU in a table beside results.csv."""
         if not self.folder:
             return
+        from ultralytics.utils.callbacks import tensorboard  # which Ultralytics, too, imports when a training starts
+
         for path, sample in self.sample.items():
             if not sample:
                 continue
@@ -107,6 +106,9 @@ def draw(folder: Path) -> Path | None:
     Returns:
         The picture's path; None where the run has not logged them.
     """
+    from matplotlib.figure import Figure  # a fifth of a second that only those wait who draw
+    from matplotlib.ticker import MaxNLocator
+
     results = read_table(folder / "results.csv")
     if not (folder / HISTOGRAM).exists() or not {"wiou/iou", "wiou/gain"} <= set(results[0]):
         return None
