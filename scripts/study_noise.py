@@ -62,7 +62,7 @@ SWEEPS = (
 def questions(out: Path) -> dict[str, Study]:
     """Return the studies, the most important first.
 
-    "falling" came second for a reason: in the first seeds of "wise" gains that grow with the IoU loss did worse. It takes
+    "falling" came second for a reason: in the first seeds of "wise" gains that grow with the IoU loss did worse. It has
     gains that fall with it, among them Wise-IoU's own with its peak moved to β = 1/ln 10.
     """
     named: dict[str, dict[str, Any]] = {name: {} for name in available_losses()}
