@@ -86,8 +86,9 @@ def questions(out: Path) -> dict[str, Study]:
     falling = {"iou-balanced-loc": {}, "focal-eiou": {}, label("wiou3", turned): turned}
     swept = {label(loss, {key: value}): {key: value} for loss, key, values in SWEEPS for value in values}
     return {
-        "wise": ask(wise, ("jitter40", "outliers5"), seeds=8),
+        "wise": ask(wise, ["jitter40"], seeds=8),
         "falling": ask(falling, ["jitter40"], seeds=7),
+        "outliers": ask(wise, ["outliers5"], seeds=8),
         "clean": ask(wise, ["clean"], seeds=7),
         "presets": ask(named, ["jitter40"], seeds=6),
         "dfl": ask(with_dfl, ("jitter40", "outliers5"), seeds=6),
