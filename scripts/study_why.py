@@ -15,15 +15,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from study_noise import SIZE, label
+from study_noise import SIZE
 from study_page import OUT
 from ultralytics import YOLO
 from ultralytics.utils import DEFAULT_CFG
+from ultralytics.utils.patches import imread
 
 from yolo_wiou import BoxLoss, BoxPair, load_loss
+from yolo_wiou.studies.compare.plan import label
 
 LOSSES: list[tuple[str, dict[str, Any]]] = [
     ("ciou", {}),
@@ -55,7 +56,7 @@ def positives(weights: Path, data: Path) -> dict[str, Any]:
                 seen[name].append(values)
 
         hook = criterion.assigner.register_forward_hook(keep)
-        image = cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB)
+        image = imread(str(file))[..., ::-1].copy()  # Ultralytics' own reader gives BGR
         batch = {
             "img": torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255,
             "cls": torch.from_numpy(rows[:, :1]).float(),
@@ -67,6 +68,19 @@ def positives(weights: Path, data: Path) -> dict[str, Any]:
             criterion(model(batch["img"]), batch)
         hook.remove()
     return {name: torch.cat(values) for name, values in seen.items()}
+
+
+def describe(boxes: dict[str, Any]) -> dict[str, float]:
+    """How many of the positives belong to wrong boxes, and IoU and task-aligned weight of both kinds."""
+    iou, weight, wrong = BoxPair.of(boxes["pred"], boxes["target"]).iou, boxes["weight"], boxes["wrong"]
+    told = {
+        "wrong": wrong.float().mean(),
+        "IoU of right": iou[~wrong].mean(),
+        "IoU of wrong": iou[wrong].mean(),
+        "weight of right": weight[~wrong].mean(),
+        "weight of wrong": weight[wrong].mean(),
+    }
+    return {name: float(value) for name, value in told.items()}
 
 
 def share(loss: BoxLoss, boxes: dict[str, Any]) -> dict[str, float]:
@@ -83,23 +97,15 @@ def main(noise: Path) -> None:
     """Ask, write."""
     report: dict[str, Any] = {}
     for question, name in (("wise", "jitter40"), ("outliers", "outliers5")):
-        per_seed = []
+        abouts, shares = [], []
         for seed in SEEDS:
             weights = noise / question / "runs" / name / "ciou" / f"seed{seed}" / "train" / "weights" / "last.pt"
             boxes = positives(weights, noise / "data" / name)
-            iou, wrong = BoxPair.of(boxes["pred"], boxes["target"]).iou, boxes["wrong"]
-            about = {
-                "positives": wrong.float().mean(),
-                "IoU of right": iou[~wrong].mean(),
-                "IoU of wrong": iou[wrong].mean(),
-                "weight of right": boxes["weight"][~wrong].mean(),
-                "weight of wrong": boxes["weight"][wrong].mean(),
-            }
-            losses = {label(loss, changes): share(load_loss(loss, **changes), boxes) for loss, changes in LOSSES}
-            per_seed.append({"about": {key: float(value) for key, value in about.items()}, "losses": losses})
+            abouts.append(describe(boxes))
+            shares.append({label(loss, changes): share(load_loss(loss, **changes), boxes) for loss, changes in LOSSES})
         report[name] = {
-            "about": mean([one["about"] for one in per_seed]),
-            "losses": {loss: mean([one["losses"][loss] for one in per_seed]) for loss in per_seed[0]["losses"]},
+            "about": mean(abouts),
+            "losses": {loss: mean([one[loss] for one in shares]) for loss in shares[0]},
         }
     (OUT / "why.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     print(json.dumps(report, indent=1))
