@@ -123,7 +123,7 @@ def times(terms: dict[str, Term], n: int, device: str) -> dict[str, dict[str, fl
     for term in terms.values():
         step(term, data)
     taken = {name: np.empty(rounds) for name in (*terms, "copy")}
-    source = torch.rand(n, LEAST // 8, device=device)
+    source = torch.rand(n * LEAST // 8, device=device)
     target = torch.empty_like(source)
     for i in range(rounds):
         for name, term in terms.items():

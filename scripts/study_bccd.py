@@ -4,8 +4,8 @@
 
 "jitter30" has 40 % of the training boxes moved at every edge by up to 30 % of the box (seeded; noise.csv records them).
 All runs are judged on the validation and the test images together, 159, and neither is used for a choice: the last
-epoch is quoted. OUT (default runs/study_bccd) holds everything, a folder for each question; about 6
-minutes a run on two CPU cores.
+epoch is quoted. OUT (default runs/study_bccd) holds everything, a folder for each question;
+about 6 minutes a run on two CPU cores.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import yaml
-from questions import answer
+from questions import answer, parse
 
 from yolo_wiou.config import load_config
 from yolo_wiou.data.noise import add_noise, decimals
@@ -70,8 +70,7 @@ def loosen(labels: Path, record: Path) -> None:
 
 def main(source: Path, *words: str) -> None:
     """Train what is missing, question by question, and report."""
-    options = dict(word.split("=") for word in words if "=" in word)
-    out = Path(next((word for word in words if "=" not in word), "runs/study_bccd")).resolve()
+    out, jobs = parse(words, "runs/study_bccd")
     data = prepare_data(source, out)
     questions = {
         name: Study(
@@ -83,7 +82,7 @@ def main(source: Path, *words: str) -> None:
         )
         for name, (losses, seeds) in QUESTIONS.items()
     }
-    sys.exit(answer(questions, out, int(options.get("jobs", 1))))
+    sys.exit(answer(questions, out, jobs))
 
 
 if __name__ == "__main__":

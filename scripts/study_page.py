@@ -31,7 +31,7 @@ def collect(folder: Path) -> tuple[Summary, list[Summary]]:
     """Read every question of a study: what the page needs of its report, and a row for every run, each once."""
     questions: Summary = {}
     rows: dict[tuple[Any, ...], Summary] = {}
-    for file in sorted(folder.glob("*/report.json"), key=lambda file: file.stat().st_mtime):
+    for file in sorted(folder.glob("*/report.json")):
         report = read_json(file)
         logged = {(r.run.data, r.run.loss, r.run.seed): last(r.folder) for r in read(file.parent)[1] if r.is_finished}
         questions[file.parent.name] = {
@@ -44,7 +44,7 @@ def collect(folder: Path) -> tuple[Summary, list[Summary]]:
             for checkpoint, figures in run["figures"].items():
                 numbers = {name: value for name, value in figures.items() if not isinstance(value, dict)}
                 told = {"data": key[0], "loss": key[1], "seed": key[2], "checkpoint": checkpoint}
-                rows[(*key, checkpoint)] = {**told, **numbers, **logged[key]}
+                rows[(*key, checkpoint)] = {**told, **numbers, **(logged[key] if checkpoint == "last" else {})}
     return questions, [rows[key] for key in sorted(rows)]
 
 
@@ -129,3 +129,41 @@ def levels(by_name: dict[str, Summary]) -> str:
         cells = (f"{100 * ciou[figure]['mean']:.1f} ± {100 * (ciou[figure]['sd'] or 0):.1f}" for figure in FIGURES)
         rows.append([name, str(ciou["seeds"]), *cells, f"{ciou['IoU']:.2f}"])
     return table(["training boxes", "seeds", *FIGURES, "IoU of the positives"], rows)
+
+
+def mechanism(report: Summary) -> str:
+    """Whose boxes the weight of the box loss belongs to."""
+    text = ""
+    for name, data in report.items():
+        about = data["about"]
+        text += (
+            f"\n{name}: {100 * about['wrong']:.0f} % of the positives belong to wrong boxes. Their IoU is "
+            f"{about['IoU of wrong']:.2f} (the others' {about['IoU of right']:.2f}), their task-aligned weight "
+            f"{about['weight of wrong']:.2f} (the others' {about['weight of right']:.2f}).\n\n"
+        )
+        rows = [
+            [loss, f"{cell['right']:.2f}", f"{cell['wrong']:.2f}", f"{100 * cell['share']:.1f} %"]
+            for loss, cell in data["losses"].items()
+        ]
+        text += table(
+            ["loss", "gain of right boxes", "gain of wrong boxes", "share of the weight on wrong boxes"], rows
+        )
+    return text
+
+
+def answers(noise: Summary) -> str:
+    """A table for each question and data set; recovery where clean and noisy CIoU are both known."""
+    known = {name: data for question in noise.values() for name, data in question["data"].items()}
+    text = ""
+    for question, about in QUESTIONS.items():
+        for name, data in noise.get(question, {"data": {}})["data"].items():
+            text += f"\n### {about.format(data=name)}\n\n" + differences(data, lost(known, name))
+    return text
+
+
+def lost(known: dict[str, Summary], name: str) -> Summary | None:
+    """What the noise of a data set cost CIoU."""
+    if name == "clean" or "clean" not in known:
+        return None
+    clean, noisy = (known[one]["losses"]["ciou"] for one in ("clean", name))
+    return {figure: clean[figure]["mean"] - noisy[figure]["mean"] for figure in FIGURES}

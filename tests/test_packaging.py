@@ -55,6 +55,17 @@ def test_an_import_brings_what_it_needs(line, unwanted, tmp_path):
 
 def test_every_public_name_is_there_and_a_wrong_one_is_an_attribute_error():
     assert all(getattr(yolo_wiou, name) is not None for name in yolo_wiou.__all__)
-    assert dir(yolo_wiou) == sorted(yolo_wiou.__all__)
+    assert set(yolo_wiou.__all__) < set(dir(yolo_wiou))
+    assert yolo_wiou.training.model.YOLO is yolo_wiou.YOLO
     with pytest.raises(AttributeError, match="has no attribute 'nope'"):
         _ = yolo_wiou.nope
+
+
+def test_a_registry_that_is_asked_for_alone_holds_the_losses(tmp_path):
+    """Or a user's function could take a built-in's name, and the built-in fail where it is imported."""
+    script = (
+        "from yolo_wiou import PENALTIES, ConfigError\n"
+        "try: PENALTIES.register('siou')\n"
+        "except ConfigError as e: print(e)"
+    )
+    assert shell("-c", script, cwd=tmp_path).stdout == "penalty 'siou' exists already.\n"

@@ -47,8 +47,8 @@ __all__ = [
     "load_loss",
 ]
 
-# What has these names, the least that is imported for them first.
-_MODULES = ("config", "registry", "sections", "losses", "training.criterion", "training.families", "training.model")
+# What has these names. The losses come first: whoever has a registry in hand finds them in it.
+_MODULES = ("losses", "config", "registry", "sections", "training.criterion", "training.families", "training.model")
 
 
 def __getattr__(name: str) -> Any:
@@ -57,9 +57,11 @@ def __getattr__(name: str) -> Any:
         for module in (import_module(f"yolo_wiou.{module}") for module in _MODULES):
             if hasattr(module, name):
                 return globals().setdefault(name, getattr(module, name))
+    if name in {module.partition(".")[0] for module in _MODULES}:
+        return import_module(f"yolo_wiou.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """What is there to be asked for."""
-    return __all__
+    """What is there, and what is there to be asked for."""
+    return sorted({*globals(), *__all__})

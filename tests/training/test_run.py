@@ -42,7 +42,12 @@ def run(shapes, tmp_path_factory) -> tuple[Path, str]:
     """Folder and output of one training with wiou3 by the command line, logged to TensorBoard too."""
     folder = tmp_path_factory.mktemp("run")
     settings = {"YOLO_CONFIG_DIR": str(folder / "settings")}
-    shell("-c", "from ultralytics import SETTINGS; SETTINGS.update(tensorboard=True, mlflow=False)", cwd=folder, env=settings)
+    shell(
+        "-c",
+        "from ultralytics import SETTINGS; SETTINGS.update(tensorboard=True, mlflow=False)",
+        cwd=folder,
+        env=settings,
+    )
     arguments = words(data=shapes, model=MODEL, project=folder, name="wiou3", **TINY)
     command = ("-m", "yolo_wiou.cli", "train", *arguments, "loss=WIoU-v3", "loss.gain.delta=5")
     done = shell(*command, cwd=folder, env=settings)

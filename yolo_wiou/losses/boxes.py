@@ -124,7 +124,7 @@ class Corners(torch.autograd.Function):
     """The geometry of boxes given by their corners, (N, 4) xyxy -> a BoxPair's attributes.
 
     A box with swapped corners is the point at its first, and a side shorter than SIDE counts as SIDE. The gradient
-    knows nothing of that, and pulls such a box open.
+    knows nothing of that, so a loss that asks for a larger size or a nearer edge still gets it.
     """
 
     @staticmethod
