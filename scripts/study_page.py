@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,21 @@ PAGE = Path(__file__).parents[1] / "docs" / "study.md"
 OUT = PAGE.parent / "study"
 FIGURES = ("AP", "AP75", "AP90")
 LOGGED = {"IoU": "wiou/iou", "running mean": "wiou/running_mean", "gain": "wiou/gain"}
+LEAST = 0.005
+"""Below this cost in AP a share of it says nothing."""
+NOISES = ("clean", "jitter10", "jitter20", "jitter40", "outliers5")
+QUESTIONS = {
+    "wise": "Wise-IoU on {data}",
+    "falling": "Gains that fall with the IoU loss, on {data}",
+    "outliers": "Wise-IoU on {data}",
+    "clean": "Wise-IoU on {data} boxes",
+    "dfl": "With `gain.dfl`, on {data}",
+    "jitter": "Wise-IoU on {data}",
+    "presets": "All presets on {data} (looked at, not judged)",
+    "sweeps": "Settings on {data} (looked at, not judged)",
+}
 Summary = dict[str, Any]
+HEAD = LEVELS = TABLES = WHY = END = ""
 
 
 def collect(folder: Path) -> tuple[Summary, list[Summary]]:
@@ -94,9 +109,10 @@ def points(difference: Summary) -> str:
     return f"{100 * difference['mean']:+.2f}{known}"
 
 
-def recovery(difference: Summary, figure: str, lost: Summary | None) -> str:
-    """The share of what the noise cost CIoU that a loss wins back."""
-    return f"{100 * difference['mean'] / lost[figure]:+.0f} %" if lost else "–"
+def recovery(one: Summary, lost: Summary) -> str:
+    """The share of what the noise cost CIoU that a loss wins back, in AP, AP75 and AP90; – where it cost too little."""
+    shares = (one["figures"][figure]["mean"] / lost[figure] if lost[figure] > LEAST else None for figure in FIGURES)
+    return " / ".join("–" if share is None else f"{100 * share:+.0f}" for share in shares)
 
 
 def differences(data: Summary, lost: Summary | None = None) -> str:
@@ -109,7 +125,7 @@ def differences(data: Summary, lost: Summary | None = None) -> str:
                 one["loss"],
                 str(len(one["seeds"])),
                 *(points(figures[figure]) for figure in FIGURES),
-                *([recovery(figures["AP"], "AP", lost)] if lost else []),
+                *([recovery(one, lost)] if lost else []),
                 f"{one['p_holm']:.3f}",
                 one["verdict"],
                 f"{data['losses'][one['loss']]['gain']:.2f}",
@@ -133,11 +149,12 @@ def levels(by_name: dict[str, Summary]) -> str:
 
 def mechanism(report: Summary) -> str:
     """Whose boxes the weight of the box loss belongs to."""
+    heads = ["loss", "gain of right boxes", "gain of wrong boxes", "share of the weight on wrong boxes"]
     text = ""
     for name, data in report.items():
         about = data["about"]
         text += (
-            f"\n{name}: {100 * about['wrong']:.0f} % of the positives belong to wrong boxes. Their IoU is "
+            f"\n**{name}**: {100 * about['wrong']:.0f} % of the positives belong to wrong boxes. Their IoU is "
             f"{about['IoU of wrong']:.2f} (the others' {about['IoU of right']:.2f}), their task-aligned weight "
             f"{about['weight of wrong']:.2f} (the others' {about['weight of right']:.2f}).\n\n"
         )
@@ -145,25 +162,58 @@ def mechanism(report: Summary) -> str:
             [loss, f"{cell['right']:.2f}", f"{cell['wrong']:.2f}", f"{100 * cell['share']:.1f} %"]
             for loss, cell in data["losses"].items()
         ]
-        text += table(
-            ["loss", "gain of right boxes", "gain of wrong boxes", "share of the weight on wrong boxes"], rows
-        )
+        text += table(heads, rows)
     return text
 
 
-def answers(noise: Summary) -> str:
-    """A table for each question and data set; recovery where clean and noisy CIoU are both known."""
-    known = {name: data for question in noise.values() for name, data in question["data"].items()}
-    text = ""
-    for question, about in QUESTIONS.items():
-        for name, data in noise.get(question, {"data": {}})["data"].items():
-            text += f"\n### {about.format(data=name)}\n\n" + differences(data, lost(known, name))
-    return text
+def by_name(noise: Summary) -> dict[str, Summary]:
+    """Every data set, from the question that has most seeds of it."""
+    found = [(name, data) for question in noise.values() for name, data in question["data"].items()]
+    return dict(sorted(found, key=lambda one: int(one[1]["losses"]["ciou"]["seeds"])))
 
 
-def lost(known: dict[str, Summary], name: str) -> Summary | None:
-    """What the noise of a data set cost CIoU."""
+def lost(noise: Summary, name: str) -> Summary | None:
+    """What the noise of a data set cost CIoU; None where clean data is not known, or is what is asked for."""
+    known = by_name(noise)
     if name == "clean" or "clean" not in known:
         return None
     clean, noisy = (known[one]["losses"]["ciou"] for one in ("clean", name))
     return {figure: clean[figure]["mean"] - noisy[figure]["mean"] for figure in FIGURES}
+
+
+def answers(noise: Summary) -> str:
+    """A table for each question and data set."""
+    text = ""
+    for question, title in QUESTIONS.items():
+        for name, data in noise.get(question, {"data": {}})["data"].items():
+            text += f"\n### {title.format(data=name)}\n\n" + differences(data, lost(noise, name))
+    return text
+
+
+def page() -> str:
+    """The whole page."""
+    noise, why = (read_json(OUT / f"{name}.json") for name in ("noise", "why"))
+    known = by_name(noise)
+    about = next(iter(noise.values()))
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return (
+        HEAD
+        + LEVELS
+        + levels({name: known[name] for name in NOISES if name in known})
+        + TABLES
+        + answers(noise)
+        + WHY
+        + mechanism(why)
+        + END.format(versions=versions, processor=about["processor"])
+    )
+
+
+def main(folders: list[str]) -> None:
+    """Read the studies that are named, and write the page."""
+    for name, folder in zip(("noise", "bccd"), folders, strict=False):
+        write(name, Path(folder))
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
