@@ -9,10 +9,13 @@
 # %% [markdown]
 # ## Install
 #
-# From a checkout of the repository beside this notebook; on Colab, upload or clone it first.
+# From a checkout of the repository: the one that this notebook lies in, or, on Colab, one that you uploaded or cloned as `yolo-wiou` beside it.
 
 # %%
-# !pip install -q "./yolo-wiou[compare]"
+from pathlib import Path
+
+checkout = ".." if Path("../pyproject.toml").exists() else "./yolo-wiou"
+# !pip install -q "{checkout}[compare]"
 
 import yolo_wiou
 
@@ -35,7 +38,6 @@ EPOCHS, COMPARED_EPOCHS, SEEDS, IMAGES = 7, 5, 2, 800
 # %%
 import cv2
 import matplotlib.pyplot as plt
-from pathlib import Path
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 
 data = render_dataset(Path("datasets/notebook"), ShapesConfig(train=IMAGES, val=IMAGES // 4, noise=0.3))

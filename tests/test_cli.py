@@ -49,6 +49,8 @@ MISTAKES = {
     "epochs": "'epochs' needs a value",
     "noise=0.3": "belong to the demo",
     "data=nowhere.yaml": "nowhere.yaml",
+    "data=mine.yaml": "'mine.yaml' is no data set: it has no 'train'. It looks like a loss: loss=mine.yaml.",
+    "data=numbers.yaml": "'numbers.yaml' is no data set: it has no 'train'. It needs train, val and names.",
     "model=nowhere.pt": "nowhere.pt",
     "model=sam_b.pt": "no training for 'sam_b.pt'",
     "cfg=nowhere.yaml": "nowhere.yaml",
@@ -70,6 +72,8 @@ def test_a_mistake_costs_one_message_and_nothing_else(mistake, capsys, tmp_path)
     ("words", "message"),
     [
         (["train", "noise=2"], "noise"),
+        (["frobnicate"], "yolo-wiou: 'frobnicate' is not a valid YOLO argument."),
+        (["train", "loss.penalty.name=centre"], "One of your own is known once its module is imported"),
         (["train", "shapes.colour=red"], "colour"),
         (["classify", "train", "loss=wiou3", "data=data.yaml", "model=yolo11n-cls.yaml"], "has no box loss"),
         (["val", "model=yolo11n.yaml", "loss=wiou3"], "'loss=wiou3' belongs to train"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ultralytics.cfg import (
     get_cfg,
     parse_key_value_pair,
 )
-from ultralytics.utils import checks
+from ultralytics.utils import LOGGER, checks
 
 from yolo_wiou.config import DEFAULT_LOSS, read_mapping
 from yolo_wiou.registry import ConfigError, choices
@@ -114,12 +115,33 @@ def check_arguments(arguments: dict[str, Any]) -> None:
         if type(size) is not int or size <= 0:
             raise ConfigError(f"'imgsz={imgsz}' is not an image size: pixels as a whole number, e.g. imgsz=640.")
     if str(arguments.get("data", "")).endswith((".yaml", ".yml")):
-        in_plain_words(checks.check_yaml, arguments["data"])
+        check_data(arguments["data"])
+
+
+def check_data(file: str) -> None:
+    """Refuse a file that is no data set; whether its images are there, Ultralytics says, who may download them."""
+    data = read_mapping(Path(in_plain_words(checks.check_yaml, file)))
+    if missing := [key for key in ("train", "val") if key not in data and not (key == "val" and "validation" in data)]:
+        loss = f" It looks like a loss: loss={file}." if {"overlap", "penalty", "gain"} & set(data) else ""
+        raise ConfigError(f"'{file}' is no data set: it has no '{missing[0]}'.{loss} It needs train, val and names.")
 
 
 def in_plain_words(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call Ultralytics; what it says of a mistake of the user becomes a message without a traceback."""
+    LOGGER.addFilter(is_no_help)
     try:
         return function(*args, **kwargs)
     except (SyntaxError, TypeError, ValueError, AssertionError, FileNotFoundError, NameError) as error:
-        raise ConfigError(str(error).replace(CLI_HELP_MSG, "").strip()) from error
+        raise ConfigError(without_help(error)) from error
+    finally:
+        LOGGER.removeFilter(is_no_help)
+
+
+def without_help(error: Exception) -> str:
+    """What Ultralytics says of a mistake, without the help of `yolo` that it adds."""
+    return str(error).replace(CLI_HELP_MSG, "").strip()
+
+
+def is_no_help(record: logging.LogRecord) -> bool:
+    """Whether a line of the log is not that help, which newer releases print on their own."""
+    return bool(record.msg != CLI_HELP_MSG)

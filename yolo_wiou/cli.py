@@ -12,7 +12,7 @@ from typing import Any
 from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASK2MODEL, TASKS, entrypoint, merge_equals_args
 from ultralytics.utils import LOGGER, TQDM, checks
 
-from yolo_wiou.arguments import check_arguments, in_plain_words, is_own, parse, parse_options
+from yolo_wiou.arguments import check_arguments, in_plain_words, is_own, parse, parse_options, without_help
 from yolo_wiou.catalogue import listing
 from yolo_wiou.checks import check_installation, describe_checkpoint, versions
 from yolo_wiou.compare import compare
@@ -107,7 +107,10 @@ def typo_of(word: str) -> str | None:
 def as_ultralytics(words: list[str]) -> None:
     """Let Ultralytics run a command: it reads sys.argv, and predict saves its results for `yolo` alone."""
     sys.argv[:] = ["yolo", *words]
-    entrypoint()
+    try:
+        entrypoint()
+    except SyntaxError as error:  # an argument that Ultralytics does not know
+        raise ConfigError(without_help(error)) from error
 
 
 def train(words: list[str]) -> None:

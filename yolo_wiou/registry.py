@@ -29,7 +29,7 @@ class ConfigError(ValueError):
 def choices(word: object, valid: Iterable[str]) -> str:
     """Say what is valid in place of `word`, the nearest match first."""
     valid = sorted(valid)
-    nearest = get_close_matches(str(word).lower(), valid, n=1, cutoff=0.5)
+    nearest = get_close_matches(str(word).lower(), valid, n=1)
     hint = f"Did you mean '{nearest[0]}'? " if nearest else ""
     return f"{hint}Valid: {', '.join(valid)}." if valid else f"{hint}It takes no settings."
 
@@ -129,7 +129,9 @@ class Registry(Generic[PartT]):
             raise ConfigError(f"'{self.axis}' needs a name. {choices('', self.sections)}")
         section = {"name": value} if isinstance(value, str) else {"name": self.default, **value}
         if not isinstance(section["name"], str) or section["name"] not in self.sections:
-            raise ConfigError(f"unknown {self.axis} '{section['name']}'. {choices(section['name'], self.sections)}")
+            known = choices(section["name"], self.sections)
+            own = "One of your own is known once its module is imported, or named by an entry point."
+            raise ConfigError(f"unknown {self.axis} '{section['name']}'. {known} {own}")
         model = self.sections[section["name"]]
         try:
             return model.model_validate(dict(section))

@@ -130,11 +130,18 @@ class _DataSet:
                 "stream": {record.run.seed: record.result["stream"][-1:] for record in self._of(self.losses[0])},
             },
             "near": self.near,
-            "warnings": warnings_of(self.records),
+            "warnings": [*warnings_of(self.records), *self._nothing_learnt()],
             "comparisons": comparisons,
             "losses": {loss: self._summary(loss) for loss in self.losses if self._of(loss)},
             "runs": [self._run(record) for record in self.records],
         }
+
+    def _nothing_learnt(self) -> list[str]:
+        """Say so where no run detects anything: there is nothing to compare then."""
+        found = [figures[QUOTED][PRIMARY] for figures in self.figures.values() if QUOTED in figures]
+        if not found or max(found) >= 0.001:
+            return []
+        return ["No loss detects anything yet, AP is 0 for all: train longer, or start from trained weights."]
 
     def _measure(self, key: tuple[str, int], record: Record) -> None:
         self.figures[key] = {}
