@@ -64,19 +64,20 @@ def questions(out: Path) -> dict[str, Study]:
 
     "falling" was added when the first seeds of "wise" showed that gains which grow with the IoU loss do worse: it has
     gains that fall with it, among them Wise-IoU's own with its peak moved to β = 1/ln 10, and shares the runs of CIoU.
-    "presets" and "sweeps" have too many losses for a verdict with so few seeds; they are looked at, not judged.
+    "box" weighs the box loss of CIoU as much as the mean gain of IoU-balanced localisation did. "presets" and "sweeps"
+    have too many losses for a verdict with so few seeds: they are looked at, not judged.
     """
     named: dict[str, dict[str, Any]] = {name: {} for name in available_losses()}
 
-    def ask(losses: Mapping[str, Mapping[str, Any]], noises: Sequence[str], seeds: int) -> Study:
+    def ask(losses: Mapping[str, Mapping[str, Any]], noises: Sequence[str], seeds: int, **arguments: Any) -> Study:
         """Compare losses, by the name that a label starts with and what is changed of it, with CIoU."""
         return Study(
             losses={
                 name: load_config(name.split()[0], changes).spec for name, changes in {"ciou": {}, **losses}.items()
             },
-            data={noise: str(render(out, noise)) for noise in noises},
+            data={label(noise, arguments): str(render(out, noise)) for noise in noises},
             seeds=tuple(range(seeds)),
-            arguments={**FINETUNE, "model": str(out / "pretrained.pt")},
+            arguments={**FINETUNE, **arguments, "model": str(out / "pretrained.pt")},
             judge=str(render(out, "judge")),
             checkpoints=("last",),
         )
@@ -89,6 +90,7 @@ def questions(out: Path) -> dict[str, Study]:
     return {
         "wise": ask(wise, ["jitter40"], seeds=8),
         "falling": ask(falling, ["jitter40"], seeds=7),
+        "box": ask({"iou-balanced-loc": {}}, ["jitter40"], seeds=4, box=11.4),
         "outliers": ask(wise, ["outliers5"], seeds=8),
         "clean": ask(wise, ["clean"], seeds=7),
         "presets": ask(named, ["jitter40"], seeds=6),

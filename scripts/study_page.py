@@ -3,7 +3,7 @@
     python scripts/study_page.py [NOISE [BCCD]]
 
 NOISE and BCCD are the folders of the studies: their reports are read into docs/study/*.json, their runs into *.csv. The
-page is a pure function of these.
+page is a pure function of these, in the words of study.md.j2.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import numpy as np
 from compatibility import table
 
@@ -23,14 +24,16 @@ from yolo_wiou.studies.compare.run import read_json
 
 PAGE = Path(__file__).parents[1] / "docs" / "study.md"
 OUT = PAGE.parent / "study"
+TEMPLATE = Path(__file__).with_name("study.md.j2")
 FIGURES = ("AP", "AP75", "AP90")
 LOGGED = {"IoU": "wiou/iou", "running mean": "wiou/running_mean", "gain": "wiou/gain"}
 LEAST = 0.005
 """Below this cost in AP a share of it says nothing."""
-NOISES = ("clean", "jitter10", "jitter20", "jitter40", "outliers5")
+NOISES = ("clean", "jitter10", "jitter20", "jitter40", "jitter40 box=11.4", "outliers5")
 QUESTIONS = {
     "wise": "Wise-IoU on {data}",
     "falling": "Gains that fall with the IoU loss, on {data}",
+    "box": "With another weight of the box loss, on {data}",
     "outliers": "Wise-IoU on {data}",
     "clean": "Wise-IoU on {data} boxes",
     "dfl": "With `gain.dfl`, on {data}",
@@ -39,7 +42,6 @@ QUESTIONS = {
     "sweeps": "Settings on {data} (looked at, not judged)",
 }
 Summary = dict[str, Any]
-HEAD = LEVELS = TABLES = WHY = END = ""
 
 
 def collect(folder: Path) -> tuple[Summary, list[Summary]]:
@@ -175,7 +177,7 @@ def by_name(noise: Summary) -> dict[str, Summary]:
 def lost(noise: Summary, name: str) -> Summary | None:
     """What the noise of a data set cost CIoU; None where clean data is not known, or is what is asked for."""
     known = by_name(noise)
-    if name == "clean" or "clean" not in known:
+    if name not in known or name == "clean" or " " in name or "clean" not in known:
         return None
     clean, noisy = (known[one]["losses"]["ciou"] for one in ("clean", name))
     return {figure: clean[figure]["mean"] - noisy[figure]["mean"] for figure in FIGURES}
@@ -193,18 +195,14 @@ def answers(noise: Summary) -> str:
 def page() -> str:
     """The whole page."""
     noise, why = (read_json(OUT / f"{name}.json") for name in ("noise", "why"))
-    known = by_name(noise)
-    about = next(iter(noise.values()))
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    return (
-        HEAD
-        + LEVELS
-        + levels({name: known[name] for name in NOISES if name in known})
-        + TABLES
-        + answers(noise)
-        + WHY
-        + mechanism(why)
-        + END.format(versions=versions, processor=about["processor"])
+    known, about = by_name(noise), next(iter(noise.values()))
+    template = jinja2.Environment(keep_trailing_newline=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(
+        levels=levels({name: known[name] for name in NOISES if name in known}),
+        answers=answers(noise),
+        mechanism=mechanism(why),
+        versions=", ".join(f"{name} {version}" for name, version in about["versions"].items()),
+        processor=about["processor"],
     )
 
 

@@ -226,3 +226,8 @@ def test_points() -> None:
         "—",
         "—",
     ]
+
+
+def test_a_study_in_which_nothing_is_detected_says_so(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, {"ciou": 20.0, "other": 20.0}, seeds=2)
+    assert any("No loss detects anything yet" in warning for warning in warnings(folder))
