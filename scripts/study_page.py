@@ -192,6 +192,22 @@ def answers(noise: Summary) -> str:
     return text
 
 
+def in_short(noise: Summary) -> str:
+    """README's table: what was judged on loose boxes, the best first."""
+    judged = [one for question in ("wise", "falling") for one in noise[question]["data"]["jitter40"]["comparisons"]]
+    cost = lost(noise, "jitter40")
+    rows = [
+        [
+            f"`{one['loss']}`",
+            *(points(one["figures"][figure]) for figure in ("AP", "AP90")),
+            *([recovery(one, cost)] if cost else []),
+            one["verdict"],
+        ]
+        for one in sorted(judged, key=lambda one: -one["mean"])
+    ]
+    return table(["loss", "ΔAP", "ΔAP90", "recovery, %", "verdict"], rows)
+
+
 def page() -> str:
     """The whole page."""
     noise, why = (read_json(OUT / f"{name}.json") for name in ("noise", "why"))

@@ -45,3 +45,11 @@ def test_a_link_to_a_study_that_is_gone_is_no_run(tmp_path):
 def test_the_command_line(words, expected, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert questions.parse(words, "d") == (tmp_path / expected[0], expected[1])
+
+
+def test_the_page_and_readme_s_table_are_the_data_s():
+    import study_page
+
+    assert study_page.PAGE.read_text(encoding="utf-8") == study_page.page()
+    noise = study_page.read_json(study_page.OUT / "noise.json")
+    assert study_page.in_short(noise) in (study_page.PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
