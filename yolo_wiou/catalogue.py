@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from typing import Any
 
 from yolo_wiou.config import LossConfig, about
@@ -10,11 +12,13 @@ from yolo_wiou.training.families import TRAINERS
 
 def listing() -> str:
     """Return all presets: formula, what each is good for, settings, source and tasks."""
+    width = shutil.get_terminal_size((10_000, 0)).columns  # a pipe has no width
     lines = []
     for name, description, config in about():
         settings = "  ".join([*settings_of(config), paper_of(description)])
         rows = description["formula"], f"good for: {description['good_for']}", settings, f"tasks: {tasks_of(config)}"
-        lines += [f"{head:20}{row}" for head, row in zip((name, "", "", ""), rows, strict=True)]
+        for head, row in zip((name, "", "", ""), rows, strict=True):
+            lines.append(textwrap.fill(f"{head:20}{row}", width, subsequent_indent=" " * 22, break_on_hyphens=False))
     lines.append("\n'yolo-wiou losses NAME' prints one as YAML; edit it and pass it back as loss=FILE.yaml.")
     return "\n".join(line for line in lines if line.strip())
 

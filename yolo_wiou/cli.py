@@ -26,22 +26,33 @@ from yolo_wiou.training.model import NO_TUNE, YOLO
 from yolo_wiou.version import __version__
 
 HELP = f"""
-yolo-wiou {__version__}: Ultralytics YOLO with the whole family of IoU losses. Every command of `yolo` works here too.
+yolo-wiou {__version__}: Ultralytics YOLO with the whole family of IoU losses.
+Every command and argument of `yolo` works here too.
 
-  yolo-wiou train                                     offline demo: renders a data set, trains {DEFAULT_LOSS} on it
-  yolo-wiou train data=my.yaml model=yolo11n.pt loss=wiou3 epochs=100        any argument of `yolo train` passes through
-  yolo-wiou train data=my.yaml loss=wiou3 loss.gain.delta=5                  change a setting of the loss
-  yolo-wiou train data=my.yaml loss=my_loss.yaml                             a loss of your own
-  yolo-wiou train resume model=runs/detect/train/weights/last.pt             continues with the run's own loss
-  yolo-wiou val|predict|track|export|benchmark ...                           handed to Ultralytics unchanged
-  yolo-wiou losses [NAME]                             the catalogue; or one loss as YAML, ready to edit
-  yolo-wiou curves losses=wiou2,wiou3,focal-eiou      picture and table: gain, loss and gradient against IoU
-  yolo-wiou simulate losses=ciou,wiou1 experiment=diou|wiou                  the papers' regression experiments
-  yolo-wiou compare data=my.yaml losses=ciou,wiou3 seeds=6    does it help? trained in pairs; a report with intervals
-  yolo-wiou compare                                   the same as an offline demo, a few minutes
+  yolo-wiou train
+      offline demo: renders a data set, trains {DEFAULT_LOSS} on it
+  yolo-wiou train data=my.yaml model=yolo11n.pt loss=wiou3 epochs=100
+      any argument of `yolo train` passes through
+  yolo-wiou train data=my.yaml loss=wiou3 loss.gain.delta=5
+      changes a setting of the loss
+  yolo-wiou train data=my.yaml loss=my_loss.yaml
+      a loss of your own
+  yolo-wiou train resume model=runs/detect/train/weights/last.pt
+      continues with the run's own loss
+  yolo-wiou val|predict|track|export|benchmark ...
+      handed to Ultralytics unchanged
+  yolo-wiou losses [NAME]
+      the catalogue; or one loss as YAML, ready to edit
+  yolo-wiou curves losses=wiou2,wiou3,focal-eiou
+      picture and table: gain, loss and gradient against IoU
+  yolo-wiou simulate losses=ciou,wiou1 experiment=diou|wiou
+      the papers' regression experiments
+  yolo-wiou compare [data=my.yaml losses=ciou,wiou3 seeds=6]
+      does it help? trained in pairs, with a report; without data= a demo
   yolo-wiou checks | version | help
 
-Demo settings: noise=0.3 (share of loose boxes), shapes.KEY=value (see cfg/shapes.yaml).
+Demo settings: noise=0.3 (share of loose boxes), shapes.KEY=value
+(see cfg/shapes.yaml).
 """
 
 
