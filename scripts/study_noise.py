@@ -90,7 +90,8 @@ def questions(out: Path) -> dict[str, Study]:
     return {
         "wise": ask(wise, ["jitter40"], seeds=8),
         "falling": ask(falling, ["jitter40"], seeds=7),
-        "box": ask({"iou-balanced-loc": {}}, ["jitter40"], seeds=7, box=11.4),
+        "exact": ask({"iou-balanced-loc": {}}, ["clean"], seeds=6),
+        "box": ask({"iou-balanced-loc": {}}, ["jitter40", "clean"], seeds=7, box=11.4),
         "outliers": ask(wise, ["outliers5"], seeds=8),
         "clean": ask(wise, ["clean"], seeds=7),
         "presets": ask(named, ["jitter40"], seeds=6),

@@ -21,6 +21,8 @@ from compatibility import table
 from yolo_wiou.storage import read_table
 from yolo_wiou.studies.compare.records import read
 from yolo_wiou.studies.compare.run import read_json
+from yolo_wiou.studies.compare.statistics import sign_flip_p
+from yolo_wiou.studies.compare.summaries import difference
 
 PAGE = Path(__file__).parents[1] / "docs" / "study.md"
 OUT = PAGE.parent / "study"
@@ -29,11 +31,11 @@ FIGURES = ("AP", "AP75", "AP90")
 LOGGED = {"IoU": "wiou/iou", "running mean": "wiou/running_mean", "gain": "wiou/gain"}
 LEAST = 0.005
 """Below this cost in AP a share of it says nothing."""
-NOISES = ("clean", "jitter10", "jitter20", "jitter40", "jitter40 box=11.4", "outliers5")
+NOISES = ("clean", "jitter10", "jitter20", "jitter40", "outliers5")
 QUESTIONS = {
     "wise": "Wise-IoU on {data}",
     "falling": "Gains that fall with the IoU loss, on {data}",
-    "box": "With another weight of the box loss, on {data}",
+    "exact": "IoU-balanced localisation on {data} boxes",
     "outliers": "Wise-IoU on {data}",
     "clean": "Wise-IoU on {data} boxes",
     "dfl": "With `gain.dfl`, on {data}",
@@ -192,6 +194,37 @@ def answers(noise: Summary) -> str:
     return text
 
 
+def heavier() -> str:
+    """What a heavier box loss does to CIoU, and IoU-balanced localisation against that."""
+    with (OUT / "noise.csv").open(encoding="utf-8") as text:
+        runs = {(row["data"], row["loss"], row["seed"]): row for row in csv.DictReader(text)}
+    rows = []
+    for title, one, other in (
+        ("`ciou box=11.4` against `ciou`, jitter40", ("jitter40 box=11.4", "ciou"), ("jitter40", "ciou")),
+        ("`ciou box=11.4` against `ciou`, clean", ("clean box=11.4", "ciou"), ("clean", "ciou")),
+        (
+            "`iou-balanced-loc` against `ciou box=11.4`, jitter40",
+            ("jitter40", "iou-balanced-loc"),
+            ("jitter40 box=11.4", "ciou"),
+        ),
+        (
+            "`iou-balanced-loc` against `ciou box=11.4`, clean",
+            ("clean", "iou-balanced-loc"),
+            ("clean box=11.4", "ciou"),
+        ),
+    ):
+        seeds = [seed for data, loss, seed in runs if (data, loss) == one and (*other, seed) in runs]
+        if not seeds:
+            continue
+        cells = []
+        for figure in FIGURES:
+            values = [float(runs[(*one, seed)][figure]) - float(runs[(*other, seed)][figure]) for seed in seeds]
+            cells.append(np.array(values))
+        p = f"{sign_flip_p(cells[0]):.3f}"
+        rows.append([title, str(len(seeds)), *(points(difference(values)) for values in cells), p])
+    return table(["", "seeds", *(f"Δ{figure}" for figure in FIGURES), "p"], rows)
+
+
 def in_short(noise: Summary) -> str:
     """README's table: what was judged on loose boxes, the best first."""
     judged = [one for question in ("wise", "falling") for one in noise[question]["data"]["jitter40"]["comparisons"]]
@@ -216,6 +249,7 @@ def page() -> str:
     return template.render(
         levels=levels({name: known[name] for name in NOISES if name in known}),
         answers=answers(noise),
+        heavier=heavier(),
         mechanism=mechanism(why),
         versions=", ".join(f"{name} {version}" for name, version in about["versions"].items()),
         processor=about["processor"],
