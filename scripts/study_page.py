@@ -21,7 +21,7 @@ from compatibility import table
 from yolo_wiou.storage import read_table
 from yolo_wiou.studies.compare.records import read
 from yolo_wiou.studies.compare.run import read_json
-from yolo_wiou.studies.compare.statistics import sign_flip_p
+from yolo_wiou.studies.compare.statistics import fewest_seeds, sign_flip_p
 from yolo_wiou.studies.compare.summaries import difference
 
 PAGE = Path(__file__).parents[1] / "docs" / "study.md"
@@ -56,7 +56,7 @@ def collect(folder: Path) -> tuple[Summary, list[Summary]]:
         questions[file.parent.name] = {
             "versions": report["provenance"]["versions"],
             "processor": report["provenance"]["processor"],
-            "data": {name: summarise(name, data, logged) for name, data in report["data"].items()},
+            "data": {name: summarise(name, data, logged) for name, data in report["data"].items() if data["losses"]},
         }
         for run in (run for data in report["data"].values() for run in data["runs"] if run["state"] == "finished"):
             key = run["data"], run["loss"], run["seed"]
@@ -90,7 +90,7 @@ def summarise(name: str, data: Summary, logged: dict[tuple[str, str, int], dict[
                 "figures": {figure: one["exploratory"]["figures"][figure] for figure in FIGURES},
             }
             for one in data["comparisons"]
-            if one["seeds"]
+            if len(one["seeds"]) >= fewest_seeds()
         ],
     }
 
@@ -135,7 +135,7 @@ def differences(data: Summary, lost: Summary | None = None) -> str:
                 f"{data['losses'][one['loss']]['gain']:.2f}",
             ]
         )
-    recovered = ["recovery of AP"] if lost else []
+    recovered = ["recovery, %"] if lost else []
     return table(
         ["loss", "seeds", *(f"Δ{figure}" for figure in FIGURES), *recovered, "p (Holm)", "verdict", "gain"], rows
     )
@@ -190,6 +190,8 @@ def answers(noise: Summary) -> str:
     text = ""
     for question, title in QUESTIONS.items():
         for name, data in noise.get(question, {"data": {}})["data"].items():
+            if not data["comparisons"]:
+                continue
             text += f"\n### {title.format(data=name)}\n\n" + differences(data, lost(noise, name))
     return text
 
