@@ -64,8 +64,9 @@ def questions(out: Path) -> dict[str, Study]:
 
     "falling" was added when the first seeds of "wise" showed that gains which grow with the IoU loss do worse: it has
     gains that fall with it, among them Wise-IoU's own with its peak moved to β = 1/ln 10, and shares the runs of CIoU.
-    "box" weighs the box loss of CIoU as much as the mean gain of IoU-balanced localisation did. "presets" and "sweeps"
-    have too many losses for a verdict with so few seeds: they are looked at, not judged.
+    "box" weighs the box loss of CIoU as much as the mean gain of IoU-balanced localisation did; it had four seeds until
+    the first was known. "presets" and "sweeps" have too many losses for a verdict with so few seeds: they are looked
+    at, not judged.
     """
     named: dict[str, dict[str, Any]] = {name: {} for name in available_losses()}
 

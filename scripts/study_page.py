@@ -101,7 +101,7 @@ def write(name: str, folder: Path) -> None:
     OUT.mkdir(exist_ok=True)
     (OUT / f"{name}.json").write_text(json.dumps(questions, indent=1), encoding="utf-8")
     with (OUT / f"{name}.csv").open("w", newline="", encoding="utf-8") as text:
-        writer = csv.DictWriter(text, rows[0])
+        writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)))
         writer.writeheader()
         writer.writerows({key: f"{v:.5g}" if isinstance(v, float) else v for key, v in row.items()} for row in rows)
 
@@ -200,21 +200,13 @@ def heavier() -> str:
     """What a heavier box loss does to CIoU, and IoU-balanced localisation against that."""
     with (OUT / "noise.csv").open(encoding="utf-8") as text:
         runs = {(row["data"], row["loss"], row["seed"]): row for row in csv.DictReader(text)}
+    pairs = []
+    for noise in ("jitter40", "clean"):
+        plain, heavy, balanced = (noise, "ciou"), (f"{noise} box=11.4", "ciou"), (noise, "iou-balanced-loc")
+        pairs.append((f"`ciou box=11.4` against `ciou`, {noise}", heavy, plain))
+        pairs.append((f"`iou-balanced-loc` against `ciou box=11.4`, {noise}", balanced, heavy))
     rows = []
-    for title, one, other in (
-        ("`ciou box=11.4` against `ciou`, jitter40", ("jitter40 box=11.4", "ciou"), ("jitter40", "ciou")),
-        ("`ciou box=11.4` against `ciou`, clean", ("clean box=11.4", "ciou"), ("clean", "ciou")),
-        (
-            "`iou-balanced-loc` against `ciou box=11.4`, jitter40",
-            ("jitter40", "iou-balanced-loc"),
-            ("jitter40 box=11.4", "ciou"),
-        ),
-        (
-            "`iou-balanced-loc` against `ciou box=11.4`, clean",
-            ("clean", "iou-balanced-loc"),
-            ("clean box=11.4", "ciou"),
-        ),
-    ):
+    for title, one, other in pairs:
         seeds = [seed for data, loss, seed in runs if (data, loss) == one and (*other, seed) in runs]
         if not seeds:
             continue

@@ -24,8 +24,7 @@ def test_a_study_takes_over_what_another_has_finished_and_nothing_else(tmp_path)
     one, other = tmp_path / "one", tmp_path / "other"
     first, second, third, fourth = study().runs()
     finish(first, one)
-    finish(next(iter(study(epochs=2).runs()[1:])), one)  # of the same name, trained in another way
-    second.folder(one).parent.mkdir(parents=True, exist_ok=True)
+    finish(study(epochs=2).runs()[1], one)  # of the same name, trained in another way
     questions.adopt(study(), other, [one])
     assert [run.is_finished(other) for run in (first, second, third, fourth)] == [True, False, False, False]
     assert first.folder(other).resolve() == first.folder(one)
