@@ -57,7 +57,8 @@ class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def peak_bytes(step: Callable[[], Any]) -> int:
     """Most bytes that a step holds at once on the CPU beyond what there was before, from the allocator's own trace.
 
-    Deterministic: unlike the process's resident memory it knows nothing of what the allocator keeps for later.
+    Deterministic: unlike the process's resident memory it knows nothing of what the allocator keeps for later. What the
+    step gives back of before counts for nothing: of such memory the trace does not know the size.
     """
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as trace:
         step()
@@ -65,9 +66,13 @@ def peak_bytes(step: Callable[[], Any]) -> int:
         file = Path(folder) / "trace.json"
         trace.export_chrome_trace(str(file))
         events = [event for event in json.loads(file.read_text())["traceEvents"] if event["name"] == "[memory]"]
-    held = peak = 0
+    held: dict[int, int] = {}
+    peak = 0
     for event in sorted(events, key=lambda event: event["ts"]):
-        if event["args"]["Device Type"] == 0:
-            held += event["args"]["Bytes"]
-            peak = max(peak, held)
+        about = event["args"]
+        if about["Device Type"] == 0 and about["Bytes"] > 0:
+            held[about["Addr"]] = about["Bytes"]
+            peak = max(peak, sum(held.values()))
+        elif about["Device Type"] == 0:
+            held.pop(about["Addr"], None)
     return peak
