@@ -48,7 +48,8 @@ def test_the_command_line(words, expected, tmp_path, monkeypatch):
 
 def test_the_page_and_readme_s_table_are_the_data_s():
     import study_page
+    import study_tables
 
     assert study_page.PAGE.read_text(encoding="utf-8") == study_page.page()
     noise = study_page.read_json(study_page.OUT / "noise.json")
-    assert study_page.in_short(noise) in (study_page.PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert study_tables.in_short(noise) in (study_page.PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
