@@ -93,7 +93,16 @@ def families(seen: dict[str, Any]) -> str:
 
 def chaos(seen: dict[str, Any]) -> str:
     """The summary of the killed run, number by number."""
-    return CHAOS + table(["", "seen"], [[key.replace("_", " "), str(seen[key])] for key in seen if key != "report"])
+    return CHAOS + table(["", "seen"], [[key.replace("_", " "), told(seen[key])] for key in seen if key != "report"])
+
+
+def told(value: Any) -> str:
+    """A value as a reader likes it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{told(one)} × {key}" for key, one in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "**no**"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def update_release(row: dict[str, Any]) -> None:

@@ -50,14 +50,31 @@ def execute(made: Any, folder: Path) -> Any:
     return NotebookClient(made, timeout=1800, kernel_name="python3", resources=resources).execute()
 
 
+def tidy(made: Any) -> Any:
+    """Keep of the outputs what a reader looks at: progress bars as they ended, and no warnings of Jupyter's."""
+    for cell in made.cells:
+        outputs: list[Any] = []
+        for output in cell.get("outputs", []):
+            if output.output_type != "stream":
+                outputs.append(output)
+            elif output.name == "stdout" and outputs and outputs[-1].output_type == "stream":
+                outputs[-1].text += output.text
+            elif output.name == "stdout":
+                outputs.append(output)
+        for output in (output for output in outputs if output.output_type == "stream"):
+            lines = output.text.replace("\r\n", "\n").split("\n")
+            output.text = "\n".join(line.rpartition("\r")[2].replace("\x1b[K", "") for line in lines)
+        if "outputs" in cell:
+            cell.outputs = outputs
+    return made
+
+
 def main() -> None:
-    """Make it, run it, write it; folders of this machine get the names that they have on Colab."""
+    """Make it, run it, write it, its paths relative to where it ran."""
     with tempfile.TemporaryDirectory() as folder:
-        text = nbformat.writes(execute(read(), Path(folder)))  # type: ignore[no-untyped-call]
-    for place, name in {folder: "/content", sys.prefix: "/usr/local", str(Path.home()): "/root"}.items():
-        text = text.replace(place, name)
+        text = nbformat.writes(tidy(execute(read(), Path(folder))))  # type: ignore[no-untyped-call]
     NOTEBOOK.parent.mkdir(exist_ok=True)
-    NOTEBOOK.write_text(text + "\n", encoding="utf-8")
+    NOTEBOOK.write_text(text.replace(f"{folder}/", "") + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

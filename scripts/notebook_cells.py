@@ -22,7 +22,7 @@ import yolo_wiou
 print(yolo_wiou.__version__)
 
 # %%
-# !yolo-wiou checks
+# !yolo-wiou checks | head -n 3
 
 # %%
 # @title Settings: small, so that everything here runs on a CPU in a few minutes
@@ -103,7 +103,8 @@ display(Image("runs/curves/curves.png"))
 # ## Does it help? Compare
 #
 # One run of each proves nothing: seeds alone move the result. `yolo-wiou compare` trains every loss on the same seeds and the same stream of batches, and says
-# what can be said. With the two seeds of this demo it will say: too few. Take six or more for an answer.
+# what can be said. With the two seeds of this demo it will say: too few, whatever the difference looks like. Take six or more for an answer: with eight,
+# [a study of loose boxes](../docs/study.md) found Wise-IoU v3 worse than CIoU.
 
 # %%
 # !yolo-wiou compare data={data} model=yolo11n.yaml losses=ciou,wiou3 seeds={SEEDS} epochs={COMPARED_EPOCHS} out=runs/compare/notebook imgsz=96 batch=16 nbs=16 optimizer=AdamW lr0=0.005 warmup_epochs=1 mosaic=0 workers=0

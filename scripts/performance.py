@@ -22,6 +22,11 @@ def spread(cell: dict[str, float]) -> str:
     return f"{cell['ratio']:.2f} ({cell['low']:.2f}–{cell['high']:.2f})"
 
 
+def milliseconds(cell: dict[str, float]) -> str:
+    """A time, three digits."""
+    return f"{cell['ms']:,.0f}" if cell["ms"] >= 100 else f"{cell['ms']:.3g}"
+
+
 def loss_tables(report: Report) -> str:
     """The IoU term: what is counted, then what is timed, by device."""
     counts = report["counts"]
@@ -36,7 +41,7 @@ def loss_tables(report: Report) -> str:
     for device, sizes in report["times"].items():
         heads = ["loss", *(f"N = {int(n):,}" for n in sizes)]
         rows = [[name, *(spread(cells[name]) for cells in sizes.values())] for name in counts]
-        rows[0] = ["stock, ms", *(f"{cells['stock']['ms']:.3g}" for cells in sizes.values())]
+        rows[0] = ["stock, ms", *(milliseconds(cells["stock"]) for cells in sizes.values())]
         text += f"\nTime on {device}, ratio to stock and the middle half of the rounds:\n\n" + table(heads, rows)
     return text
 
@@ -47,7 +52,7 @@ def train_tables(report: Report) -> str:
     for device, parts in report["parts"].items():
         rows = []
         for part, cells in parts.items():
-            rows += [[part, name, f"{cell['ms']:.3g}", spread(cell)] for name, cell in cells.items()]
+            rows += [[part, name, milliseconds(cell), spread(cell)] for name, cell in cells.items()]
         missing = [part for part in ("box loss", "criterion", "epoch") if part not in parts]
         text += f"\nNot measured in this run: {', '.join(missing)}.\n" if missing else ""
         text += f"\n{device}:\n\n" + table(["part", "loss", "ms", "ratio to stock"], rows)
@@ -93,7 +98,8 @@ peak of a whole training step is stock's within a hundredth, which a test holds.
 TRAIN = """
 ## The whole criterion, and training
 
-Measured on: {setting}. {about} What the losses differ by in the criterion and in epochs is less than the rounds do.
+Measured on: {setting}. {about} A time is the median over rounds, a ratio that of paired rounds: the two need not agree.
+What the losses differ by in the criterion and in epochs is less than the rounds do.
 """
 
 IMPORT = """

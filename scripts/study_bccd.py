@@ -1,6 +1,8 @@
-"""The first study: BCCD as it is and with loose training boxes, trained from scratch; goes on where it stopped.
+"""The study of real images: BCCD as it is and with loose training boxes, from scratch; goes on where it stopped.
 
     python scripts/study_bccd.py path/to/bccd.yaml [OUT] [jobs=1]
+
+BCCD is github.com/Shenggan/BCCD_Dataset in YOLO's layout, its own train, val and test split.
 
 "jitter30" has 40 % of the training boxes moved at every edge by up to 30 % of the box (seeded; noise.csv records them).
 All runs are judged on the validation and the test images together, 159, and neither is used for a choice: the last

@@ -50,6 +50,9 @@ MISTAKES = {
     "noise=0.3": "belong to the demo",
     "data=nowhere.yaml": "nowhere.yaml",
     "data=mine.yaml": "'mine.yaml' is no data set: it has no 'train'. It looks like a loss: loss=mine.yaml.",
+    "data=nodir": "'nodir' does not exist",
+    "imgsz=64": "images not found, missing path",  # of data.yaml
+    "device=99": "Invalid CUDA 'device=99' requested",
     "data=numbers.yaml": "'numbers.yaml' is no data set: it has no 'train'. It needs train, val and names.",
     "model=nowhere.pt": "nowhere.pt",
     "model=sam_b.pt": "no training for 'sam_b.pt'",
@@ -111,8 +114,11 @@ def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "train", stopped)
+    monkeypatch.setattr(cli, "as_ultralytics", stopped)
     assert main(["train", "data=data.yaml"]) == 130
     assert "yolo-wiou train resume" in capsys.readouterr().err
+    assert main(["predict", "model=best.pt"]) == 130
+    assert capsys.readouterr().err == "yolo-wiou: stopped.\n"
 
 
 def test_losses_lists_the_catalogue(capsys):
@@ -173,7 +179,11 @@ def test_curves_and_simulate_write_table_and_picture(capsys, tmp_path):
     [
         (["curves", "loses=wiou3"], "Did you mean 'losses'?"),
         (["curves", "losses=wiou3,wiuo3"], "Did you mean"),
+        (["curves", "losses=wiou3,WIoUv3"], "two of the losses have one name"),
         (["curves", "means=0"], "numbers above 0"),
+        (["curves", "means=nan"], "numbers above 0"),
+        (["curves", "out=data.yaml"], "'out=data.yaml' is to be a folder"),
+        (["simulate", "out=data.yaml/below"], "data.yaml' is a file"),
         (["simulate", "experiment=siou"], "Valid: diou, wiou."),
         (["simulate", "points=many"], "whole number"),
         (["simulate", "loss.gain.delta=3", "losses=ciou"], "unknown key 'loss.gain.delta'"),

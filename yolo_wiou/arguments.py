@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ultralytics.cfg import (
     get_cfg,
     parse_key_value_pair,
 )
+from ultralytics.data.utils import check_det_dataset
 from ultralytics.utils import LOGGER, checks
 
 from yolo_wiou.config import DEFAULT_LOSS, read_mapping
@@ -97,7 +99,7 @@ def numbers(key: str, value: str) -> list[float]:
         read = [float(item) for item in value.strip("[]").split(",")]
     except ValueError:
         read = []
-    if not read or min(read) <= 0:
+    if not read or not all(0 < number < math.inf for number in read):
         raise ConfigError(f"'{key}' needs numbers above 0, e.g. {key}=0.2,0.5, not '{value}'.")
     return read
 
@@ -119,11 +121,34 @@ def check_arguments(arguments: dict[str, Any]) -> None:
 
 
 def check_data(file: str) -> None:
-    """Refuse a file that is no data set; whether its images are there, Ultralytics says, who may download them."""
+    """Refuse a file that is no data set."""
     data = read_mapping(Path(in_plain_words(checks.check_yaml, file)))
     if missing := [key for key in ("train", "val") if key not in data and not (key == "val" and "validation" in data)]:
         loss = f" It looks like a loss: loss={file}." if {"overlap", "penalty", "gain"} & set(data) else ""
         raise ConfigError(f"'{file}' is no data set: it has no '{missing[0]}'.{loss} It needs train, val and names.")
+
+
+def check_images(data: Any) -> None:
+    """See that the images of a data set are there; Ultralytics downloads those of its own that are not.
+
+    Raises:
+        ConfigError: in Ultralytics' own words.
+    """
+    if "://" not in str(data) and Path(str(data)).suffix != ".ndjson":  # those it converts at the start of a training
+        in_plain_words(check_det_dataset, data)
+
+
+def out_folder(option: Any) -> Path:
+    """Read an `out=`, before anything is computed for it.
+
+    Raises:
+        ConfigError: a file is in its place, or above it.
+    """
+    folder = Path(str(option))
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ConfigError(f"'out={option}' is to be a folder, and '{there}' is a file.")
+    return folder
 
 
 def in_plain_words(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -131,7 +156,7 @@ def in_plain_words(function: Callable[..., Any], *args: Any, **kwargs: Any) -> A
     LOGGER.addFilter(is_no_help)
     try:
         return function(*args, **kwargs)
-    except (SyntaxError, TypeError, ValueError, AssertionError, FileNotFoundError, NameError) as error:
+    except (SyntaxError, TypeError, ValueError, AssertionError, OSError, NameError) as error:
         raise ConfigError(without_help(error)) from error
     finally:
         LOGGER.removeFilter(is_no_help)

@@ -7,19 +7,27 @@ import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASK2MODEL, TASKS, entrypoint, merge_equals_args
-from ultralytics.utils import LOGGER, TQDM, checks
+from ultralytics.utils import LOGGER, checks
+from ultralytics.utils.torch_utils import select_device
 
-from yolo_wiou.arguments import check_arguments, in_plain_words, is_own, parse, parse_options, without_help
+from yolo_wiou.arguments import (
+    check_arguments,
+    check_images,
+    in_plain_words,
+    is_own,
+    parse,
+    parse_options,
+    without_help,
+)
 from yolo_wiou.catalogue import listing
 from yolo_wiou.checks import check_installation, describe_checkpoint, versions
 from yolo_wiou.compare import compare
-from yolo_wiou.config import DEFAULT_LOSS, LossConfig, load_config, take_loss
+from yolo_wiou.config import DEFAULT_LOSS, load_config, take_loss
 from yolo_wiou.demo import DEMO_MODELS, render_demo, take_shapes, yaml_section
+from yolo_wiou.drawing import draw_curves, draw_simulation
 from yolo_wiou.registry import ConfigError
-from yolo_wiou.studies import curves, simulate
 from yolo_wiou.training.contract import ContractError
 from yolo_wiou.training.files import checkpoint_to_resume
 from yolo_wiou.training.model import NO_TUNE, YOLO
@@ -76,7 +84,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"yolo-wiou: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("yolo-wiou: stopped. 'yolo-wiou train resume' goes on with the latest training.", file=sys.stderr)
+        is_training = {"train", "mode=train"} & set(words)
+        hint = " 'yolo-wiou train resume' goes on with the latest training." if is_training else ""
+        print(f"yolo-wiou: stopped.{hint}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -137,6 +147,8 @@ def train(words: list[str]) -> None:
         LOGGER.warning("yolo-wiou: no 'data=', so this is the demo, on a rendered data set.")
         arguments = {**yaml_section("train"), "model": DEMO_MODELS[task or "detect"], **arguments}
     check_arguments(arguments)
+    if arguments.get("device") is not None:
+        in_plain_words(select_device, arguments["device"], verbose=False)
     name = arguments.pop("model", None)
     if resume := arguments.get("resume"):
         name, arguments["resume"] = str(checkpoint_to_resume(resume if resume is not True else name or True)[0]), True
@@ -148,6 +160,8 @@ def train(words: list[str]) -> None:
         model.check_loss(loss)
     if is_demo:
         arguments["data"] = str(render_demo({"task": model.task, **shapes}))
+    elif model.task in DEMO_MODELS and not resume:
+        check_images(arguments.get("data"))
     model.train(loss=loss, **arguments)
     if is_demo:
         pretrained = Path(DEMO_MODELS[model.task]).with_suffix(".pt")
@@ -166,56 +180,14 @@ def losses(words: list[str]) -> None:
     print(listing())
 
 
-def show_curves(words: list[str]) -> None:
-    """`curves losses=A,B means=0.2,0.5 out=FOLDER`: gain, loss and gradient against IoU, as PNG and CSV."""
-    options = parse_options(words, {"losses": DEFAULT_LOSS, "means": list(curves.MEANS), "out": "runs/curves"})
-    rows = curves.curves(load_configs(options), options["means"])
-    save(rows, Path(options["out"]), "curves", curves.plot)
-
-
-def show_simulation(words: list[str]) -> None:
-    """`simulate losses=A,B experiment=diou|wiou points=N iterations=K out=FOLDER`: regression without a detector."""
-    defaults = {"losses": "ciou,wiou1", "experiment": "diou", "points": 5000, "iterations": 0, "out": "runs/simulate"}
-    options = parse_options(words, defaults)
-    if options["experiment"] not in simulate.EXPERIMENTS:
-        raise ConfigError(f"unknown experiment '{options['experiment']}'. Valid: {', '.join(simulate.EXPERIMENTS)}.")
-    rows = []
-    for config in load_configs(options):
-        bar = TQDM(total=0, desc=config.name)
-
-        def progress(done: int, total: int, bar: Any = bar) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        rows += simulate.simulate(
-            config, options["experiment"], options["points"], options["iterations"] or None, progress
-        )
-        bar.close()
-    save(rows, Path(options["out"]), f"simulate-{options['experiment']}", simulate.plot)
-
-
-def load_configs(options: dict[str, Any]) -> list[LossConfig]:
-    """Load the losses of a study, each with the dotted changes that stand beside them."""
-    dotted = {key.removeprefix("loss."): value for key, value in options.items() if key.startswith("loss.")}
-    return list({c.name: c for c in (load_config(name, dotted) for name in str(options["losses"]).split(","))}.values())
-
-
-def save(rows: list[Any], folder: Path, name: str, plot: Callable[[list[Any], Path], None]) -> None:
-    """Write a study's table and picture, and say where."""
-    folder.mkdir(parents=True, exist_ok=True)
-    curves.write_csv(rows, folder / f"{name}.csv")
-    plot(rows, folder / f"{name}.png")
-    print(f"Wrote {folder / name}.png and {folder / name}.csv")
-
-
 def show_checks(words: list[str]) -> None:
     """`checks loss=NAME`: is everything as it should be; `checks model=best.pt`: what was it trained with."""
     options = parse_options(words, {"model": "", "loss": DEFAULT_LOSS})
     if options["model"]:
         print(describe_checkpoint(options["model"]))
         return
-    dotted = {key.removeprefix("loss."): value for key, value in options.items() if key.startswith("loss.")}
-    print(check_installation(load_config(options["loss"], dotted)))
+    del options["model"]
+    print(check_installation(take_loss(options) or load_config()))
     checks.collect_system_info()
 
 
@@ -231,8 +203,8 @@ def show_help(words: list[str]) -> None:
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "losses": losses,
-    "curves": show_curves,
-    "simulate": show_simulation,
+    "curves": draw_curves,
+    "simulate": draw_simulation,
     "checks": show_checks,
     "version": version,
     "v": version,

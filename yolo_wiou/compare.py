@@ -15,7 +15,7 @@ import yaml
 from ultralytics.cfg import TASK2MODEL
 from ultralytics.utils import LOGGER
 
-from yolo_wiou.arguments import check_arguments, in_plain_words, parse, parse_options
+from yolo_wiou.arguments import check_arguments, check_images, in_plain_words, out_folder, parse, parse_options
 from yolo_wiou.config import CFG, LossConfig, read_mapping
 from yolo_wiou.demo import DEMO_MODELS, demo_place, render_demo, take_shapes, yaml_section
 from yolo_wiou.registry import ConfigError, choices
@@ -64,7 +64,7 @@ def compare(words: list[str]) -> None:
     as_json = "--json" in words
     with stdout_free() if as_json else contextlib.nullcontext():
         plan = read([word for word in words if word not in {"compare", "--json"}])
-        folder = Path(plan.options["out"])
+        folder = out_folder(plan.options["out"])
         plan.study.check(folder)
         engine = choose_engine(plan)
         if plan.shapes is not None:
@@ -114,6 +114,8 @@ def read(words: list[str]) -> Plan:
     check_fair(arguments)
     for name in data:
         check_arguments(arguments if is_demo else {**arguments, "data": name})
+        if not is_demo:
+            check_images(name)
     study = Study(
         losses={name: config.spec for name, config in losses.items()},
         data={name: absolute(path) for name, path in name_data(data).items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 from synthetic import EPOCHS, write_study
 
 from yolo_wiou.registry import ConfigError
+from yolo_wiou.studies.compare import analysis as module
 from yolo_wiou.studies.compare.analysis import analyse
-from yolo_wiou.studies.compare.measure import FIGURES, measure
+from yolo_wiou.studies.compare.measure import FIGURES, figures, measure
 from yolo_wiou.studies.compare.plan import Study
 from yolo_wiou.studies.compare.run import read_json, write_json
 from yolo_wiou.studies.compare.words import headlines, points, sentence, table
@@ -111,14 +113,32 @@ def test_an_unfinished_study_tells_what_it_has(copy: Path) -> None:
     found = analyse(copy)
     closer, same = compared(found, "closer"), compared(found, "same")
     assert found["states"] == {"finished": 19, "failed": 2, "waiting": 7}
-    assert (closer["seeds"], closer["verdict"]) == ([0, 1, 2, 3, 4], "too few seeds")
+    assert (closer["seeds"], closer["verdict"]) == ([0, 1, 2, 3, 4], "too few seeds")  # two have failed
     assert closer["interval"] is None
     assert "5 of the 7 seeds" in closer["sentence"]
-    assert (same["seeds"], same["p"], same["verdict"]) == ([], None, "too few seeds")
+    assert (same["seeds"], same["p"], same["verdict"]) == ([], None, "not finished")
     assert compared(found, "looser")["p_holm"] == pytest.approx(3 * 2 / 128)  # what waits counts
     failed = [run for run in found["data"]["shapes"]["runs"] if run["state"] == "failed"]
     assert "no memory" in failed[0]["failure"]
     assert "too few seeds" in table(found)
+
+
+def test_while_seeds_wait_there_is_no_verdict(copy: Path) -> None:
+    Study(
+        losses={name: name for name in EFFECTS}, data={"shapes": "shapes.yaml"}, seeds=tuple(range(9)), arguments={}
+    ).save(copy)
+    looser = compared(analyse(copy), "looser")
+    assert looser["p_holm"] < 0.05
+    assert (looser["verdict"], looser["seeds_waiting"]) == ("not finished", [7, 8])
+    assert "7 of 9 seeds so far" in looser["sentence"]
+
+
+def test_a_run_without_ap_is_left_out_and_named(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = iter([math.nan])  # of the first run that is measured, ciou's
+    monkeypatch.setattr(module, "figures", lambda found: {**(told := figures(found)), "AP": next(unknown, told["AP"])})
+    found = analyse(copy)
+    assert all(one["seeds"] == [1, 2, 3, 4, 5, 6] for one in found["data"]["shapes"]["comparisons"])
+    assert any("No AP is known of ciou seed 0" in warning for warning in found["data"]["shapes"]["warnings"])
 
 
 def test_a_study_without_a_finished_run(copy: Path) -> None:
@@ -189,24 +209,26 @@ def test_several_data_sets_are_judged_apart(folder: Path, tmp_path: Path) -> Non
 
 
 def comparison(verdict: str, **changes: Any) -> dict[str, Any]:
-    told = {"loss": "wiou3", "seeds": list(range(6)), "mean": 0.012, "interval": [0.004, 0.0204], "p_holm": 0.03125}
+    told = {"loss": "wiou3", "seeds": list(range(6)), "mean": 0.012, "interval": [0.004, 0.02], "p_holm": 0.03125}
     told["seeds_and_images"] = [0.002, 0.022]
     return {**told, "verdict": verdict, "detectable": 0.008, "seeds_needed": 6, **changes}
 
 
 def test_sentences() -> None:
-    better = "wiou3 is better than ciou by 1.2 AP points [0.4, 2.0], p = 0.031 over 6 seeds."
+    better = "wiou3 is better than ciou by 1.20 AP points [0.40, 2.00], p = 0.031 over 6 seeds."
     assert sentence(comparison("better"), "ciou", 1) == better
     assert "corrected for 3 losses" in sentence(comparison("better"), "ciou", 3)
     narrow = sentence(comparison("better", seeds_and_images=[-0.001, 0.025]), "ciou", 1)
-    assert narrow == better + " On other images it may be otherwise: [−0.1, 2.5]."
+    assert narrow == better + " On other images it may be otherwise: [−0.10, 2.50]."
     worse = sentence(comparison("worse", mean=-0.012, interval=[-0.02, -0.004]), "ciou", 1)
-    assert worse.startswith("wiou3 is worse than ciou by 1.2 AP points [−2.0, −0.4]")
+    assert worse.startswith("wiou3 is worse than ciou by 1.20 AP points [−2.00, −0.40]")
     none = sentence(comparison("no detectable difference"), "ciou", 1)
-    assert none.startswith("No detectable difference between wiou3 and ciou: +1.2 AP points")
-    assert none.endswith("This study could have seen 0.8 points.")
+    assert none.startswith("No detectable difference between wiou3 and ciou: +1.20 AP points")
+    assert none.endswith("This study could have seen 0.80 points.")
     few = sentence(comparison("too few seeds", seeds=[0, 1]), "ciou", 1)
-    assert few == "Too few seeds to tell wiou3 from ciou: 2 of the 6 seeds that a verdict takes. So far +1.2 AP points."
+    assert (
+        few == "Too few seeds to tell wiou3 from ciou: 2 of the 6 seeds that a verdict takes. So far +1.20 AP points."
+    )
 
 
 def test_many_undecided_losses_share_a_headline() -> None:
@@ -219,10 +241,10 @@ def test_many_undecided_losses_share_a_headline() -> None:
 
 def test_points() -> None:
     assert [points(v) for v in (0.0123, -0.0123, 0.0, -0.0004, None, float("nan"))] == [
-        "+1.2",
-        "−1.2",
-        "0.0",
-        "0.0",
+        "+1.23",
+        "−1.23",
+        "0.00",
+        "−0.04",
         "—",
         "—",
     ]

@@ -88,6 +88,15 @@ def test_the_folder_of_another_study_is_refused_with_the_difference(tmp_path, ch
     assert (tmp_path / "study.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("file", ["args.yaml", "running/mine.txt", "proof/mine.txt", "report.html"])
+def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path, file):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("mine")
+    with pytest.raises(ConfigError, match=r"holds other files.*out="), a_study().claim(tmp_path):
+        pass
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / file]
+
+
 def test_a_folder_has_one_process_at_a_time(tmp_path):
     with a_study().claim(tmp_path):
         second = a_study().claim(tmp_path)
@@ -124,6 +133,8 @@ MISTAKES = {
     "shapes.nois=1": "unknown key 'shapes.nois'",
     "segment": "the demo of compare",
     "out=": "'out' needs a value",
+    "out=/dev/null": "'out=/dev/null' is to be a folder",
+    "data=nodir": "'nodir' does not exist",
 }
 
 

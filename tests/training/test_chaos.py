@@ -19,6 +19,7 @@ from yolo_wiou.cli import main
 from yolo_wiou.training.checkpoint import ATTRIBUTE, VERSION, read_state
 from yolo_wiou.training.files import (
     DRAFT,
+    UNSTRIPPED,
     bring_back,
     checkpoint_to_resume,
     drop_rows_after,
@@ -232,6 +233,17 @@ def test_the_latest_checkpoint_is_no_study_s(tmp_path, monkeypatch):
     assert latest_checkpoint() == study
     Path("runs/compare/study.json").touch()
     assert latest_checkpoint() == own
+
+
+@pytest.mark.parametrize("hidden", [DRAFT, UNSTRIPPED])
+def test_what_a_killed_process_left_is_not_the_latest_checkpoint(tmp_path, monkeypatch, hidden):
+    monkeypatch.chdir(tmp_path)
+    whole, left = (Path("runs/detect/train/weights") / name for name in ("last.pt", f"{hidden}/last.pt"))
+    for age, file in enumerate((left, whole)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        os.utime(file, (1e9 - age, 1e9 - age))
+    assert latest_checkpoint() == whole
 
 
 def test_a_run_s_folder_stands_for_its_last_checkpoint(tmp_path):

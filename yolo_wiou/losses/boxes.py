@@ -130,7 +130,7 @@ class Corners(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pred: Tensor, target: Tensor) -> Outputs:
         """Compute from both; only the prediction has a gradient."""
-        return compare(ctx, *measure(pred, target))
+        return attributes(ctx, *measure(pred, target))
 
     @staticmethod
     @once_differentiable
@@ -154,7 +154,7 @@ class Centres(torch.autograd.Function):
         sizes = torch.stack((size, target_size)).clamp_min_(SIDE)
         margin = torch.sub(target_size, size).mul_(0.5)
         inside = torch.stack((margin + offset, margin - offset))
-        return compare(ctx, inside, offset, sizes)
+        return attributes(ctx, inside, offset, sizes)
 
     @staticmethod
     @once_differentiable
@@ -179,7 +179,7 @@ def measure(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return inside, offset, sizes
 
 
-def compare(ctx: Any, inside: Tensor, offset: Tensor, sizes: Tensor) -> Outputs:
+def attributes(ctx: Any, inside: Tensor, offset: Tensor, sizes: Tensor) -> Outputs:
     """Compute the attributes of a BoxPair, and keep what their gradients need.
 
     How far the edges lie inside the target's says how much of the target's sides is missed, and so the shared sides

@@ -119,7 +119,11 @@ def bring_back(folder: Path) -> None:
 
 def latest_checkpoint() -> Path:
     """Find the checkpoint that was written last below this folder; a study's are the study's to go on with."""
-    found = (path for path in Path().glob("**/last*.pt") if not any((p / STUDY).exists() for p in path.parents))
+    found = (
+        path
+        for path in Path().glob("**/last*.pt")
+        if not {DRAFT, UNSTRIPPED} & set(path.parts) and not any((p / STUDY).exists() for p in path.parents)
+    )
     return max(found, key=lambda path: path.stat().st_mtime, default=Path())
 
 

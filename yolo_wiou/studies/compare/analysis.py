@@ -17,7 +17,7 @@ import numpy as np
 
 from yolo_wiou.storage import STUDY
 from yolo_wiou.studies.compare import statistics as st
-from yolo_wiou.studies.compare.checks import warnings_of
+from yolo_wiou.studies.compare.fairness import warnings_of
 from yolo_wiou.studies.compare.matches import average_precision, match, quality, redraw
 from yolo_wiou.studies.compare.measure import FIGURES, evaluate, figures
 from yolo_wiou.studies.compare.plan import Study
@@ -119,7 +119,8 @@ class _DataSet:
         adjusted = st.holm([one["p"] if one["p"] is not None else 1.0 for one in comparisons])
         for one, p in zip(comparisons, adjusted, strict=True):
             one["p_holm"] = p
-            one["verdict"] = st.judge(one["mean"], p, len(one["seeds"]), len(comparisons))
+            judged = st.judge(one["mean"], p, len(one["seeds"]), len(comparisons))
+            one["verdict"] = st.UNFINISHED if one["seeds_waiting"] else judged
             one["sentence"] = sentence(one, self.losses[0], len(comparisons))
         truth = next(iter(self.runs.values())).truth if self.runs else {"images": [], "annotations": []}
         return {
@@ -130,11 +131,20 @@ class _DataSet:
                 "stream": {record.run.seed: record.result["stream"][-1:] for record in self._of(self.losses[0])},
             },
             "near": self.near,
-            "warnings": [*warnings_of(self.records), *self._nothing_learnt()],
+            "warnings": [*warnings_of(self.records), *self._unknown(), *self._nothing_learnt()],
             "comparisons": comparisons,
             "losses": {loss: self._summary(loss) for loss in self.losses if self._of(loss)},
             "runs": [self._run(record) for record in self.records],
         }
+
+    def _is_known(self, loss: str, seed: int) -> bool:
+        """Whether a run has the figure that the verdict rests on."""
+        return math.isfinite(self.figures.get((loss, seed), {}).get(QUOTED, {}).get(PRIMARY, math.nan))
+
+    def _unknown(self) -> list[str]:
+        """Name the finished runs that no verdict can rest on."""
+        runs = [f"{loss} seed {seed}" for loss, seed in sorted(self.runs) if not self._is_known(loss, seed)]
+        return [f"No AP is known of {', '.join(runs)}: is there an object in the images that judge?"] if runs else []
 
     def _nothing_learnt(self) -> list[str]:
         """Say so where no run detects anything: there is nothing to compare then."""
@@ -197,7 +207,9 @@ class _DataSet:
     def _compare(self, loss: str) -> dict[str, Any]:
         """Compare with the baseline, seed by seed."""
         base = self.losses[0]
-        seeds = sorted(seed for name, seed in self.runs if name == loss and (base, seed) in self.runs)
+        planned = sorted({record.run.seed for record in self.records if record.run.loss == loss})
+        waiting = {r.run.seed for r in self.records if r.run.loss in (loss, base) and r.state == "waiting"}
+        seeds = [seed for seed in planned if self._is_known(base, seed) and self._is_known(loss, seed)]
         pairs = [(self.figures[base, seed][QUOTED], self.figures[loss, seed][QUOTED]) for seed in seeds]
         primary = np.array([other[PRIMARY] - one[PRIMARY] for one, other in pairs])
         comparisons = len(self.losses) - 1
@@ -208,6 +220,7 @@ class _DataSet:
             **difference(primary),
             "p": st.sign_flip_p(primary) if seeds else None,
             "seeds_needed": st.fewest_seeds(comparisons),
+            "seeds_waiting": sorted(waiting),
         }
         if not seeds:
             return told

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,7 @@ from yolo_wiou.studies.compare.words import duration
 INTERRUPTED = 130
 
 
-def conduct(
-    study: Study, folder: Path, engine: Engine = LocalJob, jobs: int = 1, runs: Sequence[Run] | None = None
-) -> int:
+def conduct(study: Study, folder: Path, engine: Engine = LocalJob, jobs: int = 1) -> int:
     """Train what is missing in a folder that is claimed, and say how far it is.
 
     Args:
@@ -26,14 +23,13 @@ def conduct(
         folder: its folder.
         engine: what starts the runs.
         jobs: how many at a time.
-        runs: which of the study's runs, in which order; by default all.
 
     Returns:
         The exit code: 0, 1 where runs failed or nothing can be trained at all, 130 after Ctrl-C.
     """
     from yolo_wiou.studies.compare.statistics import fewest_seeds  # scipy comes with an extra
 
-    runs = study.runs() if runs is None else runs
+    runs = study.runs()
     missing = [run for run in runs if not run.is_finished(folder)]
     say(
         f"{len(runs)} runs: {len(study.losses)} losses ({', '.join(study.losses)}) x {len(study.seeds)} seeds x "

@@ -19,6 +19,7 @@ from yolo_wiou.studies.compare.run import Run, file_name, read_json, write_json
 
 RUNNING = "running"
 """Where runs lie until they end, below a study's folder."""
+LOCK = ".lock"
 
 
 class Study(BaseModel):
@@ -74,14 +75,14 @@ class Study(BaseModel):
         return cls.model_validate_json((folder / STUDY).read_text(encoding="utf-8"))
 
     def check(self, folder: Path) -> None:
-        """Refuse a folder in which another study lies.
+        """Refuse a folder that is not this study's, or not empty.
 
         Raises:
             ConfigError: with what differs.
         """
-        if (folder / "args.yaml").exists():
-            raise ConfigError(f"'{folder}' holds a training. Give the study a folder of its own with out=...")
         if not (folder / STUDY).is_file():
+            if any(file.name != LOCK for file in folder.glob("*")):
+                raise ConfigError(f"'{folder}' holds other files. Give the study a folder of its own with out=...")
             return
         there, here = read_json(folder / STUDY), self.model_dump(mode="json")
         differences = list(different(there, here))
@@ -101,7 +102,7 @@ class Study(BaseModel):
         self.check(folder)
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(folder / ".lock", timeout=0):
+            with FileLock(folder / LOCK, timeout=0):
                 shutil.rmtree(folder / RUNNING, ignore_errors=True)
                 self.save(folder)
                 yield

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from plotly.offline import get_plotlyjs
 
+from yolo_wiou.storage import write_whole
 from yolo_wiou.studies.compare import words
-from yolo_wiou.studies.compare.figures import figures_of
+from yolo_wiou.studies.compare.charts import charts_of
 from yolo_wiou.studies.compare.measure import FIGURES
 from yolo_wiou.studies.compare.pictures import pictures_of
 
@@ -60,7 +62,7 @@ def render(folder: Path, analysis: dict[str, Any]) -> Path:
         analysis=analysis, sections=sections, captions=CAPTIONS, figure_names=FIGURES, plotly=get_plotlyjs()
     )
     file = folder / REPORT
-    file.write_text(page, encoding="utf-8")
+    write_whole(file, page)
     return file
 
 
@@ -70,7 +72,7 @@ def _section(folder: Path, name: str, data: dict[str, Any], analysis: dict[str, 
     return {
         "data": data,
         "headlines": words.headlines(data["comparisons"], analysis["baseline"]),
-        "figures": figures_of(data, analysis["losses"]),
+        "charts": charts_of(data, analysis["losses"]),
         "pictures": {loss: pictures for loss, pictures in pictured.items() if pictures},
     }
 
@@ -82,11 +84,13 @@ def write_table(folder: Path, analysis: dict[str, Any]) -> Path:
     final AP, `iou` the mean plain IoU of the positives in the last epoch.
     """
     own = ("data", "loss", "seed", "state", "seconds", "epochs", "epochs_to_near", "iou")
-    file = folder / TABLE
-    with file.open("w", newline="", encoding="utf-8") as text:
-        writer = csv.DictWriter(text, [*own, "checkpoint", *FIGURES], restval="", extrasaction="ignore")
-        writer.writeheader()
-        for run in (run for data in analysis["data"].values() for run in data["runs"]):
-            for checkpoint, figures in run.get("figures", {"": {}}).items():
-                writer.writerow({**run, "checkpoint": checkpoint, **figures})
+    file, text = folder / TABLE, io.StringIO()
+    writer = csv.DictWriter(
+        text, [*own, "checkpoint", *FIGURES], restval="", extrasaction="ignore", lineterminator="\n"
+    )
+    writer.writeheader()
+    for run in (run for data in analysis["data"].values() for run in data["runs"]):
+        for checkpoint, figures in run.get("figures", {"": {}}).items():
+            writer.writerow({**run, "checkpoint": checkpoint, **figures})
+    write_whole(file, text.getvalue())
     return file

@@ -25,6 +25,8 @@ SIMULATED_SEEDS = 10
 
 Interval = tuple[float, float]
 Verdict = Literal["better", "worse", "no detectable difference", "too few seeds"]
+UNFINISHED = "not finished"
+"""In place of a verdict while runs wait: who stops when the figures please is wrong more often than ALPHA."""
 
 
 @lru_cache(maxsize=32)
@@ -88,7 +90,7 @@ def student_interval(differences: Any, alpha: float = ALPHA) -> Interval | None:
 
 
 def bca_interval(differences: Any, alpha: float = ALPHA, resamples: int = 4999) -> Interval | None:
-    """Bias-corrected and accelerated bootstrap over seeds; too narrow with few seeds (`scripts/coverage.py`).
+    """Bias-corrected and accelerated bootstrap over seeds; too narrow with few seeds (`scripts/interval_coverage.py`).
 
     None where it does not exist: fewer than three seeds, or differences that are all alike.
     """

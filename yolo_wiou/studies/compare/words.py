@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from yolo_wiou.studies.compare.statistics import UNFINISHED
+
 UNKNOWN = "—"
 MANY = 4
 """Undecided losses that have a headline each."""
 
 
 def points(value: float | None, sign: bool = True) -> str:
-    """AP in points, hundredths: +1.2; a dash where it is unknown."""
+    """AP in points, hundredths: +1.23; a dash where it is unknown."""
     if value is None or value != value:
         return UNKNOWN
-    text = f"{100 * value:{'+' if sign else ''}.1f}"
-    return text.replace("-", "−") if float(text) else "0.0"
+    text = f"{100 * value:{'+' if sign else ''}.2f}"
+    return text.replace("-", "−") if float(text) else "0.00"
 
 
 def interval(bounds: Any) -> str:
-    """An interval in points: [−0.4, 2.0]."""
+    """An interval in points: [−0.41, 2.03]."""
     return f"[{points(bounds[0], False)}, {points(bounds[1], False)}]" if bounds else UNKNOWN
 
 
@@ -43,6 +45,10 @@ def sentence(comparison: dict[str, Any], baseline: str, comparisons: int) -> str
     if not seeds:
         return f"No seed has finished with both {loss} and {baseline}."
     verdict = comparison["verdict"]
+    if verdict == UNFINISHED:
+        waiting = seeds + len(comparison["seeds_waiting"])
+        so_far = f"{seeds} of {waiting} seeds so far, {points(mean)} AP points"
+        return f"{loss} against {baseline} is not finished: {so_far}. The verdict comes with the last."
     if verdict == "too few seeds":
         family = "a verdict" if comparisons == 1 else f"a verdict on {comparisons} losses"
         counted = f"{seeds} of the {comparison['seeds_needed']} seeds that {family} takes"
@@ -62,7 +68,7 @@ def sentence(comparison: dict[str, Any], baseline: str, comparisons: int) -> str
 def headlines(comparisons: list[dict[str, Any]], baseline: str) -> list[tuple[str, str]]:
     """Verdicts and their sentences, the decided ones first; undecided losses share one where they are many."""
     found = [(one["verdict"], one["sentence"]) for one in comparisons if one["verdict"] in ("better", "worse")]
-    for verdict in ("no detectable difference", "too few seeds"):
+    for verdict in ("no detectable difference", "too few seeds", UNFINISHED):
         alike = [one for one in comparisons if one["verdict"] == verdict]
         if len(alike) <= MANY:
             found += [(verdict, one["sentence"]) for one in alike]

@@ -1,4 +1,4 @@
-"""The report's interactive figures (plotly), as pieces of HTML without the library itself."""
+"""The report's interactive charts (plotly), as pieces of HTML without the library itself."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ CLASSES = 12
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 
 
-def figures_of(data: dict[str, Any], losses: list[str]) -> dict[str, str]:
-    """Draw a data set's figures, by name; without those that nothing is known for."""
+def charts_of(data: dict[str, Any], losses: list[str]) -> dict[str, str]:
+    """Draw a data set's charts, by name; without those that nothing is known for."""
     palette = _Palette(data, losses)
     drawn = {
         "differences": differences(data),
