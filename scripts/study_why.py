@@ -1,10 +1,10 @@
-"""What a gain does to wrong boxes: how much of the box loss's weight is theirs, in the noise study's own trainings.
+"""What a gain does to wrong boxes: how much of the box loss's weight is theirs, in the studies' own trainings.
 
-    python scripts/study_why.py [NOISE]
+    python scripts/study_why.py [NOISE [BCCD]]
 
-Takes the last checkpoints that study_noise.py (in NOISE) trained with CIoU, shows them their training images without
-augmentation, and asks every loss how much it would count each positive. What weighs a positive is the task-aligned
-weight, from Ultralytics, times the gain. Writes docs/study/why.json.
+Takes the last checkpoints that study_noise.py (in NOISE) and study_bccd.py (in BCCD) trained with CIoU, shows them
+their training images without augmentation, and asks every loss how much it would count each positive. What weighs a
+positive is the task-aligned weight, from Ultralytics, times the gain. Writes docs/study/why.json.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from study_bccd import ARGUMENTS
 from study_noise import SIZE
 from study_page import OUT
 from ultralytics import YOLO
+from ultralytics.data import YOLODataset
+from ultralytics.data.utils import check_det_dataset
 from ultralytics.utils import DEFAULT_CFG
-from ultralytics.utils.patches import imread
 
 from yolo_wiou import BoxLoss, BoxPair, load_loss
 from yolo_wiou.studies.compare.plan import label
@@ -37,7 +39,7 @@ LOSSES: list[tuple[str, dict[str, Any]]] = [
 SEEDS = range(2)
 
 
-def positives(weights: Path, data: Path) -> dict[str, Any]:
+def positives(weights: Path, data: Path, imgsz: int) -> dict[str, Any]:
     """Return the positives of all training images: boxes, targets, task-aligned weights, and whether each is wrong."""
     with (data / "noise.csv").open() as stream:
         wrong = {(Path(row["image"]).stem, int(row["row"])) for row in csv.DictReader(stream)}
@@ -45,9 +47,10 @@ def positives(weights: Path, data: Path) -> dict[str, Any]:
     model.args = DEFAULT_CFG
     criterion = model.init_criterion()
     seen: dict[str, list[torch.Tensor]] = {"pred": [], "target": [], "weight": [], "wrong": []}
-    for file in sorted((data / "images" / "train").iterdir()):
-        rows = np.loadtxt(data / "labels" / "train" / f"{file.stem}.txt", ndmin=2)
-        flags = torch.tensor([(file.stem, number) in wrong for number in range(len(rows))])
+    about = check_det_dataset(str(data / "data.yaml"))
+    for sample in YOLODataset(about["train"], data=about, imgsz=imgsz, augment=False, hyp=DEFAULT_CFG):
+        image = Path(sample["im_file"]).stem
+        flags = torch.tensor([(image, row) in wrong for row in range(len(sample["cls"]))])
 
         def keep(_: Any, given: tuple[Any, ...], assigned: tuple[Any, ...], flags: torch.Tensor = flags) -> None:
             _, boxes, scores, mask, owner = assigned
@@ -56,14 +59,8 @@ def positives(weights: Path, data: Path) -> dict[str, Any]:
                 seen[name].append(values)
 
         hook = criterion.assigner.register_forward_hook(keep)
-        image = imread(str(file))[..., ::-1].copy()  # Ultralytics' own reader gives BGR
-        batch = {
-            "img": torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255,
-            "cls": torch.from_numpy(rows[:, :1]).float(),
-            "bboxes": torch.from_numpy(rows[:, 1:]).float(),
-            "batch_idx": torch.zeros(len(rows)),
-        }
-        assert batch["img"].shape[-2:] == (SIZE, SIZE)
+        batch = YOLODataset.collate_fn([sample])
+        batch["img"] = batch["img"].float() / 255
         with torch.no_grad():
             criterion(model(batch["img"]), batch)
         hook.remove()
@@ -93,14 +90,16 @@ def share(loss: BoxLoss, boxes: dict[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in told.items()}
 
 
-def main(noise: Path) -> None:
+def main(noise: Path, *bccd: Path) -> None:
     """Ask, write."""
+    studies = [(noise, "wise", "jitter40", SIZE), (noise, "outliers", "outliers5", SIZE)]
+    studies += [(folder, "wise", "jitter30", ARGUMENTS["imgsz"]) for folder in bccd]
     report: dict[str, Any] = {}
-    for question, name in (("wise", "jitter40"), ("outliers", "outliers5")):
+    for folder, question, name, imgsz in studies:
         abouts, shares = [], []
         for seed in SEEDS:
-            weights = noise / question / "runs" / name / "ciou" / f"seed{seed}" / "train" / "weights" / "last.pt"
-            boxes = positives(weights, noise / "data" / name)
+            weights = folder / question / "runs" / name / "ciou" / f"seed{seed}" / "train" / "weights" / "last.pt"
+            boxes = positives(weights, folder / "data" / name, imgsz)
             abouts.append(describe(boxes))
             shares.append({label(loss, changes): share(load_loss(loss, **changes), boxes) for loss, changes in LOSSES})
         report[name] = {
@@ -117,4 +116,4 @@ def mean(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/study_noise"))
+    main(*map(Path, sys.argv[1:] or ["runs/study_noise"]))
