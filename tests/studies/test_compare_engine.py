@@ -117,6 +117,7 @@ with STUDY.claim(Path({study!r})):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_killed_at_any_moment_only_what_was_running_is_lost(tmp_path, monkeypatch):
+    STUDY.save(tmp_path)
     next(runs := train(STUDY.runs(), tmp_path, fake))
     runs.close()
     before = finished(tmp_path)
@@ -142,6 +143,7 @@ def test_killed_at_any_moment_only_what_was_running_is_lost(tmp_path, monkeypatc
 
 def test_what_outlives_its_study_spoils_nothing(tmp_path):
     """A process that goes on writing after its study was killed has no folder that counts."""
+    STUDY.save(tmp_path)
     left = tmp_path / RUNNING / "a-ciou-seed0-1"
     left.mkdir(parents=True)
     with STUDY.claim(tmp_path):
