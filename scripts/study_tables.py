@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from compatibility import table
 from yolo_wiou.studies.compare.statistics import sign_flip_p
 from yolo_wiou.studies.compare.summaries import difference
 
-FIGURES = ("AP", "AP75", "AP90")
+FIGURES = ("AP", "AP50", "AP75", "AP90")
+RECOVERED = ("AP", "AP75", "AP90")
 LEAST = 0.005
 """Below this cost in AP a share of it says nothing."""
 NOISES = ("clean", "jitter10", "jitter20", "jitter30", "jitter40", "outliers5")
@@ -28,7 +30,7 @@ def points(difference: Summary) -> str:
 
 def recovery(one: Summary, lost: Summary) -> str:
     """The share of what the noise cost CIoU that a loss wins back, in AP, AP75 and AP90; – where it cost too little."""
-    shares = (one["figures"][figure]["mean"] / lost[figure] if lost[figure] > LEAST else None for figure in FIGURES)
+    shares = (one["figures"][figure]["mean"] / lost[figure] if lost[figure] > LEAST else None for figure in RECOVERED)
     return " / ".join("–" if share is None else f"{100 * share:+.0f}" for share in shares)
 
 
@@ -44,14 +46,14 @@ def differences(data: Summary, lost: Summary | None = None) -> str:
                 *(points(figures[figure]) for figure in FIGURES),
                 *([recovery(one, lost)] if lost else []),
                 f"{one['p_holm']:.3f}",
+                f"{100 * one['detectable']:.2f}" if one["detectable"] else "–",
                 one["verdict"],
                 f"{data['losses'][one['loss']]['gain']:.2f}",
             ]
         )
     recovered = ["recovery, %"] if lost else []
-    return table(
-        ["loss", "seeds", *(f"Δ{figure}" for figure in FIGURES), *recovered, "p (Holm)", "verdict", "gain"], rows
-    )
+    heads = ["loss", "seeds", *(f"Δ{figure}" for figure in FIGURES), *recovered]
+    return table([*heads, "p (Holm)", "detectable", "verdict", "gain"], rows)
 
 
 def levels(study: Summary) -> str:
@@ -132,17 +134,17 @@ def heavier(file: Path) -> str:
     return table(["", "seeds", *(f"Δ{figure}" for figure in FIGURES), "p"], rows)
 
 
-def in_short(noise: Summary) -> str:
-    """README's table: what was judged on loose boxes, the best first."""
-    judged = [one for question in ("wise", "falling") for one in noise[question]["data"]["jitter40"]["comparisons"]]
-    cost = lost(noise, "jitter40")
+def in_short(study: Summary, questions: Sequence[str], name: str) -> str:
+    """README's table: what some questions judged on a data set, the best first."""
+    judged = [one for question in questions for one in study[question]["data"][name]["comparisons"]]
+    cost = lost(study, name)
     rows = [
         [
             f"`{one['loss']}`",
-            *(points(one["figures"][figure]) for figure in ("AP", "AP90")),
+            *(points(one["figures"][figure]) for figure in ("AP", "AP50", "AP90")),
             *([recovery(one, cost)] if cost else []),
             one["verdict"],
         ]
         for one in sorted(judged, key=lambda one: -one["mean"])
     ]
-    return table(["loss", "ΔAP", "ΔAP90", "recovery, %", "verdict"], rows)
+    return table(["loss", "ΔAP", "ΔAP50", "ΔAP90", *(["recovery, %"] if cost else []), "verdict"], rows)

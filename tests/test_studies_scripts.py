@@ -51,5 +51,7 @@ def test_the_page_and_readme_s_table_are_the_data_s():
     import study_tables
 
     assert study_page.PAGE.read_text(encoding="utf-8") == study_page.page()
-    noise = study_page.read_json(study_page.OUT / "noise.json")
-    assert study_tables.in_short(noise) in (study_page.PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    noise, bccd = (study_page.read_json(study_page.OUT / f"{name}.json") for name in ("noise", "bccd"))
+    readme = (study_page.PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert study_tables.in_short(noise, ("wise", "falling"), "jitter40") in readme
+    assert study_tables.in_short(bccd, ("wise",), "jitter30") in readme
