@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -119,6 +123,14 @@ def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
     assert "yolo-wiou train resume" in capsys.readouterr().err
     assert main(["predict", "model=best.pt"]) == 130
     assert capsys.readouterr().err == "yolo-wiou: stopped.\n"
+
+
+def test_the_extras_are_not_needed_to_start():
+    """Who installed without `[compare]` still trains."""
+    blocked = ("scipy", "plotly", "jinja2", "faster_coco_eval", "ray")
+    code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import yolo_wiou.cli"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stderr
 
 
 def test_losses_lists_the_catalogue(capsys):

@@ -119,8 +119,7 @@ class _DataSet:
         adjusted = st.holm([one["p"] if one["p"] is not None else 1.0 for one in comparisons])
         for one, p in zip(comparisons, adjusted, strict=True):
             one["p_holm"] = p
-            judged = st.judge(one["mean"], p, len(one["seeds"]), len(comparisons))
-            one["verdict"] = st.UNFINISHED if one["seeds_waiting"] else judged
+            one["verdict"] = st.judge(one["mean"], p, len(one["seeds"]), len(comparisons), len(one["seeds_waiting"]))
             one["sentence"] = sentence(one, self.losses[0], len(comparisons))
         truth = next(iter(self.runs.values())).truth if self.runs else {"images": [], "annotations": []}
         return {

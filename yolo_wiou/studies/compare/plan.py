@@ -75,7 +75,7 @@ class Study(BaseModel):
         return cls.model_validate_json((folder / STUDY).read_text(encoding="utf-8"))
 
     def check(self, folder: Path) -> None:
-        """Refuse a folder that is not this study's, or not empty.
+        """Refuse a folder in which another study lies, or other files.
 
         Raises:
             ConfigError: with what differs.

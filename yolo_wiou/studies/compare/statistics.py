@@ -24,9 +24,7 @@ SIMULATED_SEEDS = 10
 """Above this many seeds, the t test's power stands for the sign-flip test's, which then is within 2 % of it."""
 
 Interval = tuple[float, float]
-Verdict = Literal["better", "worse", "no detectable difference", "too few seeds"]
-UNFINISHED = "not finished"
-"""In place of a verdict while runs wait: who stops when the figures please is wrong more often than ALPHA."""
+Verdict = Literal["better", "worse", "no detectable difference", "too few seeds", "not finished"]
 
 
 @lru_cache(maxsize=32)
@@ -155,8 +153,12 @@ def fewest_seeds(comparisons: int = 1, alpha: float = ALPHA) -> int:
     return n
 
 
-def judge(mean: float, adjusted_p: float, seeds: int, comparisons: int, alpha: float = ALPHA) -> Verdict:
-    """Put a comparison into words."""
+def judge(
+    mean: float, adjusted_p: float, seeds: int, comparisons: int, waiting: int = 0, alpha: float = ALPHA
+) -> Verdict:
+    """Put a comparison into words; no verdict while seeds wait, for who stops at will errs more often than alpha."""
+    if waiting:
+        return "not finished"
     if seeds < fewest_seeds(comparisons, alpha):
         return "too few seeds"
     if adjusted_p > alpha:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from yolo_wiou.studies.compare.statistics import UNFINISHED
-
 UNKNOWN = "—"
 MANY = 4
 """Undecided losses that have a headline each."""
@@ -45,9 +43,9 @@ def sentence(comparison: dict[str, Any], baseline: str, comparisons: int) -> str
     if not seeds:
         return f"No seed has finished with both {loss} and {baseline}."
     verdict = comparison["verdict"]
-    if verdict == UNFINISHED:
-        waiting = seeds + len(comparison["seeds_waiting"])
-        so_far = f"{seeds} of {waiting} seeds so far, {points(mean)} AP points"
+    if verdict == "not finished":
+        planned = seeds + len(comparison["seeds_waiting"])
+        so_far = f"{seeds} of {planned} seeds so far, {points(mean)} AP points"
         return f"{loss} against {baseline} is not finished: {so_far}. The verdict comes with the last."
     if verdict == "too few seeds":
         family = "a verdict" if comparisons == 1 else f"a verdict on {comparisons} losses"
@@ -68,7 +66,7 @@ def sentence(comparison: dict[str, Any], baseline: str, comparisons: int) -> str
 def headlines(comparisons: list[dict[str, Any]], baseline: str) -> list[tuple[str, str]]:
     """Verdicts and their sentences, the decided ones first; undecided losses share one where they are many."""
     found = [(one["verdict"], one["sentence"]) for one in comparisons if one["verdict"] in ("better", "worse")]
-    for verdict in ("no detectable difference", "too few seeds", UNFINISHED):
+    for verdict in ("no detectable difference", "too few seeds", "not finished"):
         alike = [one for one in comparisons if one["verdict"] == verdict]
         if len(alike) <= MANY:
             found += [(verdict, one["sentence"]) for one in alike]
