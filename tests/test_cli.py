@@ -84,6 +84,8 @@ def test_a_mistake_costs_one_message_and_nothing_else(mistake, capsys, tmp_path)
         (["train", "shapes.colour=red"], "colour"),
         (["classify", "train", "loss=wiou3", "data=data.yaml", "model=yolo11n-cls.yaml"], "has no box loss"),
         (["val", "model=yolo11n.yaml", "loss=wiou3"], "'loss=wiou3' belongs to train"),
+        (["val", "model=nowhere.pt", "data=data.yaml"], "No such file or directory: 'nowhere.pt'"),
+        (["val", "model=yolo11n.yaml", "data=nowhere.yaml"], "'nowhere.yaml' does not exist"),
         (["trian", "loss=wiou3", "data=data.yaml"], "unknown command 'trian'. Did you mean 'train'?"),
         (["losse"], "Did you mean 'losses'?"),
         (["train", "loss", "wiou3"], "with an equals sign: loss=wiou3"),

@@ -130,7 +130,7 @@ def as_ultralytics(words: list[str]) -> None:
     sys.argv[:] = ["yolo", *words]
     try:
         entrypoint()
-    except SyntaxError as error:  # an argument that Ultralytics does not know
+    except (SyntaxError, FileNotFoundError) as error:  # unknown argument; no such weights, data, source
         raise ConfigError(without_help(error)) from error
 
 
