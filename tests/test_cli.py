@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -47,7 +48,11 @@ MISTAKES = {
     "loss=numbers.yaml": "unknown key 'loss.1'",
     "loss.gain.name=[a]": "unknown gain '['a']'",
     "loss=": "'loss' needs a name or a YAML file",
-    "loss": "'loss' needs a value, with an equals sign",
+    "loss": "'loss' needs a value, with an equals sign: loss=wiou3.",
+    "loss.gain.delta": "with an equals sign: loss.gain.delta=....",
+    "loss.delta=5": "Did you mean loss.gain.delta?",
+    "los=wiou3": "'loss=wiou3'",
+    "data": "with an equals sign: data=....",
     "epohcs=3": "'epohcs' is not a valid YOLO argument",
     "epochs=many": "'epochs=many' is of invalid type",
     "epochs": "'epochs' needs a value",
@@ -84,10 +89,12 @@ def test_a_mistake_costs_one_message_and_nothing_else(mistake, capsys, tmp_path)
         (["train", "shapes.colour=red"], "colour"),
         (["classify", "train", "loss=wiou3", "data=data.yaml", "model=yolo11n-cls.yaml"], "has no box loss"),
         (["val", "model=yolo11n.yaml", "loss=wiou3"], "'loss=wiou3' belongs to train"),
-        (["val", "model=nowhere.pt", "data=data.yaml"], "No such file or directory: 'nowhere.pt'"),
+        (["val", "model=nowhere.pt", "data=data.yaml"], "cannot read 'nowhere.pt': No such file or directory."),
         (["val", "model=yolo11n.yaml", "data=nowhere.yaml"], "'nowhere.yaml' does not exist"),
         (["trian", "loss=wiou3", "data=data.yaml"], "unknown command 'trian'. Did you mean 'train'?"),
         (["losse"], "Did you mean 'losses'?"),
+        (["train", "resume", "model=mine.yaml"], "'mine.yaml' is no checkpoint. A run's are weights/last.pt"),
+        (["predict", "sorce=x"], "'sorce' is not a valid YOLO argument"),
         (["train", "loss", "wiou3"], "with an equals sign: loss=wiou3"),
         (["train", "shapes.task=segment"], "yolo-wiou segment train"),
         (["obb", "train", "loss=siou"], "penalty 'siou' needs upright boxes"),
@@ -107,22 +114,46 @@ def test_other_mistakes(words, message, capsys, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("word", ["train project=there", "curves out=there", "simulate out=there"])
+def test_where_nothing_may_be_written_is_told_at_once(word, monkeypatch, capsys):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    assert main([*word.split(), *["data=data.yaml", "model=yolo11n.yaml"] * word.startswith("train")]) == 2
+    assert "=there' cannot be made: you may not write in" in capsys.readouterr().err
+
+
 def test_a_misspelt_argument_costs_no_page_of_syntax(capsys):
-    assert main(["train", "data=data.yaml", "epohcs=3"]) == 2
-    error = capsys.readouterr().err
-    assert "epohcs" in error
-    assert "epochs" in error
-    assert len(error.splitlines()) < 5
+    for mode in ("train", "val"):
+        assert main([mode, "data=data.yaml", "epohcs=3"]) == 2
+        said = capsys.readouterr()
+        assert "epohcs" in said.err
+        assert "epochs" in said.err
+        assert len((said.out + said.err).splitlines()) < 5
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_ctrl_c_in_a_training_names_what_can_be_resumed(epochs, monkeypatch, capsys, tmp_path):
+    """Bare `resume` would go on with another run where this one has no checkpoint yet."""
+
+    def stopped(model, **arguments):
+        model.trainer = SimpleNamespace(last=tmp_path / "last.pt")
+        (tmp_path / ("last.pt" if epochs else "other.pt")).touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.YOLO, "train", stopped)
+    monkeypatch.setattr(cli, "check_images", lambda data: None)
+    assert main(["train", "data=data.yaml", "model=yolo11n.yaml"]) == 130
+    said = capsys.readouterr().err
+    assert ("nothing to resume" in said, f"train resume model={tmp_path / 'last.pt'}" in said) == (
+        not epochs,
+        bool(epochs),
+    )
 
 
 def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
     def stopped(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "train", stopped)
     monkeypatch.setattr(cli, "as_ultralytics", stopped)
-    assert main(["train", "data=data.yaml"]) == 130
-    assert "yolo-wiou train resume" in capsys.readouterr().err
     assert main(["predict", "model=best.pt"]) == 130
     assert capsys.readouterr().err == "yolo-wiou: stopped.\n"
 
@@ -196,10 +227,12 @@ def test_curves_and_simulate_write_table_and_picture(capsys, tmp_path):
         (["curves", "losses=wiou3,WIoUv3"], "two of the losses have one name"),
         (["curves", "means=0"], "numbers above 0"),
         (["curves", "means=nan"], "numbers above 0"),
+        (["curves", "means=2"], "numbers above 0, up to 1"),
         (["curves", "out=data.yaml"], "'out=data.yaml' is to be a folder"),
         (["simulate", "out=data.yaml/below"], "data.yaml' is a file"),
         (["simulate", "experiment=siou"], "Valid: diou, wiou."),
         (["simulate", "points=many"], "whole number"),
+        (["simulate", "points=0"], "'points' needs one whole number, 1 or above"),
         (["simulate", "loss.gain.delta=3", "losses=ciou"], "unknown key 'loss.gain.delta'"),
     ],
 )

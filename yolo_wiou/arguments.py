@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,13 @@ from ultralytics.cfg import (
 )
 from ultralytics.data.utils import check_det_dataset
 from ultralytics.utils import LOGGER, checks
+from ultralytics.utils.torch_utils import select_device
 
 from yolo_wiou.config import DEFAULT_LOSS, read_mapping
 from yolo_wiou.registry import ConfigError, choices
+
+KNOWN = {**DEFAULT_CFG_DICT, "loss": DEFAULT_LOSS, "noise": 0.3}
+"""What a misspelt argument may have been meant to be, with an example."""
 
 
 def is_own(word: str) -> bool:
@@ -43,7 +48,8 @@ def parse(words: list[str]) -> dict[str, Any]:
         key, equals, value = word.partition("=")
         if is_own(word):
             if not equals:
-                raise ConfigError(f"'{key}' needs a value, with an equals sign: {key}={DEFAULT_LOSS}.")
+                example = KNOWN.get(key, "...")
+                raise ConfigError(f"'{key}' needs a value, with an equals sign: {key}={example}.")
             arguments[key] = value if key == "loss" else own_value(word)
         elif equals:
             arguments.update([in_plain_words(parse_key_value_pair, word)])
@@ -51,8 +57,8 @@ def parse(words: list[str]) -> dict[str, Any]:
             arguments["task"] = word
         elif word not in MODES:
             if not isinstance(DEFAULT_CFG_DICT.get(word), bool):
-                in_plain_words(check_dict_alignment, DEFAULT_CFG_DICT, {word: ""})
-                raise ConfigError(f"'{word}' needs a value, e.g. {word}={DEFAULT_CFG_DICT[word]}.")
+                in_plain_words(check_dict_alignment, KNOWN, {word: ""})
+                raise ConfigError(f"'{word}' needs a value, with an equals sign: {word}={KNOWN[word] or '...'}.")
             arguments[word] = True
     file = arguments.pop("cfg", None)
     if file:
@@ -87,30 +93,34 @@ def parse_options(words: list[str], defaults: dict[str, Any]) -> dict[str, Any]:
         given = value if isinstance(default, str) and value else own_value(word)
         if isinstance(default, list):
             given = numbers(key, value)
-        if isinstance(default, int) and (not isinstance(given, int) or given < 0):
-            raise ConfigError(f"'{key}' needs a whole number, 0 or above, not '{value}'.")
+        if isinstance(default, int) and (type(given) is not int or given < min(default, 1)):
+            raise ConfigError(f"'{key}' needs one whole number, {min(default, 1)} or above, not '{value}'.")
         options[key] = given
     return options
 
 
 def numbers(key: str, value: str) -> list[float]:
-    """Read `0.2,0.5` as numbers above 0."""
+    """Read `0.2,0.5` as means of the IoU loss, above 0 and up to 1."""
     try:
         read = [float(item) for item in value.strip("[]").split(",")]
     except ValueError:
         read = []
-    if not read or not all(0 < number < math.inf for number in read):
-        raise ConfigError(f"'{key}' needs numbers above 0, e.g. {key}=0.2,0.5, not '{value}'.")
+    if not read or not all(0 < number <= 1 for number in read):
+        raise ConfigError(f"'{key}' needs numbers above 0, up to 1, e.g. {key}=0.2,0.5, not '{value}'.")
     return read
 
 
-def check_arguments(arguments: dict[str, Any]) -> None:
-    """Check names and values of Ultralytics' arguments, and that the data file exists, before anything is written.
+def check_arguments(arguments: dict[str, Any], known: Mapping[str, Any] = KNOWN) -> None:
+    """Check what Ultralytics will be given before anything is written: names, values, the data file, the device.
+
+    Args:
+        arguments: what the user wrote.
+        known: what a misspelt name may have been meant to be.
 
     Raises:
         ConfigError: in Ultralytics' own words.
     """
-    in_plain_words(check_dict_alignment, DEFAULT_CFG_DICT, arguments)
+    in_plain_words(check_dict_alignment, known, arguments)
     in_plain_words(get_cfg, DEFAULT_CFG_DICT, arguments)
     imgsz = arguments.get("imgsz", 640)
     for size in imgsz if isinstance(imgsz, list | tuple) else [imgsz]:
@@ -118,6 +128,10 @@ def check_arguments(arguments: dict[str, Any]) -> None:
             raise ConfigError(f"'imgsz={imgsz}' is not an image size: pixels as a whole number, e.g. imgsz=640.")
     if str(arguments.get("data", "")).endswith((".yaml", ".yml")):
         check_data(arguments["data"])
+    if arguments.get("device") is not None:
+        in_plain_words(select_device, arguments["device"], verbose=False)
+    if arguments.get("project"):
+        out_folder(arguments["project"], "project")
 
 
 def check_data(file: str) -> None:
@@ -138,35 +152,47 @@ def check_images(data: Any) -> None:
         in_plain_words(check_det_dataset, data)
 
 
-def out_folder(option: Any) -> Path:
+def out_folder(option: Any, key: str = "out") -> Path:
     """Read an `out=`, before anything is computed for it.
 
     Raises:
-        ConfigError: a file is in its place, or above it.
+        ConfigError: a file is in its place, or above it, or nothing may be written there.
     """
     folder = Path(str(option))
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
-        raise ConfigError(f"'out={option}' is to be a folder, and '{there}' is a file.")
+        raise ConfigError(f"'{key}={option}' is to be a folder, and '{there}' is a file.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"'{key}={option}' cannot be made: you may not write in '{there}'.")
     return folder
 
 
 def in_plain_words(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call Ultralytics; what it says of a mistake of the user becomes a message without a traceback."""
-    LOGGER.addFilter(is_no_help)
     try:
-        return function(*args, **kwargs)
+        with no_help():
+            return function(*args, **kwargs)
     except (SyntaxError, TypeError, ValueError, AssertionError, OSError, NameError) as error:
         raise ConfigError(without_help(error)) from error
-    finally:
-        LOGGER.removeFilter(is_no_help)
 
 
 def without_help(error: Exception) -> str:
     """What Ultralytics says of a mistake, without the help of `yolo` that it adds."""
+    if isinstance(error, OSError) and error.filename:
+        return f"cannot read '{error.filename}': {error.strerror}."
     return str(error).replace(CLI_HELP_MSG, "").strip()
 
 
+@contextlib.contextmanager
+def no_help() -> Iterator[None]:
+    """Keep that help out of the log, into which newer releases write it."""
+    LOGGER.addFilter(is_no_help)
+    try:
+        yield
+    finally:
+        LOGGER.removeFilter(is_no_help)
+
+
 def is_no_help(record: logging.LogRecord) -> bool:
-    """Whether a line of the log is not that help, which newer releases print on their own."""
+    """Whether a line of the log is not that help."""
     return bool(record.msg != CLI_HELP_MSG)

@@ -9,14 +9,15 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASK2MODEL, TASKS, entrypoint, merge_equals_args
+from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, checks
-from ultralytics.utils.torch_utils import select_device
 
 from yolo_wiou.arguments import (
     check_arguments,
     check_images,
     in_plain_words,
     is_own,
+    no_help,
     parse,
     parse_options,
     without_help,
@@ -83,10 +84,8 @@ def main(argv: list[str] | None = None) -> int:
     except ContractError as error:
         print(f"yolo-wiou: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        is_training = {"train", "mode=train"} & set(words)
-        hint = " 'yolo-wiou train resume' goes on with the latest training." if is_training else ""
-        print(f"yolo-wiou: stopped.{hint}", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(" ".join(["yolo-wiou: stopped.", *map(str, stop.args)]), file=sys.stderr)
         return 130
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -129,7 +128,8 @@ def as_ultralytics(words: list[str]) -> None:
     """Let Ultralytics run a command: it reads sys.argv, and predict saves its results for `yolo` alone."""
     sys.argv[:] = ["yolo", *words]
     try:
-        entrypoint()
+        with no_help():
+            entrypoint()
     except (SyntaxError, FileNotFoundError) as error:  # unknown argument; no such weights, data, source
         raise ConfigError(without_help(error)) from error
 
@@ -147,12 +147,12 @@ def train(words: list[str]) -> None:
         LOGGER.warning("yolo-wiou: no 'data=', so this is the demo, on a rendered data set.")
         arguments = {**yaml_section("train"), "model": DEMO_MODELS[task or "detect"], **arguments}
     check_arguments(arguments)
-    if arguments.get("device") is not None:
-        in_plain_words(select_device, arguments["device"], verbose=False)
     name = arguments.pop("model", None)
     if resume := arguments.get("resume"):
         name, arguments["resume"] = str(checkpoint_to_resume(resume if resume is not True else name or True)[0]), True
-    name = name or TASK2MODEL[task or "detect"]
+    if not name:
+        name = TASK2MODEL[task or "detect"]
+        LOGGER.warning(f"yolo-wiou: no 'model=', so this is Ultralytics' default, model={name}.")
     if any(kind in Path(name).stem.lower() for kind in UNTRAINED):
         raise ConfigError(f"Ultralytics has no training for '{name}'.")
     model: YOLO = in_plain_words(YOLO, name, task=task)
@@ -162,7 +162,10 @@ def train(words: list[str]) -> None:
         arguments["data"] = str(render_demo({"task": model.task, **shapes}))
     elif model.task in DEMO_MODELS and not resume:
         check_images(arguments.get("data"))
-    model.train(loss=loss, **arguments)
+    try:
+        model.train(loss=loss, **arguments)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(way_on(model.trainer)) from stop
     if is_demo:
         pretrained = Path(DEMO_MODELS[model.task]).with_suffix(".pt")
         LOGGER.info(
@@ -170,6 +173,13 @@ def train(words: list[str]) -> None:
             "val_batch0_pred.jpg and curves in results.png.\n"
             f"Next, your own data: yolo-wiou {model.task} train data=my.yaml model={pretrained} loss=wiou3"
         )
+
+
+def way_on(trainer: BaseTrainer | None) -> str:
+    """Say how to go on with a training that was stopped."""
+    if trainer and trainer.last.exists():
+        return f"'yolo-wiou train resume model={trainer.last}' goes on with it."
+    return "Its first epoch was not over, so there is nothing to resume: start it anew."
 
 
 def losses(words: list[str]) -> None:

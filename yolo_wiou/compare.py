@@ -15,7 +15,7 @@ import yaml
 from ultralytics.cfg import TASK2MODEL
 from ultralytics.utils import LOGGER
 
-from yolo_wiou.arguments import check_arguments, check_images, in_plain_words, out_folder, parse, parse_options
+from yolo_wiou.arguments import KNOWN, check_arguments, check_images, in_plain_words, out_folder, parse, parse_options
 from yolo_wiou.config import CFG, LossConfig, read_mapping
 from yolo_wiou.demo import DEMO_MODELS, demo_place, render_demo, take_shapes, yaml_section
 from yolo_wiou.registry import ConfigError, choices
@@ -92,9 +92,6 @@ def read(words: list[str]) -> Plan:
     grid = {key.removeprefix("loss."): values(word) for word, key in keys.items() if key.startswith("loss.")}
     rest = [word for word, key in keys.items() if key not in defaults["study"] and not key.startswith("loss.")]
     options, arguments = parse_options(own, defaults["study"]), parse(rest)
-    for key in ("seeds", "jobs"):
-        if options[key] < 1:
-            raise ConfigError(f"'{key}' needs a whole number above 0, not '{options[key]}'.")
     for key in REFUSED.keys() & arguments.keys():
         raise ConfigError(f"'{key}' has no place in a study: {REFUSED[key]}.")
     losses = name_losses(listed(options["losses"]) or [""], grid)
@@ -113,7 +110,7 @@ def read(words: list[str]) -> Plan:
         raise ConfigError("'noise' and 'shapes.…' belong to the demo, which has no 'data='.")
     check_fair(arguments)
     for name in data:
-        check_arguments(arguments if is_demo else {**arguments, "data": name})
+        check_arguments(arguments if is_demo else {**arguments, "data": name}, {**KNOWN, **defaults["study"]})
         if not is_demo:
             check_images(name)
     study = Study(

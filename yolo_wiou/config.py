@@ -177,7 +177,11 @@ def _validated(data: Mapping[str, Any]) -> LossConfig:
     try:
         return LossConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(explain(error, LossConfig, "loss")) from error
+        sections = {name: section for name, section in data.items() if isinstance(section, Mapping)}
+        unknown = [key for key in data if key not in LossConfig.model_fields]
+        places = [f"loss.{name}.{key}" for key in unknown for name, section in sections.items() if key in section]
+        hint = f"\nDid you mean {' or '.join(places)}?" if places else ""
+        raise ConfigError(explain(error, LossConfig, "loss") + hint) from error
 
 
 @functools.lru_cache

@@ -31,6 +31,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file is none, or damaged.
     """
+    if path.suffix != ".pt":
+        raise ConfigError(f"'{path}' is no checkpoint. A run's are weights/last.pt and, with save_period, epochN.pt.")
     broken = AssertionError, OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, pickle.PickleError
     try:
         ckpt: dict[str, Any] = torch_safe_load(str(path))[0]

@@ -33,13 +33,11 @@ def conduct(study: Study, folder: Path, engine: Engine = LocalJob, jobs: int = 1
     missing = [run for run in runs if not run.is_finished(folder)]
     say(
         f"{len(runs)} runs: {len(study.losses)} losses ({', '.join(study.losses)}) x {len(study.seeds)} seeds x "
-        f"{len(study.data)} data sets ({', '.join(study.data)}), {jobs} at a time, in {folder}."
-        + f" {len(runs) - len(missing)} of them are finished."
-        * (len(missing) < len(runs))
+        f"data sets {', '.join(study.data)}; {jobs} at a time, in {folder}; {len(runs) - len(missing)} finished."
     )
     needed = fewest_seeds(len(study.losses) - 1)
     if len(study.seeds) < needed:
-        say(f"A verdict on {len(study.losses) - 1} beside the baseline needs seeds={needed} or more.")
+        say(f"Verdicts on losses beside the baseline, {len(study.losses) - 1} here, need seeds={needed} or more.")
     failed: list[Run] = []
     try:
         if missing:
