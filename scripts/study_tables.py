@@ -137,14 +137,8 @@ def heavier(file: Path) -> str:
 def in_short(study: Summary, questions: Sequence[str], name: str) -> str:
     """README's table: what some questions judged on a data set, the best first."""
     judged = [one for question in questions for one in study[question]["data"][name]["comparisons"]]
-    cost = lost(study, name)
     rows = [
-        [
-            f"`{one['loss']}`",
-            *(points(one["figures"][figure]) for figure in ("AP", "AP50", "AP90")),
-            *([recovery(one, cost)] if cost else []),
-            one["verdict"],
-        ]
+        [f"`{one['loss']}`", *(points(one["figures"][figure]) for figure in ("AP", "AP50", "AP90")), one["verdict"]]
         for one in sorted(judged, key=lambda one: -one["mean"])
     ]
-    return table(["loss", "ΔAP", "ΔAP50", "ΔAP90", *(["recovery, %"] if cost else []), "verdict"], rows)
+    return table(["loss", "ΔAP", "ΔAP50", "ΔAP90", "verdict"], rows)
