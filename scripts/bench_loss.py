@@ -10,8 +10,7 @@ sides and left out here; it is in bench_train.py.
 
 Each round times every loss once, in turn, so that a slow moment of the machine meets all alike; a ratio is the median
 over rounds, with the middle half of the rounds beside it. Operators, peak and moved bytes are counted, and exact. One
-thread; CUDA where there is one. Writes docs/bench/loss.json, of which
-performance.py makes the tables.
+thread; CUDA where there is one. Prints the tables, and writes docs/bench/loss.json.
 """
 
 from __future__ import annotations
@@ -148,6 +147,8 @@ def machine() -> dict[str, str]:
 
 def main(names: list[str]) -> None:
     """Measure, print, write."""
+    from performance import loss_tables  # which imports this module
+
     report: dict[str, Any] = {"machine": machine(), "times": {}}
     torch.set_num_threads(1)
     terms: dict[str, Term] = {"stock": stock, **{name: ours(name) for name in names or available_losses()}}
@@ -158,7 +159,8 @@ def main(names: list[str]) -> None:
         for n in SIZES:
             measured[n] = times(terms, n, device)
             (OUT / "loss.json").write_text(json.dumps(report, indent=1))  # a run may be cut short
-    print(f"Written to {OUT / 'loss.json'}; scripts/performance.py makes the tables.")
+    print(loss_tables(report))
+    print(f"Written to {OUT / 'loss.json'}; scripts/performance.py puts the tables into docs/performance.md.")
 
 
 if __name__ == "__main__":

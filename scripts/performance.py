@@ -86,7 +86,7 @@ The aim was half of stock's time for `wiou1` to `wiou3` and no more than stock's
 the Wise-IoU presets are there; on a few hundred they are not, because there every call costs about the same, however
 little it does. Above stock on a few hundred boxes are `siou` and `siou-v3`, which have two costs of their own, and most
 presets that look at two pairs of boxes at once (`inner-…`, `uiou`); `inner-siou` is both, and stays there for longer.
-`focal-l1` moves most memory, and gains nothing on very many boxes.
+`focal-l1` moves much memory, and gains nothing on very many boxes.
 `ciou` and the switches over it (`iou-balanced-cls`, `alwa`) keep the stock term, bit for bit, and observe the plain IoU
 beside it, so that they cannot cost less than stock here.
 

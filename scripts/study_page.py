@@ -16,7 +16,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from study_tables import FIGURES, Summary, answers, heavier, levels, mechanism
+from study_tables import FIGURES, Summary, answers, beside, heavier, levels, mechanism
 
 from yolo_wiou.storage import read_table
 from yolo_wiou.studies.compare.records import read
@@ -118,6 +118,7 @@ def page() -> str:
         levels={name: levels(study) for name, study in studies.items()},
         answers={name: answers(study, QUESTIONS[name]) for name, study in studies.items()},
         heavier=heavier(OUT / "noise.csv"),
+        beside=beside(studies),
         mechanism=mechanism(why),
         versions=", ".join(f"{name} {version}" for name, version in about["versions"].items()),
         processor=about["processor"],

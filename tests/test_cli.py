@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -49,10 +51,11 @@ MISTAKES = {
     "loss.gain.name=[a]": "unknown gain '['a']'",
     "loss=": "'loss' needs a name or a YAML file",
     "loss": "'loss' needs a value, with an equals sign: loss=wiou3.",
-    "loss.gain.delta": "with an equals sign: loss.gain.delta=....",
+    "loss.gain.delta": "with an equals sign: loss.gain.delta=VALUE.",
     "loss.delta=5": "Did you mean loss.gain.delta?",
     "los=wiou3": "'loss=wiou3'",
-    "data": "with an equals sign: data=....",
+    "data": "with an equals sign: data=VALUE.",
+    "seed": "with an equals sign: seed=0.",
     "epohcs=3": "'epohcs' is not a valid YOLO argument",
     "epochs=many": "'epochs=many' is of invalid type",
     "epochs": "'epochs' needs a value",
@@ -89,12 +92,13 @@ def test_a_mistake_costs_one_message_and_nothing_else(mistake, capsys, tmp_path)
         (["train", "shapes.colour=red"], "colour"),
         (["classify", "train", "loss=wiou3", "data=data.yaml", "model=yolo11n-cls.yaml"], "has no box loss"),
         (["val", "model=yolo11n.yaml", "loss=wiou3"], "'loss=wiou3' belongs to train"),
-        (["val", "model=nowhere.pt", "data=data.yaml"], "cannot read 'nowhere.pt': No such file or directory."),
+        (["val", "model=nowhere.pt", "data=data.yaml"], "cannot open 'nowhere.pt': No such file or directory."),
         (["val", "model=yolo11n.yaml", "data=nowhere.yaml"], "'nowhere.yaml' does not exist"),
         (["trian", "loss=wiou3", "data=data.yaml"], "unknown command 'trian'. Did you mean 'train'?"),
         (["losse"], "Did you mean 'losses'?"),
         (["train", "resume", "model=mine.yaml"], "'mine.yaml' is no checkpoint. A run's are weights/last.pt"),
-        (["predict", "sorce=x"], "'sorce' is not a valid YOLO argument"),
+        (["predict", "model=nowhere.pt", "source=data.yaml"], "cannot open 'nowhere.pt': No such file or directory."),
+        (["export", "model=nowhere.pt"], "cannot open 'nowhere.pt': No such file or directory."),
         (["train", "loss", "wiou3"], "with an equals sign: loss=wiou3"),
         (["train", "shapes.task=segment"], "yolo-wiou segment train"),
         (["obb", "train", "loss=siou"], "penalty 'siou' needs upright boxes"),
@@ -114,11 +118,27 @@ def test_other_mistakes(words, message, capsys, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("word", ["train project=there", "curves out=there", "simulate out=there"])
+@pytest.mark.parametrize("word", ["train project=/there", "curves out=there", "simulate out=there"])
 def test_where_nothing_may_be_written_is_told_at_once(word, monkeypatch, capsys):
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
     assert main([*word.split(), *["data=data.yaml", "model=yolo11n.yaml"] * word.startswith("train")]) == 2
-    assert "=there' cannot be made: you may not write in" in capsys.readouterr().err
+    assert "there' cannot be made: you may not write in" in capsys.readouterr().err
+
+
+def test_a_file_of_the_name_of_a_relative_project_is_in_nobody_s_way(monkeypatch, tmp_path):
+    """Ultralytics resolves it below its own folder of runs."""
+    (tmp_path / "exp").touch()
+    monkeypatch.setattr(cli, "check_images", lambda data: None)
+    trained = []
+    monkeypatch.setattr(cli.YOLO, "train", lambda model, **arguments: trained.append(arguments["project"]))
+    assert main(["train", "data=data.yaml", "model=yolo11n.yaml", "project=exp"]) == 0
+    assert trained == ["exp"]
+
+
+@pytest.mark.parametrize("words", [["val", "help"], ["detect", "--help"], ["losses", "-h"]])
+def test_help_is_for_whoever_asks(words, capsys):
+    assert main(words) == 0
+    assert "yolo-wiou losses [NAME]" in capsys.readouterr().out
 
 
 def test_a_misspelt_argument_costs_no_page_of_syntax(capsys):
@@ -130,23 +150,25 @@ def test_a_misspelt_argument_costs_no_page_of_syntax(capsys):
         assert len((said.out + said.err).splitlines()) < 5
 
 
-@pytest.mark.parametrize("epochs", [0, 1])
-def test_ctrl_c_in_a_training_names_what_can_be_resumed(epochs, monkeypatch, capsys, tmp_path):
+@pytest.mark.parametrize(
+    ("age", "resume", "can_go_on"), [(None, False, False), (60, False, False), (-1, False, True), (60, True, True)]
+)
+def test_ctrl_c_in_a_training_names_what_can_be_resumed(age, resume, can_go_on, monkeypatch, capsys, tmp_path):
     """Bare `resume` would go on with another run where this one has no checkpoint yet."""
 
     def stopped(model, **arguments):
-        model.trainer = SimpleNamespace(last=tmp_path / "last.pt")
-        (tmp_path / ("last.pt" if epochs else "other.pt")).touch()
+        model.trainer = SimpleNamespace(last=tmp_path / "last.pt", resume=resume)
+        if age is not None:
+            model.trainer.last.touch()
+            os.utime(model.trainer.last, (time.time() - age,) * 2)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli.YOLO, "train", stopped)
     monkeypatch.setattr(cli, "check_images", lambda data: None)
     assert main(["train", "data=data.yaml", "model=yolo11n.yaml"]) == 130
     said = capsys.readouterr().err
-    assert ("nothing to resume" in said, f"train resume model={tmp_path / 'last.pt'}" in said) == (
-        not epochs,
-        bool(epochs),
-    )
+    found = "nothing to resume" in said, f"train resume model={tmp_path / 'last.pt'}" in said
+    assert found == (not can_go_on, can_go_on)
 
 
 def test_ctrl_c_is_no_traceback(monkeypatch, capsys):

@@ -48,8 +48,7 @@ def parse(words: list[str]) -> dict[str, Any]:
         key, equals, value = word.partition("=")
         if is_own(word):
             if not equals:
-                example = KNOWN.get(key, "...")
-                raise ConfigError(f"'{key}' needs a value, with an equals sign: {key}={example}.")
+                raise ConfigError(f"'{key}' needs a value, with an equals sign: {example(key)}.")
             arguments[key] = value if key == "loss" else own_value(word)
         elif equals:
             arguments.update([in_plain_words(parse_key_value_pair, word)])
@@ -58,13 +57,19 @@ def parse(words: list[str]) -> dict[str, Any]:
         elif word not in MODES:
             if not isinstance(DEFAULT_CFG_DICT.get(word), bool):
                 in_plain_words(check_dict_alignment, KNOWN, {word: ""})
-                raise ConfigError(f"'{word}' needs a value, with an equals sign: {word}={KNOWN[word] or '...'}.")
+                raise ConfigError(f"'{word}' needs a value, with an equals sign: {example(word)}.")
             arguments[word] = True
     file = arguments.pop("cfg", None)
     if file:
         arguments = {**read_mapping(Path(in_plain_words(checks.check_yaml, file))), **arguments}
     arguments.pop("mode", None)
     return arguments
+
+
+def example(key: str) -> str:
+    """Return an argument as it is to be written."""
+    default = KNOWN.get(key)
+    return f"{key}={'VALUE' if default is None else default}"
 
 
 def own_value(word: str) -> Any:
@@ -130,7 +135,7 @@ def check_arguments(arguments: dict[str, Any], known: Mapping[str, Any] = KNOWN)
         check_data(arguments["data"])
     if arguments.get("device") is not None:
         in_plain_words(select_device, arguments["device"], verbose=False)
-    if arguments.get("project"):
+    if Path(str(arguments.get("project") or "")).is_absolute():  # releases differ in where a relative one lies
         out_folder(arguments["project"], "project")
 
 
@@ -159,7 +164,7 @@ def out_folder(option: Any, key: str = "out") -> Path:
         ConfigError: a file is in its place, or above it, or nothing may be written there.
     """
     folder = Path(str(option))
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
     if not there.is_dir():
         raise ConfigError(f"'{key}={option}' is to be a folder, and '{there}' is a file.")
     if not os.access(there, os.W_OK | os.X_OK):
@@ -179,7 +184,7 @@ def in_plain_words(function: Callable[..., Any], *args: Any, **kwargs: Any) -> A
 def without_help(error: Exception) -> str:
     """What Ultralytics says of a mistake, without the help of `yolo` that it adds."""
     if isinstance(error, OSError) and error.filename:
-        return f"cannot read '{error.filename}': {error.strerror}."
+        return f"cannot open '{error.filename}': {error.strerror}."
     return str(error).replace(CLI_HELP_MSG, "").strip()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -98,10 +99,10 @@ def run(words: list[str]) -> None:
     command = words[0].lstrip("-").lower() if words else "help"
     merged = merge_equals_args(words)
     own = [word for word in merged if is_own(word)]
-    if command in COMMANDS and not {"-h", "--help"} & set(words):
-        COMMANDS[command](words[1:])
-    elif {"-h", "--help"} & set(words):
+    if {"-h", "--help", "help"} & set(words):
         show_help(words)
+    elif command in COMMANDS:
+        COMMANDS[command](words[1:])
     elif near := typo_of(command):
         raise ConfigError(f"unknown command '{words[0]}'. Did you mean '{near}'? 'yolo-wiou help' lists all.")
     elif {"tune", "mode=tune"} & set(merged):
@@ -162,10 +163,11 @@ def train(words: list[str]) -> None:
         arguments["data"] = str(render_demo({"task": model.task, **shapes}))
     elif model.task in DEMO_MODELS and not resume:
         check_images(arguments.get("data"))
+    begun = time.time()
     try:
         model.train(loss=loss, **arguments)
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(way_on(model.trainer)) from stop
+        raise KeyboardInterrupt(way_on(model.trainer, begun)) from stop
     if is_demo:
         pretrained = Path(DEMO_MODELS[model.task]).with_suffix(".pt")
         LOGGER.info(
@@ -175,11 +177,12 @@ def train(words: list[str]) -> None:
         )
 
 
-def way_on(trainer: BaseTrainer | None) -> str:
-    """Say how to go on with a training that was stopped."""
-    if trainer and trainer.last.exists():
+def way_on(trainer: BaseTrainer | None, begun: float) -> str:
+    """Say how to go on with a training that was stopped; a checkpoint from before it began is another run's."""
+    saved = trainer.last.stat().st_mtime if trainer and trainer.last.exists() else 0.0
+    if trainer and saved and (trainer.resume or saved > begun):
         return f"'yolo-wiou train resume model={trainer.last}' goes on with it."
-    return "Its first epoch was not over, so there is nothing to resume: start it anew."
+    return "It had written no checkpoint, so there is nothing to resume: start it anew."
 
 
 def losses(words: list[str]) -> None:

@@ -118,6 +118,8 @@ def test_an_unfinished_study_tells_what_it_has(copy: Path) -> None:
     assert "5 of the 7 seeds" in closer["sentence"]
     assert (same["seeds"], same["p"], same["verdict"]) == ([], None, "not finished")
     assert compared(found, "looser")["p_holm"] == pytest.approx(3 * 2 / 128)  # what waits counts
+    (warning,) = found["data"]["shapes"]["warnings"]
+    assert warning == "Judged without closer seed 5, closer seed 6, which failed."
     failed = [run for run in found["data"]["shapes"]["runs"] if run["state"] == "failed"]
     assert "no memory" in failed[0]["failure"]
     assert "too few seeds" in table(found)
@@ -128,9 +130,24 @@ def test_while_seeds_wait_there_is_no_verdict(copy: Path) -> None:
         losses={name: name for name in EFFECTS}, data={"shapes": "shapes.yaml"}, seeds=tuple(range(9)), arguments={}
     ).save(copy)
     looser = compared(analyse(copy), "looser")
-    assert looser["p_holm"] < 0.05
+    assert looser["p"] < 0.05 / 3
+    assert looser["p_holm"] is None
     assert (looser["verdict"], looser["seeds_waiting"]) == ("not finished", [7, 8])
     assert "7 of 9 seeds so far" in looser["sentence"]
+
+
+def test_what_is_not_finished_does_not_help_what_is(copy: Path) -> None:
+    """Its p so far may be small, and Holm's correction of the others smaller for it."""
+    (copy / "runs/shapes/looser/seed6/result.json").unlink()
+    (copy / "runs/shapes/looser/seed6/run.json").unlink()
+    Study(
+        losses={name: name for name in EFFECTS}, data={"shapes": "shapes.yaml"}, seeds=tuple(range(7)), arguments={}
+    ).save(copy)
+    found = analyse(copy)
+    assert compared(found, "looser")["p_holm"] is None
+    same = compared(found, "same")
+    assert same["p"] < 1
+    assert same["p_holm"] == pytest.approx(min(1, 2 * same["p"]))  # as if the one under way ended at 1
 
 
 def test_a_run_without_ap_is_left_out_and_named(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,6 +156,12 @@ def test_a_run_without_ap_is_left_out_and_named(copy: Path, monkeypatch: pytest.
     found = analyse(copy)
     assert all(one["seeds"] == [1, 2, 3, 4, 5, 6] for one in found["data"]["shapes"]["comparisons"])
     assert any("No AP is known of ciou seed 0" in warning for warning in found["data"]["shapes"]["warnings"])
+
+
+def test_where_no_ap_is_known_it_is_not_called_zero(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "figures", lambda found: {**figures(found), "AP": math.nan})
+    (warning,) = warnings(copy)
+    assert warning.startswith("No AP is known of")
 
 
 def test_a_study_without_a_finished_run(copy: Path) -> None:

@@ -99,7 +99,7 @@ def test_the_same_command_goes_on(study, shapes):
     shutil.rmtree(first.folder(study))
 
     done = shell("-m", "yolo_wiou.cli", "compare", f"data={shapes}", *TINY[:-1], "out=study", cwd=study.parent)
-    assert "; 3 finished" in done.stderr
+    assert "3 of them are finished" in done.stderr
     assert "wiou3" in done.stdout  # the verdicts
     assert {str(run): run.result(study) for run in others} == before
     old, new = (np.load(folder / "detections-last.npz")["detections"] for folder in (kept, first.folder(study)))

@@ -88,6 +88,12 @@ def test_the_folder_of_another_study_is_refused_with_the_difference(tmp_path, ch
     assert (tmp_path / "study.json").read_bytes() == before
 
 
+def test_what_a_kill_or_a_file_manager_leaves_is_in_nobody_s_way(tmp_path):
+    for name in (".study.json.4711", ".DS_Store"):
+        (tmp_path / name).touch()
+    a_study().check(tmp_path)
+
+
 @pytest.mark.parametrize("file", ["args.yaml", "running/mine.txt", "proof/mine.txt", "report.html"])
 def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path, file):
     (tmp_path / file).parent.mkdir(exist_ok=True)

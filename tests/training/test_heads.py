@@ -7,11 +7,12 @@ import math
 import pytest
 import torch
 from conftest import TINY, columns
+from counting import Count
 from ultralytics.nn.tasks import DetectionModel, OBBModel
 from ultralytics.utils import DEFAULT_CFG
 from ultralytics.utils.metrics import probiou
 
-from yolo_wiou import YOLO
+from yolo_wiou import YOLO, available_losses
 from yolo_wiou.config import load_config
 from yolo_wiou.losses import BoxLoss, BoxPair, RotatedPair
 from yolo_wiou.sections import TaskBalance
@@ -46,6 +47,27 @@ def run(model, batch, loss):
         head.register_forward_hook(lambda m, args, out, path=path: calls.update({path: (m, args, out)}))
     criterion(model(batch["img"]), batch)[0].sum().backward()
     return calls
+
+
+@pytest.fixture(scope="module")
+def predicted():
+    """A model, a batch and what the model says of it; and how often stock waits for the device in a step on them."""
+    model, batch = build()
+    predictions = model(batch["img"])
+    with Count() as stock:
+        model.init_criterion()(predictions, batch)[0].sum().backward(retain_graph=True)
+    return model, batch, predictions, stock.syncs
+
+
+@pytest.mark.parametrize("loss", available_losses())
+def test_no_loss_waits_for_the_device_more_often_than_stock(loss, predicted):
+    model, batch, predictions, syncs = predicted
+    criterion, config = model.init_criterion(), load_config(loss)
+    balance = ALWA(config.task_balance, torch.device("cpu")) if config.task_balance.name == "alwa" else None
+    install(criterion, config, balance=balance)
+    with Count() as ours:
+        criterion(predictions, batch)[0].sum().backward(retain_graph=True)
+    assert 0 < ours.syncs <= syncs
 
 
 def recomputed(module, args, loss):

@@ -12,8 +12,9 @@ from torch import nn
 
 from yolo_wiou import YOLO, ConfigError, FocusedDetectionLoss, available_losses
 from yolo_wiou.config import load_config
-from yolo_wiou.losses import BoxPair
+from yolo_wiou.losses import BoxLoss
 from yolo_wiou.sections import Scale, TaskBalance
+from yolo_wiou.training.bbox_loss import FocusedBboxLoss
 from yolo_wiou.training.cls_weighting import IoUBalancedBCE
 from yolo_wiou.training.task_balance import ALWA, BalancedBCE
 
@@ -32,7 +33,7 @@ class Assigner(nn.Module):
 def assigned(pred, targets, mask, eta=1.5):
     bce = nn.BCEWithLogitsLoss(reduction="none")
     assigner = Assigner(targets, mask)
-    weighted = IoUBalancedBCE(bce, assigner, lambda p, t: BoxPair.of(p, t).iou, eta)
+    weighted = IoUBalancedBCE(bce, assigner, FocusedBboxLoss(16, BoxLoss(load_config("ciou")), torch.ones(1)), eta)
     assigner(None, pred)
     return bce, weighted
 

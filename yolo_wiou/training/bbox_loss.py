@@ -42,6 +42,13 @@ class Focused(BboxLoss):
         super().__init__(reg_max)
         self.box_loss, self.is_stock = box_loss, box_loss.config.is_stock
         self.strides = strides
+        self._positives: tuple[Tensor, tuple[Tensor, ...]] | None = None
+
+    def positives(self, mask: Tensor) -> tuple[Tensor, ...]:
+        """Return the indices of a (B, A) mask's true entries; looked up once a mask, for it waits for the device."""
+        if self._positives is None or self._positives[0] is not mask:
+            self._positives = mask, mask.nonzero(as_tuple=True)
+        return self._positives[1]
 
     def pair(self, pred: Tensor, target: Tensor, stride: Tensor | float = 1.0, imgsz: Tensor | None = None) -> AnyPair:
         """Return the geometry of the positives, (N, 4) xyxy or (N, 5) xywhr, float32."""
@@ -79,7 +86,7 @@ class Focused(BboxLoss):
         Returns:
             The two terms, scalars: Σ weight·loss / target_scores_sum each.
         """
-        index = fg_mask.nonzero(as_tuple=True)
+        index = self.positives(fg_mask)
         anchors = index[-1]
         weight = target_scores[index].sum(-1, keepdim=True)
         pred, target = pred_bboxes[index], target_bboxes[index]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from yolo_wiou.losses.boxes import EPS
+from yolo_wiou.training.bbox_loss import Focused
 
 
 class IoUBalancedBCE(nn.Module):
@@ -20,16 +20,14 @@ class IoUBalancedBCE(nn.Module):
     Args:
         bce: the head's own loss, without reduction.
         assigner: the head's task-aligned assigner.
-        overlap: IoU of the head's boxes, two (N, 4) xyxy or (N, 5) xywhr -> (N,).
+        box_loss: the head's box loss, which knows the overlap of its boxes, and where the positives are.
         eta: the exponent η.
     """
 
-    def __init__(
-        self, bce: nn.Module, assigner: nn.Module, overlap: Callable[[Tensor, Tensor], Tensor], eta: float
-    ) -> None:
+    def __init__(self, bce: nn.Module, assigner: nn.Module, box_loss: Focused, eta: float) -> None:
         """Listen to the assigner."""
         super().__init__()
-        self.bce, self.overlap, self.eta = bce, overlap, eta
+        self.bce, self.box_loss, self.eta = bce, box_loss, eta
         self.reduction = "none"
         self._assigned: tuple[Tensor, Tensor, Tensor] | None = None
         assigner.register_forward_hook(self._remember)
@@ -44,8 +42,8 @@ class IoUBalancedBCE(nn.Module):
             return loss
         (boxes, targets, mask), self._assigned = self._assigned, None
         with torch.no_grad():
-            index = mask.nonzero(as_tuple=True)
-            iou = self.overlap(boxes[index].float(), targets[index].float())
+            index = self.box_loss.positives(mask)
+            iou = self.box_loss.iou(boxes[index].float(), targets[index].float())
             is_positive = target[index] > 0
             entropy = loss[index].float() * is_positive
             weight = iou.pow(self.eta)[:, None]

@@ -72,7 +72,7 @@ def install(
             kind = FocusedRotatedBboxLoss if isinstance(head.bbox_loss, RotatedBboxLoss) else FocusedBboxLoss
             head.bbox_loss = kind(head.reg_max, BoxLoss(config), head.stride).to(head.device)
         if config.cls_weighting.name != "none":
-            head.bce = IoUBalancedBCE(head.bce, head.assigner, head.bbox_loss.iou, config.cls_weighting.eta)
+            head.bce = IoUBalancedBCE(head.bce, head.assigner, head.bbox_loss, config.cls_weighting.eta)
         if balance:
             head.bce = BalancedBCE(head.bce, balance)
         installed[path] = head.bbox_loss

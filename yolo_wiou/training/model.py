@@ -16,7 +16,8 @@ from yolo_wiou.training.files import checkpoint_to_resume
 
 NO_TUNE = (
     "tune runs plain 'yolo train' processes, which know CIoU alone. Tune with Ray, which runs this package: "
-    "YOLO(...).tune(use_ray=True, loss=...); or compare several values: yolo-wiou compare loss.gain.delta=3,4,5."
+    "YOLO(...).tune(use_ray=True, loss=...); or compare several values: "
+    "yolo-wiou compare loss.gain.delta=3,4,5 seeds=7."
 )
 
 

@@ -116,9 +116,9 @@ class _DataSet:
         for key, record in self.runs.items():
             self._measure(key, record)
         comparisons = [self._compare(loss) for loss in self.losses[1:]]
-        adjusted = st.holm([one["p"] if one["p"] is not None else 1.0 for one in comparisons])
+        adjusted = st.holm([1.0 if one["p"] is None or one["seeds_waiting"] else one["p"] for one in comparisons])
         for one, p in zip(comparisons, adjusted, strict=True):
-            one["p_holm"] = p
+            one["p_holm"] = None if one["seeds_waiting"] else p
             one["verdict"] = st.judge(one["mean"], p, len(one["seeds"]), len(comparisons), len(one["seeds_waiting"]))
             one["sentence"] = sentence(one, self.losses[0], len(comparisons))
         truth = next(iter(self.runs.values())).truth if self.runs else {"images": [], "annotations": []}
@@ -130,7 +130,7 @@ class _DataSet:
                 "stream": {record.run.seed: record.result["stream"][-1:] for record in self._of(self.losses[0])},
             },
             "near": self.near,
-            "warnings": [*warnings_of(self.records), *self._unknown(), *self._nothing_learnt()],
+            "warnings": [*warnings_of(self.records), *self._failed(), *self._unknown(), *self._nothing_learnt()],
             "comparisons": comparisons,
             "losses": {loss: self._summary(loss) for loss in self.losses if self._of(loss)},
             "runs": [self._run(record) for record in self.records],
@@ -140,6 +140,11 @@ class _DataSet:
         """Whether a run has the figure that the verdict rests on."""
         return math.isfinite(self.figures.get((loss, seed), {}).get(QUOTED, {}).get(PRIMARY, math.nan))
 
+    def _failed(self) -> list[str]:
+        """Name the runs that are missing in the verdict because they failed, as a loss that diverges does."""
+        runs = [f"{record.run.loss} seed {record.run.seed}" for record in self.records if record.state == "failed"]
+        return [f"Judged without {', '.join(runs)}, which failed."] if runs else []
+
     def _unknown(self) -> list[str]:
         """Name the finished runs that no verdict can rest on."""
         runs = [f"{loss} seed {seed}" for loss, seed in sorted(self.runs) if not self._is_known(loss, seed)]
@@ -147,7 +152,7 @@ class _DataSet:
 
     def _nothing_learnt(self) -> list[str]:
         """Say so where no run detects anything: there is nothing to compare then."""
-        found = [figures[QUOTED][PRIMARY] for figures in self.figures.values() if QUOTED in figures]
+        found = [self.figures[run][QUOTED][PRIMARY] for run in self.runs if self._is_known(*run)]
         if not found or max(found) >= 0.001:
             return []
         return ["No loss detects anything yet, AP is 0 for all: train longer, or start from trained weights."]

@@ -33,11 +33,13 @@ def conduct(study: Study, folder: Path, engine: Engine = LocalJob, jobs: int = 1
     missing = [run for run in runs if not run.is_finished(folder)]
     say(
         f"{len(runs)} runs: {len(study.losses)} losses ({', '.join(study.losses)}) x {len(study.seeds)} seeds x "
-        f"data sets {', '.join(study.data)}; {jobs} at a time, in {folder}; {len(runs) - len(missing)} finished."
+        f"{len(study.data)} data sets ({', '.join(study.data)}), {jobs} at a time, in {folder}."
+        + f" {len(runs) - len(missing)} of them are finished."
+        * (len(missing) < len(runs))
     )
     needed = fewest_seeds(len(study.losses) - 1)
     if len(study.seeds) < needed:
-        say(f"Verdicts on losses beside the baseline, {len(study.losses) - 1} here, need seeds={needed} or more.")
+        say(f"A verdict on {len(study.losses) - 1} beside the baseline needs seeds={needed} or more.")
     failed: list[Run] = []
     try:
         if missing:
@@ -49,7 +51,7 @@ def conduct(study: Study, folder: Path, engine: Engine = LocalJob, jobs: int = 1
         start = time.monotonic()
         for done, run in enumerate(train(missing, folder, engine, jobs), 1):
             left = (time.monotonic() - start) / done * (len(missing) - done)
-            about = f" About {duration(left)} left." if done < len(missing) else ""
+            about = f" About {duration(left)} left." if jobs <= done < len(missing) else ""
             count = f"{len(runs) - len(missing) + done}/{len(runs)}"
             if run.is_finished(folder):
                 say(f"{count} {run}: {duration(run.result(folder)['seconds'])} of training.{about}")

@@ -101,7 +101,10 @@ def prove(study: Study, folder: Path, engine: Engine) -> list[str]:
         settle(work, place)
     if not (place / proof.PROOF).is_file():
         raise RuntimeError(f"not even the first batches can be trained. {last_words(place)}")
-    return proof.objections(read_json(place / proof.PROOF)["runs"])
+    objections = proof.objections(read_json(place / proof.PROOF)["runs"])
+    if objections:  # whoever mends what they name shall not be held to them
+        (place / proof.PROOF).unlink()
+    return objections
 
 
 def scratch(study: Path, name: str) -> Path:

@@ -81,7 +81,7 @@ class Study(BaseModel):
             ConfigError: with what differs.
         """
         if not (folder / STUDY).is_file():
-            if any(file.name != LOCK for file in folder.glob("*")):
+            if any(not file.name.startswith(".") for file in folder.glob("*")):  # the lock, a draft, a file manager's
                 raise ConfigError(f"'{folder}' holds other files. Give the study a folder of its own with out=...")
             return
         there, here = read_json(folder / STUDY), self.model_dump(mode="json")
