@@ -135,8 +135,8 @@ What did not:
   operators when counted on paper, and work done where no gradient is asked for.
 - `torch.linalg.vector_norm` over two rows: far slower than squaring and adding.
 - `torch.compile` over the term: on a CPU a little faster on a few hundred boxes and slower on ten thousand, and for the
-  losses with more terms slower everywhere. Ultralytics' `compile=True` compiles the model and leaves the criterion as it
-  is, and so does this package; on a GPU it was not tried.
+  losses with more terms slower everywhere. Ultralytics' `compile=True` compiles the model and leaves the criterion as
+  it is, and so does this package; on a GPU it was not tried.
 - The whole of WIoU v3 in one function: faster on few boxes, but a second copy of a formula, which can drift.
 - Observing the plain IoU of `ciou` with Ultralytics' own `bbox_iou` in place of the whole geometry: somewhat less work,
   which no step of training would show, and one more path.
