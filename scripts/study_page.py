@@ -41,7 +41,7 @@ QUESTIONS = {
     },
     "bccd": {
         "wise": "Wise-IoU on {data}",
-        "exact": "Wise-IoU on {data}",
+        "exact": "Wise-IoU on {data} boxes",
         "balanced": "IoU-balanced localisation on {data}",
         "others": "Other losses on {data}",
     },
