@@ -5,8 +5,8 @@
 Module and criterion run on one batch (16 images of 640 px, 80 classes; the module on what the assigner gave it), from
 the network's output to its gradient, and alternate with stock in each round. Epochs are whole trainings on rendered
 shapes, without the first epoch, likewise in turn. Host syncs are counted as operators that make the host wait, and
-on CUDA also as warnings of its sync debug mode. LOSS defaults to ciou, wiou1 and wiou3. Prints tables, writes
-docs/bench/train.json.
+on CUDA also as warnings of its sync debug mode. LOSS defaults to ciou, wiou1, wiou3 and iou-balanced. Prints tables,
+writes docs/bench/train.json.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def epochs(names: list[str], device: str) -> dict[str, dict[str, float]]:
 
 def main(names: list[str]) -> None:
     """Measure, print, write."""
-    names = names or ["ciou", "wiou1", "wiou3"]
+    names = names or ["ciou", "wiou1", "wiou3", "iou-balanced"]
     about = (
         f"Box loss and criterion: yolo11n's output for {BATCH} images of {IMGSZ} px, 80 classes, {OBJECTS} objects an "
         f"image, {ROUNDS} rounds."

@@ -239,7 +239,7 @@ def test_tuning_is_refused_where_it_would_silently_train_ciou(shapes, capsys):
 
 @pytest.mark.slow
 def test_ray_s_workers_train_with_the_loss(shapes, tmp_path):
-    tune = pytest.importorskip("ray.tune")
+    tune = pytest.importorskip("ray.tune", exc_type=ImportError)
     model = YOLO(MODEL)
     space = {"loss.gain.delta": tune.choice([4.5])}
     arguments = {**TINY, "epochs": 1, "project": str(tmp_path), "name": "tuned", "data": str(shapes)}
