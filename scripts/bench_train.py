@@ -36,7 +36,7 @@ from yolo_wiou import YOLO, FocusedDetectionLoss
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 
 BATCH, IMGSZ, OBJECTS = 16, 640, 8
-ROUNDS, RUNS, EPOCHS = 15, 3, 4
+ROUNDS, RUNS, EPOCHS = 41, 5, 4
 Step = Callable[[], None]
 
 

@@ -1,4 +1,4 @@
-"""In place of a run's process: finishes at once, fails (losses in `FAIL`), or works for `WAIT` seconds before.
+"""In place of a run's process: finishes or fails (losses in `FAIL`) at once, or as soon as there is a file `UNTIL`.
 
 In the folder `TELL` it leaves a file called after its process, with the process that started it.
 """
@@ -18,7 +18,8 @@ def main(folder: Path) -> None:
     (folder / "pid").write_text(str(os.getpid()))
     if "TELL" in os.environ:
         (Path(os.environ["TELL"]) / str(os.getpid())).write_text(str(os.getppid()))
-    time.sleep(float(os.environ.get("WAIT", "0")))
+    while "UNTIL" in os.environ and not Path(os.environ["UNTIL"]).exists():
+        time.sleep(0.05)
     if run["loss"] in os.environ.get("FAIL", "").split(","):
         sys.exit("no such luck")
     result = {"seconds": 1.0, "epochs": 1, "stream": [run["seed"]], "optimizer": {}, "pid": os.getpid()}
@@ -26,7 +27,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if "WAIT" in os.environ:  # imports torch: what ends at once need not be watched
+    if "UNTIL" in os.environ:  # imports torch: what ends at once need not be watched
         from yolo_wiou.studies.compare.train import as_process
 
         as_process(main)

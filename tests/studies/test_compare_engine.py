@@ -85,7 +85,7 @@ def test_a_failing_run_leaves_its_log_and_stops_no_other(tmp_path, monkeypatch, 
 def test_stopping_ends_what_is_running(tmp_path, monkeypatch):
     runs = train(STUDY.runs(), tmp_path, fake, 1)
     next(runs)
-    monkeypatch.setenv("WAIT", "1000")
+    monkeypatch.setenv("UNTIL", str(tmp_path / "never"))
     pids: list[int] = []
 
     def interrupt(_: float) -> None:
@@ -121,12 +121,16 @@ def test_killed_at_any_moment_only_what_was_running_is_lost(tmp_path, monkeypatc
     next(runs := train(STUDY.runs(), tmp_path, fake))
     runs.close()
     before = finished(tmp_path)
-    monkeypatch.setenv("WAIT", "1000")
+    monkeypatch.setenv("UNTIL", str(tmp_path / "never"))
     code = PARENT.format(here=str(HERE), study=str(tmp_path))
     parent = subprocess.Popen([sys.executable, "-c", code])
 
-    wait_for(lambda: len(list((tmp_path / RUNNING).glob("*/pid"))) == 2 or parent.poll() is not None)
-    pids = [int(file.read_text()) for file in (tmp_path / RUNNING).glob("*/pid")]
+    def told() -> list[int]:
+        """Who has written all of its number."""
+        return [int(text) for file in (tmp_path / RUNNING).glob("*/pid") if (text := file.read_text())]
+
+    wait_for(lambda: len(told()) == 2 or parent.poll() is not None)
+    pids = told()
     assert len(pids) == 2
     parent.kill()
     parent.wait()
@@ -134,7 +138,7 @@ def test_killed_at_any_moment_only_what_was_running_is_lost(tmp_path, monkeypatc
 
     assert finished(tmp_path) == before == ["a, ciou, seed 0"]
     first = STUDY.runs()[0].result(tmp_path)
-    monkeypatch.delenv("WAIT")
+    monkeypatch.delenv("UNTIL")
     with STUDY.claim(tmp_path):  # the lock died with its process
         assert len(list(train(STUDY.runs(), tmp_path, fake, 2))) == 3
     assert len(finished(tmp_path)) == 4

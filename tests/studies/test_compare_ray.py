@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,23 @@ ray = pytest.importorskip("ray")
 HERE = Path(__file__).parent
 
 
+def living(told: Path, begun: int) -> list[Path]:
+    """Wait until that many processes have begun and two of them are at work; returns these."""
+
+    def find() -> list[Path]:
+        files = [file for file in told.iterdir() if file.read_text()]
+        return [file for file in files if is_alive(int(file.name))] if len(files) == begun else []
+
+    wait_for(lambda: len(find()) == 2)
+    return find()
+
+
 @pytest.fixture
 def told(tmp_path, monkeypatch) -> Path:
     """Where the processes of runs tell of themselves."""
     (tmp_path / "told").mkdir()
     monkeypatch.setenv("TELL", str(tmp_path / "told"))
-    monkeypatch.setenv("WAIT", "4")
+    monkeypatch.setenv("UNTIL", str(tmp_path / "go"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE.parents[1]), str(HERE)]))
     return tmp_path / "told"
 
@@ -46,22 +57,24 @@ def test_runs_survive_the_death_of_a_worker_and_of_a_node(cluster, told, tmp_pat
 
     study = Study(losses={"a": "ciou", "b": "wiou3"}, data={"d": "/d.yaml"}, seeds=(0, 1), arguments={})
     engine = RayEngine(cluster.address)
-    done = []
-    for run in train(study.runs(), tmp_path, lambda _, folder: engine("fake_train", folder), jobs=2):
-        done.append(str(run))
-        if len(done) == 1:  # one of those that are at work
-            wait_for(lambda: any(is_alive(int(file.name)) for file in told.iterdir()))
-            cut_off = next(file for file in told.iterdir() if is_alive(int(file.name)))
+    runs = train(study.runs(), tmp_path, lambda _, folder: engine("fake_train", folder), jobs=2)
+    with ThreadPoolExecutor() as thread:
+        done = thread.submit(list, runs)
+        try:
+            cut_off = living(told, begun=2)[0]
             os.kill(int(cut_off.read_text()), signal.SIGKILL)
-            wait_for(partial(lambda pid: not is_alive(pid), int(cut_off.name)))  # it does not outlive its worker
-        if len(done) == 2:
+            wait_for(lambda: not is_alive(int(cut_off.name)))  # it does not outlive its worker
+            both = living(told, begun=3)
             cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
+            wait_for(lambda: not all(is_alive(int(file.name)) for file in both))
+        finally:
+            (tmp_path / "go").touch()
 
-    assert sorted(done) == sorted(map(str, study.runs()))
+    assert sorted(map(str, done.result())) == sorted(map(str, study.runs()))
     results = [run.result(tmp_path) for run in study.runs()]
     assert [result["stream"] for result in results] == [[0], [0], [1], [1]]
     assert str(cut_off.name) not in {str(result["pid"]) for result in results}
-    assert len(list(told.iterdir())) > len(done)  # what was cut off was done again
+    assert len(list(told.iterdir())) == len(results) + 2  # what was cut off was done again
 
 
 def test_no_cluster_is_a_mistake_of_the_user(capsys, shapes, tmp_path, monkeypatch):

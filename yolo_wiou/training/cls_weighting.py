@@ -41,13 +41,13 @@ class IoUBalancedBCE(nn.Module):
         if self._assigned is None:
             return loss
         (boxes, targets, mask), self._assigned = self._assigned, None
+        index = self.box_loss.positives(mask)
+        entropy, is_positive = self.bce(pred[index], target[index]), target[index] > 0
         with torch.no_grad():
-            index = self.box_loss.positives(mask)
-            iou = self.box_loss.iou(boxes[index].float(), targets[index].float())
-            is_positive = target[index] > 0
-            entropy = loss[index].float() * is_positive
-            weight = iou.pow(self.eta)[:, None]
-            weighted = (weight * entropy).sum()
-            weight = torch.where(weighted > EPS, weight * (entropy.sum() / weighted.clamp(min=EPS)), 1.0)
+            weight = self.box_loss.iou(boxes[index].float(), targets[index].float()).pow(self.eta)[:, None]
+            plain = entropy.float() * is_positive
+            weighted = (weight * plain).sum()
+            weight = torch.where(weighted > EPS, weight * (plain.sum() / weighted.clamp(min=EPS)), 1.0)
             weight = torch.where(is_positive, weight, 1.0)
-        return loss.index_put(index, (loss[index] * weight).to(loss.dtype))
+        # Added to the rows of the positives in place: no pass over all the others, forward or back.
+        return loss.index_put_(index, (entropy * (weight - 1)).to(loss.dtype), accumulate=True)
