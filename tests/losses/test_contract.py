@@ -162,6 +162,11 @@ class TestContract:
         column = box_loss(name)(pred, target, stride=stride[:, None], imgsz=IMGSZ)
         assert torch.equal(column, box_loss(name)(pred, target, stride=stride, imgsz=IMGSZ))
 
+    @pytest.mark.parametrize("shapes", [((5, 4), (1, 4)), ((5, 5), (5, 5)), ((4,), (4,)), ((2, 5, 4), (2, 5, 4))])
+    def test_other_shapes_are_refused(self, name, shapes):
+        with pytest.raises(ValueError, match=r"boxes \(N, 4\), xyxy.*not \("):
+            box_loss(name)(*map(torch.rand, shapes), stride=8.0, imgsz=IMGSZ)
+
     def test_x_and_y_are_alike(self, name):
         pred, target = tensors(oracles.random_pairs(50, seed=5))
         swap = [1, 0, 3, 2]

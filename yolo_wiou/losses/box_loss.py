@@ -92,7 +92,13 @@ class BoxLoss(nn.Module):
 
         Returns:
             (N,) float32; the gain in it is detached. An empty input gives an empty loss that keeps its graph.
+
+        Raises:
+            ValueError: the boxes have other shapes.
         """
+        if pred.shape != target.shape or pred.shape[1:] != (4,):
+            shapes = " and ".join(str(tuple(boxes.shape)) for boxes in (pred, target))
+            raise ValueError(f"a loss takes boxes (N, 4), xyxy, a target for each prediction; not {shapes}")
         if isinstance(stride, Tensor) and stride.ndim > 1:  # Ultralytics' own form, which would broadcast to (N, N)
             stride = stride.flatten()
         pair = BoxPair.of(to_float32(pred), target.float(), stride, imgsz)
