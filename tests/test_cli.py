@@ -11,8 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from conftest import MODELS
 
 from yolo_wiou import __version__, available_losses, cli
+from yolo_wiou.arguments import check_images, check_labels
 from yolo_wiou.cli import main
 from yolo_wiou.config import load_config
 
@@ -118,6 +120,36 @@ def test_other_mistakes(words, message, capsys, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+LABELS = {
+    "segment": "are upright boxes; task segment needs outlines. Did you mean detect?",
+    "obb": "are upright boxes; task obb needs rotated boxes. Did you mean detect?",
+    "pose": "has no key points, which task pose needs: no 'kpt_shape' is in it.",
+}
+
+
+@pytest.mark.parametrize("task", LABELS)
+def test_labels_of_another_task_are_told_before_anything_is_written(task, shapes, task_data, capsys, tmp_path):
+    words = [f"data={shapes}", f"model={MODELS[task]}"]
+    before = sorted(tmp_path.rglob("*"))
+    for command in ([task, "train", "loss=ciou"], *[["compare", "losses=ciou,wiou1"]] * (task != "obb")):
+        assert main([*command, *words]) == 2
+        assert LABELS[task] in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+    check_labels(check_images(task_data[task]), task)
+
+
+def test_labels_that_lie_elsewhere_are_nobody_s_mistake(task_data, tmp_path):
+    """Ultralytics takes lists of files, too."""
+    data = yaml.safe_load(task_data["segment"].read_text())
+    images = task_data["segment"].parent / data["train"]
+    (tmp_path / "train.txt").write_text("\n".join(map(str, images.glob("*.*"))))
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text(yaml.safe_dump({**data, "val": str(images), "train": str(tmp_path / "train.txt")}))
+    two.write_text(yaml.safe_dump({**data, "val": str(images), "train": [str(images), str(images)]}))
+    for file in (one, two):
+        check_labels(check_images(file), "segment")
+
+
 @pytest.mark.parametrize("word", ["train project=/there", "curves out=there", "simulate out=there"])
 def test_where_nothing_may_be_written_is_told_at_once(word, monkeypatch, capsys):
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
@@ -128,7 +160,7 @@ def test_where_nothing_may_be_written_is_told_at_once(word, monkeypatch, capsys)
 def test_a_file_of_the_name_of_a_relative_project_is_in_nobody_s_way(monkeypatch, tmp_path):
     """Ultralytics resolves it below its own folder of runs."""
     (tmp_path / "exp").touch()
-    monkeypatch.setattr(cli, "check_images", lambda data: None)
+    monkeypatch.setattr(cli, "check_images", lambda data: {})
     trained = []
     monkeypatch.setattr(cli.YOLO, "train", lambda model, **arguments: trained.append(arguments["project"]))
     assert main(["train", "data=data.yaml", "model=yolo11n.yaml", "project=exp"]) == 0
@@ -164,7 +196,7 @@ def test_ctrl_c_in_a_training_names_what_can_be_resumed(age, resume, can_go_on, 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli.YOLO, "train", stopped)
-    monkeypatch.setattr(cli, "check_images", lambda data: None)
+    monkeypatch.setattr(cli, "check_images", lambda data: {})
     assert main(["train", "data=data.yaml", "model=yolo11n.yaml"]) == 130
     said = capsys.readouterr().err
     found = "nothing to resume" in said, f"train resume model={tmp_path / 'last.pt'}" in said

@@ -19,7 +19,7 @@ from ultralytics.cfg import (
     get_cfg,
     parse_key_value_pair,
 )
-from ultralytics.data.utils import check_det_dataset
+from ultralytics.data.utils import check_det_dataset, img2label_paths
 from ultralytics.utils import LOGGER, checks
 from ultralytics.utils.torch_utils import select_device
 
@@ -147,14 +147,42 @@ def check_data(file: str) -> None:
         raise ConfigError(f"'{file}' is no data set: it has no '{missing[0]}'.{loss} It needs train, val and names.")
 
 
-def check_images(data: Any) -> None:
+def check_images(data: Any) -> dict[str, Any]:
     """See that the images of a data set are there; Ultralytics downloads those of its own that are not.
+
+    Returns:
+        What the data set is; nothing is known of one that is converted at the start of a training.
 
     Raises:
         ConfigError: in Ultralytics' own words.
     """
-    if "://" not in str(data) and Path(str(data)).suffix != ".ndjson":  # those it converts at the start of a training
-        in_plain_words(check_det_dataset, data)
+    if "://" in str(data) or Path(str(data)).suffix == ".ndjson":
+        return {}
+    found: dict[str, Any] = in_plain_words(check_det_dataset, data)
+    return found
+
+
+def check_labels(found: Mapping[str, Any], task: str) -> None:
+    """See that a data set, as `check_images` found it, has labels of the task's kind.
+
+    Raises:
+        ConfigError: it has others.
+    """
+    if found and task == "pose" and "kpt_shape" not in found:
+        raise ConfigError(f"'{found['yaml_file']}' has no key points, which task pose needs: no 'kpt_shape' is in it.")
+    shape = {"segment": "outlines", "obb": "rotated boxes"}.get(task)
+    if found and shape and 0 < numbers_a_row(found["train"]) <= 6:
+        raise ConfigError(
+            f"the labels of '{found['yaml_file']}' are upright boxes; task {task} needs {shape}. Did you mean detect?"
+        )
+
+
+def numbers_a_row(images: str | list[str]) -> int:
+    """Return how many numbers a row of labels has, by the first image in a folder that has any; 0 if there is none."""
+    folders = map(Path, images if isinstance(images, list) else [images])
+    files = (Path(file) for folder in folders for file in img2label_paths(map(str, folder.rglob("*.*"))))
+    texts = (file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file())
+    return next((max(len(row.split()) for row in text.split("\n")) for text in texts if text.strip()), 0)
 
 
 def out_folder(option: Any, key: str = "out") -> Path:

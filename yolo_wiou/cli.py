@@ -16,6 +16,7 @@ from ultralytics.utils import LOGGER, checks
 from yolo_wiou.arguments import (
     check_arguments,
     check_images,
+    check_labels,
     in_plain_words,
     is_own,
     no_help,
@@ -162,7 +163,7 @@ def train(words: list[str]) -> None:
     if is_demo:
         arguments["data"] = str(render_demo({"task": model.task, **shapes}))
     elif model.task in DEMO_MODELS and not resume:
-        check_images(arguments.get("data"))
+        check_labels(check_images(arguments.get("data")), model.task)
     begun = time.time()
     try:
         model.train(loss=loss, **arguments)

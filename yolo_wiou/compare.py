@@ -15,7 +15,16 @@ import yaml
 from ultralytics.cfg import TASK2MODEL
 from ultralytics.utils import LOGGER
 
-from yolo_wiou.arguments import KNOWN, check_arguments, check_images, in_plain_words, out_folder, parse, parse_options
+from yolo_wiou.arguments import (
+    KNOWN,
+    check_arguments,
+    check_images,
+    check_labels,
+    in_plain_words,
+    out_folder,
+    parse,
+    parse_options,
+)
 from yolo_wiou.config import CFG, LossConfig, read_mapping
 from yolo_wiou.demo import DEMO_MODELS, demo_place, render_demo, take_shapes, yaml_section
 from yolo_wiou.registry import ConfigError, choices
@@ -111,13 +120,15 @@ def read(words: list[str]) -> Plan:
     check_fair(arguments)
     for name in data:
         check_arguments(arguments if is_demo else {**arguments, "data": name}, {**KNOWN, **defaults["study"]})
-        if not is_demo:
-            check_images(name)
+    found = [] if is_demo else [check_images(name) for name in data]
+    task, arguments = with_model(arguments, losses)
+    for each in found:
+        check_labels(each, task)
     study = Study(
         losses={name: config.spec for name, config in losses.items()},
         data={name: absolute(path) for name, path in name_data(data).items()},
         seeds=tuple(range(options["seeds"])),
-        arguments=with_model(arguments, losses),
+        arguments=arguments,
         checkpoints=("last", "best") if arguments.get("val", True) else ("last",),
     )
     return Plan(study, shapes if is_demo else None, options)
@@ -151,8 +162,8 @@ def check_fair(arguments: dict[str, Any]) -> None:
         raise ConfigError(f"'device={device}': a run has one device. engine=ray spreads the runs over several GPUs.")
 
 
-def with_model(arguments: dict[str, Any], losses: dict[str, LossConfig]) -> dict[str, Any]:
-    """Load the model once, so that no run need download it, and see that the losses fit its task.
+def with_model(arguments: dict[str, Any], losses: dict[str, LossConfig]) -> tuple[str, dict[str, Any]]:
+    """Load the model once, so that no run need download it, and see that the losses fit its task; returns that too.
 
     Raises:
         ConfigError: there is no such model, or a loss has no meaning for its task.
@@ -166,7 +177,7 @@ def with_model(arguments: dict[str, Any], losses: dict[str, LossConfig]) -> dict
         raise ConfigError("compare measures AP of upright boxes by COCO's rules, which have none for rotated ones yet.")
     if model.task != "detect":
         say(f"Task {model.task}: what is compared is the AP of its boxes.")
-    return {**arguments, "model": absolute(name)}
+    return model.task, {**arguments, "model": absolute(name)}
 
 
 def absolute(path: str) -> str:
