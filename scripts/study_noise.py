@@ -64,6 +64,7 @@ def questions(out: Path) -> dict[str, Study]:
 
     "falling" was added when the first seeds of "wise" showed that gains which grow with the IoU loss do worse: it has
     gains that fall with it, among them Wise-IoU's own with its peak moved to β = 1/ln 10, and shares the runs of CIoU.
+    "outliers-falling" asks the same of gross outliers, once "outliers" was known.
     "box" weighs the box loss of CIoU as much as the mean gain of IoU-balanced localisation did; it had four seeds until
     the first was known. "presets" and "sweeps" have too many losses for a verdict with so few seeds: they are looked
     at, not judged.
@@ -93,6 +94,7 @@ def questions(out: Path) -> dict[str, Study]:
         "falling": ask(falling, ["jitter40"], seeds=7),
         "exact": ask({"iou-balanced-loc": {}}, ["clean"], seeds=6),
         "outliers": ask(wise, ["outliers5"], seeds=8),
+        "outliers-falling": ask(falling, ["outliers5"], seeds=7),
         "clean": ask(wise, ["clean"], seeds=7),
         "presets": ask(named, ["jitter40"], seeds=6),
         "box": ask({"iou-balanced-loc": {}}, ["jitter40", "clean"], seeds=7, box=11.4),
