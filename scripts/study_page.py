@@ -33,6 +33,7 @@ QUESTIONS = {
         "falling": "Gains that fall with the IoU loss, on {data}",
         "exact": "IoU-balanced localisation on {data} boxes",
         "outliers": "Wise-IoU on {data}",
+        "outliers-falling": "Gains that fall with the IoU loss, on {data}",
         "clean": "Wise-IoU on {data} boxes",
         "dfl": "With `gain.dfl`, on {data}",
         "jitter": "Wise-IoU on {data}",
