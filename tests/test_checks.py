@@ -23,6 +23,11 @@ def test_the_installed_loss_answers_by_its_formula_and_not_as_stock(loss):
     assert f"{answer.installed:.6f} with {loss} on it" in check_installation(config)
 
 
+def test_a_neutral_setting_is_no_broken_installation():
+    neutral = load_config("ciou", {"gain.name": "iou-power", "gain.gamma": 0})
+    assert "with ciou* on it" in check_installation(neutral)
+
+
 def test_a_loss_that_is_not_active_is_found_out(monkeypatch):
     monkeypatch.setattr(selftest, "install", lambda criterion, config: {})
     with pytest.raises(ContractError, match="than its formula"):

@@ -13,10 +13,10 @@ import pytest
 import yaml
 from conftest import MODELS
 
-from yolo_wiou import __version__, available_losses, cli
-from yolo_wiou.arguments import check_images, check_labels
+from yolo_wiou import YOLO, __version__, available_losses, cli
 from yolo_wiou.cli import main
 from yolo_wiou.config import load_config
+from yolo_wiou.datasets import check_images, check_labels
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +27,7 @@ def _here(tmp_path, monkeypatch):
     (tmp_path / "unknown.yaml").write_text("penalty: ciou\ngian: none\n")
     (tmp_path / "numbers.yaml").write_text("1: 2\non: 3\n")
     (tmp_path / "mine.yaml").write_text("penalty: siou\ngain: {name: monotonic, gamma: 1}\n")
+    (tmp_path / "w.onnx").touch()
     (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: {0: thing}\n")
 
 
@@ -70,6 +71,19 @@ MISTAKES = {
     "data=numbers.yaml": "'numbers.yaml' is no data set: it has no 'train'. It needs train, val and names.",
     "model=nowhere.pt": "nowhere.pt",
     "model=sam_b.pt": "no training for 'sam_b.pt'",
+    "model=data.yaml": "'data.yaml' describes no model: it has no",
+    "model=mine.yaml": "'mine.yaml' describes no model: it has no",
+    "task=foo": "'task=foo' is unknown. Valid: ",
+    "task=segment": "'model=yolo11n.yaml' is a model of task detect, not segment.",
+    "imgsz=[640": "imgsz=[640",
+    "loss.gain.delta=[1": "loss.gain.delta=[1",
+    "loss.name=giou": "would give 'wiou3' another name. Did you mean loss=giou?",
+    "optimizer=adm": "'optimizer=adm' is unknown. Valid: ",
+    "split=foo": "'split=foo' is unknown",
+    "pretrained=nowhere.pt": "nowhere.pt",
+    "pretrained=data.yaml": "data.yaml",
+    "data=['data.yaml','numbers.yaml']": "'numbers.yaml' is no data set",
+    "model=w.onnx": "w.onnx' should be a *.pt PyTorch model to run this method",
     "cfg=nowhere.yaml": "nowhere.yaml",
 }
 
@@ -106,6 +120,9 @@ def test_a_mistake_costs_one_message_and_nothing_else(mistake, capsys, tmp_path)
         (["obb", "train", "loss=siou"], "penalty 'siou' needs upright boxes"),
         (["segment", "train", "noise=0.3"], "label noise supports task 'detect' only"),
         (["losses", "wiuo3"], "Did you mean 'wiou3'?"),
+        (["losses", "wiou3", "ciou"], "unknown option 'ciou'"),
+        (["losses", "wiou3", "loss.gain.detla=5"], "Did you mean 'delta'?"),
+        (["version", "foo=3"], "unknown option 'foo'"),
         (["train", "data=data.yaml", "traim"], "traim"),
         (
             ["train", "loss=siou", "loss.gain.delta=3"],
@@ -162,9 +179,14 @@ def test_a_file_of_the_name_of_a_relative_project_is_in_nobody_s_way(monkeypatch
     (tmp_path / "exp").touch()
     monkeypatch.setattr(cli, "check_images", lambda data: {})
     trained = []
-    monkeypatch.setattr(cli.YOLO, "train", lambda model, **arguments: trained.append(arguments["project"]))
+    monkeypatch.setattr(YOLO, "train", lambda model, **arguments: trained.append(arguments["project"]))
     assert main(["train", "data=data.yaml", "model=yolo11n.yaml", "project=exp"]) == 0
     assert trained == ["exp"]
+
+
+def test_a_listed_loss_can_be_changed_in_place(capsys):
+    assert main(["losses", "wiou3", "loss.gain.delta=5"]) == 0
+    assert load_config(yaml.safe_load(capsys.readouterr().out)).gain.delta == 5
 
 
 @pytest.mark.parametrize("words", [["val", "help"], ["detect", "--help"], ["losses", "-h"]])
@@ -195,7 +217,7 @@ def test_ctrl_c_in_a_training_names_what_can_be_resumed(age, resume, can_go_on, 
             os.utime(model.trainer.last, (time.time() - age,) * 2)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.YOLO, "train", stopped)
+    monkeypatch.setattr(YOLO, "train", stopped)
     monkeypatch.setattr(cli, "check_images", lambda data: {})
     assert main(["train", "data=data.yaml", "model=yolo11n.yaml"]) == 130
     said = capsys.readouterr().err

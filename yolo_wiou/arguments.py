@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from ultralytics.cfg import (
-    CLI_HELP_MSG,
-    DEFAULT_CFG_DICT,
-    MODES,
-    TASKS,
-    check_dict_alignment,
-    get_cfg,
-    parse_key_value_pair,
-)
-from ultralytics.data.utils import check_det_dataset, img2label_paths
-from ultralytics.utils import LOGGER, checks
+from torch import optim
+from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASKS, check_dict_alignment, get_cfg, parse_key_value_pair
+from ultralytics.nn.tasks import guess_model_task, torch_safe_load
+from ultralytics.utils import checks
 from ultralytics.utils.torch_utils import select_device
 
 from yolo_wiou.config import DEFAULT_LOSS, read_mapping
+from yolo_wiou.datasets import check_data, several
+from yolo_wiou.plain_words import in_plain_words
 from yolo_wiou.registry import ConfigError, choices
+from yolo_wiou.training.model import YOLO
 
 KNOWN = {**DEFAULT_CFG_DICT, "loss": DEFAULT_LOSS, "noise": 0.3}
 """What a misspelt argument may have been meant to be, with an example."""
+
+OPTIMIZERS = ["auto", "MuSGD", "RMSProp", *(name for name in dir(optim) if name[0].isupper() and name != "Optimizer")]
+CHOICES = {"task": sorted(TASKS), "split": ["train", "val", "test"], "optimizer": OPTIMIZERS}
+"""What Ultralytics finds wrong only when a run has begun. Not every optimizer of torch is known to every release."""
 
 
 def is_own(word: str) -> bool:
@@ -127,62 +125,38 @@ def check_arguments(arguments: dict[str, Any], known: Mapping[str, Any] = KNOWN)
     """
     in_plain_words(check_dict_alignment, known, arguments)
     in_plain_words(get_cfg, DEFAULT_CFG_DICT, arguments)
+    for key, valid in CHOICES.items():
+        if key in arguments and str(arguments[key]).lower() not in map(str.lower, valid):
+            raise ConfigError(f"'{key}={arguments[key]}' is unknown. {choices(str(arguments[key]), valid)}")
+    if isinstance(pretrained := arguments.get("pretrained"), str):
+        in_plain_words(torch_safe_load, pretrained)
     imgsz = arguments.get("imgsz", 640)
     for size in imgsz if isinstance(imgsz, list | tuple) else [imgsz]:
         if type(size) is not int or size <= 0:
             raise ConfigError(f"'imgsz={imgsz}' is not an image size: pixels as a whole number, e.g. imgsz=640.")
-    if str(arguments.get("data", "")).endswith((".yaml", ".yml")):
-        check_data(arguments["data"])
+    for data in several(arguments.get("data")):
+        if str(data).endswith((".yaml", ".yml")):
+            check_data(data)
     if arguments.get("device") is not None:
         in_plain_words(select_device, arguments["device"], verbose=False)
     if Path(str(arguments.get("project") or "")).is_absolute():  # releases differ in where a relative one lies
         out_folder(arguments["project"], "project")
 
 
-def check_data(file: str) -> None:
-    """Refuse a file that is no data set."""
-    data = read_mapping(Path(in_plain_words(checks.check_yaml, file)))
-    if missing := [key for key in ("train", "val") if key not in data and not (key == "val" and "validation" in data)]:
-        loss = f" It looks like a loss: loss={file}." if {"overlap", "penalty", "gain"} & set(data) else ""
-        raise ConfigError(f"'{file}' is no data set: it has no '{missing[0]}'.{loss} It needs train, val and names.")
-
-
-def check_images(data: Any) -> dict[str, Any]:
-    """See that the images of a data set are there; Ultralytics downloads those of its own that are not.
-
-    Returns:
-        What the data set is; nothing is known of one that is converted at the start of a training.
+def find_model(name: str, task: str | None) -> YOLO:
+    """Build or load the model that a training starts from.
 
     Raises:
-        ConfigError: in Ultralytics' own words.
+        ConfigError: there is none, it cannot be trained, or it is one of another task.
     """
-    if "://" in str(data) or Path(str(data)).suffix == ".ndjson":
-        return {}
-    found: dict[str, Any] = in_plain_words(check_det_dataset, data)
-    return found
-
-
-def check_labels(found: Mapping[str, Any], task: str) -> None:
-    """See that a data set, as `check_images` found it, has labels of the task's kind.
-
-    Raises:
-        ConfigError: it has others.
-    """
-    if found and task == "pose" and "kpt_shape" not in found:
-        raise ConfigError(f"'{found['yaml_file']}' has no key points, which task pose needs: no 'kpt_shape' is in it.")
-    shape = {"segment": "outlines", "obb": "rotated boxes"}.get(task)
-    if found and shape and 0 < numbers_a_row(found["train"]) <= 6:
-        raise ConfigError(
-            f"the labels of '{found['yaml_file']}' are upright boxes; task {task} needs {shape}. Did you mean detect?"
-        )
-
-
-def numbers_a_row(images: str | list[str]) -> int:
-    """Return how many numbers a row of labels has, by the first image in a folder that has any; 0 if there is none."""
-    folders = map(Path, images if isinstance(images, list) else [images])
-    files = (Path(file) for folder in folders for file in img2label_paths(map(str, folder.rglob("*.*"))))
-    texts = (file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file())
-    return next((max(len(row.split()) for row in text.split("\n")) for text in texts if text.strip()), 0)
+    try:
+        model: YOLO = in_plain_words(YOLO, name, task=task)
+    except LookupError as error:
+        raise ConfigError(f"'{name}' describes no model: it has no {error}.") from error
+    in_plain_words(model._check_is_pytorch_model)
+    if task and (found := guess_model_task(model.model.yaml) or task) != task:
+        raise ConfigError(f"'model={name}' is a model of task {found}, not {task}.")
+    return model
 
 
 def out_folder(option: Any, key: str = "out") -> Path:
@@ -198,34 +172,3 @@ def out_folder(option: Any, key: str = "out") -> Path:
     if not os.access(there, os.W_OK | os.X_OK):
         raise ConfigError(f"'{key}={option}' cannot be made: you may not write in '{there}'.")
     return folder
-
-
-def in_plain_words(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call Ultralytics; what it says of a mistake of the user becomes a message without a traceback."""
-    try:
-        with no_help():
-            return function(*args, **kwargs)
-    except (SyntaxError, TypeError, ValueError, AssertionError, OSError, NameError) as error:
-        raise ConfigError(without_help(error)) from error
-
-
-def without_help(error: Exception) -> str:
-    """What Ultralytics says of a mistake, without the help of `yolo` that it adds."""
-    if isinstance(error, OSError) and error.filename:
-        return f"cannot open '{error.filename}': {error.strerror}."
-    return str(error).replace(CLI_HELP_MSG, "").strip()
-
-
-@contextlib.contextmanager
-def no_help() -> Iterator[None]:
-    """Keep that help out of the log, into which newer releases write it."""
-    LOGGER.addFilter(is_no_help)
-    try:
-        yield
-    finally:
-        LOGGER.removeFilter(is_no_help)
-
-
-def is_no_help(record: logging.LogRecord) -> bool:
-    """Whether a line of the log is not that help."""
-    return bool(record.msg != CLI_HELP_MSG)

@@ -13,27 +13,19 @@ from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASK2MODEL, TASKS, entrypoi
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, checks
 
-from yolo_wiou.arguments import (
-    check_arguments,
-    check_images,
-    check_labels,
-    in_plain_words,
-    is_own,
-    no_help,
-    parse,
-    parse_options,
-    without_help,
-)
+from yolo_wiou.arguments import check_arguments, find_model, is_own, parse, parse_options
 from yolo_wiou.catalogue import listing
 from yolo_wiou.checks import check_installation, describe_checkpoint, versions
 from yolo_wiou.compare import compare
 from yolo_wiou.config import DEFAULT_LOSS, load_config, take_loss
+from yolo_wiou.datasets import check_images, check_labels, several
 from yolo_wiou.demo import DEMO_MODELS, render_demo, take_shapes, yaml_section
 from yolo_wiou.drawing import draw_curves, draw_simulation
+from yolo_wiou.plain_words import in_plain_words, no_help, without_help
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.contract import ContractError
 from yolo_wiou.training.files import checkpoint_to_resume
-from yolo_wiou.training.model import NO_TUNE, YOLO
+from yolo_wiou.training.model import NO_TUNE
 from yolo_wiou.version import __version__
 
 HELP = f"""
@@ -98,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
 def run(words: list[str]) -> None:
     """Find whose command it is: ours, a training, or Ultralytics'."""
     command = words[0].lstrip("-").lower() if words else "help"
-    merged = merge_equals_args(words)
+    merged = in_plain_words(merge_equals_args, words)
     own = [word for word in merged if is_own(word)]
     if {"-h", "--help", "help"} & set(words):
         show_help(words)
@@ -141,7 +133,7 @@ def train(words: list[str]) -> None:
     arguments = parse(words)
     loss = take_loss(arguments)
     shapes = take_shapes(arguments)
-    task = arguments.pop("task", None)
+    task = arguments.get("task")
     is_demo = not arguments.get("data") and not arguments.get("resume") and (task or "detect") in DEMO_MODELS
     if shapes and not is_demo:
         raise ConfigError("'noise' and 'shapes.…' belong to the demo, which has no 'data='.")
@@ -149,7 +141,7 @@ def train(words: list[str]) -> None:
         LOGGER.warning("yolo-wiou: no 'data=', so this is the demo, on a rendered data set.")
         arguments = {**yaml_section("train"), "model": DEMO_MODELS[task or "detect"], **arguments}
     check_arguments(arguments)
-    name = arguments.pop("model", None)
+    name, _ = arguments.pop("model", None), arguments.pop("task", None)
     if resume := arguments.get("resume"):
         name, arguments["resume"] = str(checkpoint_to_resume(resume if resume is not True else name or True)[0]), True
     if not name:
@@ -157,13 +149,14 @@ def train(words: list[str]) -> None:
         LOGGER.warning(f"yolo-wiou: no 'model=', so this is Ultralytics' default, model={name}.")
     if any(kind in Path(name).stem.lower() for kind in UNTRAINED):
         raise ConfigError(f"Ultralytics has no training for '{name}'.")
-    model: YOLO = in_plain_words(YOLO, name, task=task)
+    model = find_model(name, task)
     if loss:
         model.check_loss(loss)
     if is_demo:
         arguments["data"] = str(render_demo({"task": model.task, **shapes}))
     elif model.task in DEMO_MODELS and not resume:
-        check_labels(check_images(arguments.get("data")), model.task)
+        for data in several(arguments.get("data")):
+            check_labels(check_images(data), model.task)
     begun = time.time()
     try:
         model.train(loss=loss, **arguments)
@@ -187,11 +180,12 @@ def way_on(trainer: BaseTrainer | None, begun: float) -> str:
 
 
 def losses(words: list[str]) -> None:
-    """`losses`: the catalogue; `losses NAME`: one loss, resolved, as YAML."""
-    if words:
-        print(load_config(words[0]).to_yaml(), end="")
+    """`losses`: the catalogue; `losses NAME [loss.…=…]`: one loss, resolved, as YAML."""
+    if not words:
+        print(listing())
         return
-    print(listing())
+    config = take_loss({"loss": words[0].removeprefix("loss="), **parse_options(words[1:], {})})
+    print(config.to_yaml() if config else "", end="")
 
 
 def show_checks(words: list[str]) -> None:
@@ -207,6 +201,7 @@ def show_checks(words: list[str]) -> None:
 
 def version(words: list[str]) -> None:
     """`version`."""
+    parse_options(words, {})  # it has none
     print(versions())
 
 

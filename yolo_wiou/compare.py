@@ -15,24 +15,15 @@ import yaml
 from ultralytics.cfg import TASK2MODEL
 from ultralytics.utils import LOGGER
 
-from yolo_wiou.arguments import (
-    KNOWN,
-    check_arguments,
-    check_images,
-    check_labels,
-    in_plain_words,
-    out_folder,
-    parse,
-    parse_options,
-)
+from yolo_wiou.arguments import KNOWN, check_arguments, find_model, out_folder, parse, parse_options
 from yolo_wiou.config import CFG, LossConfig, read_mapping
+from yolo_wiou.datasets import check_images, check_labels
 from yolo_wiou.demo import DEMO_MODELS, demo_place, render_demo, take_shapes, yaml_section
 from yolo_wiou.registry import ConfigError, choices
 from yolo_wiou.studies.compare.conduct import conduct, say, write_report
 from yolo_wiou.studies.compare.engine import Engine, LocalJob
 from yolo_wiou.studies.compare.plan import Study, name_data, name_losses
 from yolo_wiou.studies.compare.words import table
-from yolo_wiou.training.model import YOLO
 
 NEEDED = ("faster_coco_eval", "jinja2", "plotly", "scipy")
 ENGINES = ("local", "ray")
@@ -170,7 +161,7 @@ def with_model(arguments: dict[str, Any], losses: dict[str, LossConfig]) -> tupl
     """
     task = arguments.get("task")
     name = arguments.get("model") or TASK2MODEL[task or "detect"]
-    model: YOLO = in_plain_words(YOLO, name, task=task)
+    model = find_model(name, task)
     for config in losses.values():
         model.check_loss(config)
     if model.task == "obb":

@@ -237,6 +237,8 @@ def load_config(loss: Any = DEFAULT_LOSS, overrides: Mapping[str, Any] | None = 
     if isinstance(loss, LossConfig) and not overrides:
         return loss
     base, label = _base(loss)
+    if comparable(name := str((overrides or {}).get("name", ""))) in _presets().keys() - {comparable(base["name"])}:
+        raise ConfigError(f"'loss.name={name}' would give '{base['name']}' another name. Did you mean loss={name}?")
     _apply(base, overrides or {})
     config = _validated(base)
     key = comparable(config.name)

@@ -167,6 +167,12 @@ class TestContract:
         with pytest.raises(ValueError, match=r"boxes \(N, 4\), xyxy.*not \("):
             box_loss(name)(*map(torch.rand, shapes), stride=8.0, imgsz=IMGSZ)
 
+    def test_the_state_goes_where_the_boxes_are(self, name):
+        loss = box_loss(name)
+        boxes = torch.rand(5, 4, device="meta", requires_grad=True)
+        assert loss(boxes, boxes.detach(), stride=8.0, imgsz=IMGSZ).is_meta
+        assert loss.running_mean.mean.is_meta
+
     def test_x_and_y_are_alike(self, name):
         pred, target = tensors(oracles.random_pairs(50, seed=5))
         swap = [1, 0, 3, 2]

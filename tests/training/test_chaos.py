@@ -116,6 +116,30 @@ def test_worst_moments(moment, shapes, tmp_path, monkeypatch, capsys):
         YOLO(last).train(resume=True)
 
 
+def test_an_early_stop_that_is_killed_at_its_end_trains_no_further(shapes, tmp_path, monkeypatch):
+    """And callbacks find what those of ClearML and DVCLive read at the end."""
+    run, last, seen = tmp_path / "run", tmp_path / "run" / "weights" / "last.pt", []
+
+    def killed(trainer):
+        raise Killed
+
+    model = YOLO(MODEL)
+    model.add_callback("on_train_start", lambda trainer: setattr(trainer.stopper, "best_fitness", 1.0))
+    with monkeypatch.context() as patch:
+        patch.setattr(DetectionTrainer, "final_eval", killed)
+        with pytest.raises(Killed):
+            model.train(**{**TINY, "epochs": 5, "patience": 1}, data=shapes, loss="wiou3", project=tmp_path, name="run")
+    if "stopper" not in torch.load(last, weights_only=False):
+        pytest.skip("checkpoints of this release know nothing of an early stop")
+    model = YOLO(last)
+    for event in ("on_fit_epoch_end", "on_train_end"):
+        model.add_callback(event, lambda t: seen.append((t.epoch_time, *t.label_loss_items(t.tloss))))
+    model.train(resume=True)
+    assert columns(run)["epoch"] == [1]
+    assert set(seen) == {(0.0,)}
+    assert torch.load(last, weights_only=False)["optimizer"] is None
+
+
 def watched(method, calls):
     def call(*args):
         calls.append(method.__name__)

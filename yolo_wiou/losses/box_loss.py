@@ -82,7 +82,7 @@ class BoxLoss(nn.Module):
         stride: Tensor | float = 1.0,
         imgsz: Tensor | tuple[float, float] | None = None,
     ) -> Tensor:
-        """Compute the loss of each box, in float32 whatever the input is.
+        """Compute the loss of each box, in float32 whatever the input is, and where it is: the state follows.
 
         Args:
             pred: predicted boxes, (N, 4) xyxy.
@@ -101,6 +101,8 @@ class BoxLoss(nn.Module):
             raise ValueError(f"a loss takes boxes (N, 4), xyxy, a target for each prediction; not {shapes}")
         if isinstance(stride, Tensor) and stride.ndim > 1:  # Ultralytics' own form, which would broadcast to (N, N)
             stride = stride.flatten()
+        if self.running_mean.mean.device != pred.device:
+            self.to(pred.device)
         pair = BoxPair.of(to_float32(pred), target.float(), stride, imgsz)
         gain, loss = self.split(pair)
         if pred.requires_grad and torch.is_grad_enabled():

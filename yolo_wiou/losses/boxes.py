@@ -124,7 +124,8 @@ class Corners(torch.autograd.Function):
     """The geometry of boxes given by their corners, (N, 4) xyxy -> a BoxPair's attributes.
 
     A box with swapped corners is the point at its first, and a side shorter than SIDE counts as SIDE. The gradient
-    knows nothing of that, so a loss that asks for a larger size or a nearer edge still gets it.
+    knows nothing of that, so a loss that asks for a larger size or a nearer edge still gets it. An edge exactly on the
+    target's counts as one outside: the derivative there is one-sided, where that of min and max is the mean of both.
     """
 
     @staticmethod

@@ -106,6 +106,8 @@ def trainer_for(stock: type) -> type[BoxLossMixin]:
     Raises:
         ConfigError: it trains no boxes, or in a way that we do not know.
     """
+    if not isinstance(stock, type):
+        raise ConfigError(f"'trainer={stock}' is no class. For 'loss=' give a trainer class, derived from ours.")
     if issubclass(stock, BoxLossMixin):
         return stock
     for ours in TRAINERS:

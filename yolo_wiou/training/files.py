@@ -7,6 +7,7 @@ checkpoint, so that the resumed run writes it again.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -27,7 +28,13 @@ UNSTRIPPED = ".yolo-wiou-unstripped"
 
 
 class NothingLeft(Exception):
-    """Every epoch of the run to resume is trained."""
+    """Every epoch of the run to resume is trained; holds the number of the last."""
+
+
+def has_stopped(ckpt: dict[str, Any], patience: int) -> bool:
+    """Whether a run has stopped early, as far as its checkpoint knows: those of older releases know nothing of it."""
+    best = (ckpt.get("stopper") or {}).get("best_epoch", math.inf)
+    return bool(patience and ckpt["epoch"] + 1 - best >= patience)
 
 
 class KillableMixin(BaseTrainer):
@@ -45,17 +52,19 @@ class KillableMixin(BaseTrainer):
                 drop_rows_after(self.csv, ckpt["epoch"] + 1)
             else:
                 forget_leftovers(self.wdir)
-        if self.resume and ckpt["epoch"] + 1 >= self.epochs:
-            raise NothingLeft
+        if self.resume and (ckpt["epoch"] + 1 >= self.epochs or has_stopped(ckpt, self.args.patience)):
+            raise NothingLeft(ckpt["epoch"])
         super().resume_training(ckpt)
 
     def _do_train(self, *args: Any) -> None:
         """Train; of a run that was stopped after its last epoch only the end is left to do."""
         try:
             super()._do_train(*args)
-        except NothingLeft:
-            self.epoch = self.epochs - 1
+        except NothingLeft as over:
+            self.epoch = over.args[0]
             self.lr: dict[str, float] = {}  # what loggers show at the end
+            self.tloss: Any = {}
+            self.epoch_time = 0.0
             self.final_eval()
             if RANK in {-1, 0}:
                 if self.args.plots:

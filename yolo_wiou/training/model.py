@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import ultralytics
+from ultralytics.cfg import cfg2dict
 from ultralytics.engine.model import Model
+from ultralytics.nn.modules import RTDETRDecoder
 from ultralytics.utils import LOGGER
+from ultralytics.utils.checks import check_yaml
 
 from yolo_wiou.config import LossConfig, load_config, take_loss
 from yolo_wiou.registry import ConfigError
@@ -51,12 +54,11 @@ class BoxLossModel(Model):
         if loss is None:
             loss = self.overrides.get("loss")  # of `tune`
         if loss is not None:
-            kwargs["loss"] = loss
-        config = take_loss(kwargs)
+            kwargs["loss"] = loss.spec if isinstance(loss, LossConfig) else loss
+        file = cfg2dict(check_yaml(kwargs["cfg"])) if kwargs.get("cfg") else {}
         trainer = trainer or self._smart_load("trainer")
-        if config:
+        if config := take_loss(file, dict(kwargs)):  # a look at what the trainer will read, from both together
             self.check_loss(config, trainer)
-            kwargs["loss"] = config.spec
         try:
             trainer = trainer_for(trainer)
         except ConfigError as error:  # no loss is asked for, so nothing is lost
@@ -119,10 +121,12 @@ class YOLO(BoxLossModel, ultralytics.YOLO):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Build or load the model; like Ultralytics, make an RTDETR, a YOLOWorld or a YOLOE of it where it is one."""
-        name = str(args[0] if args else kwargs.get("model", ""))
-        if "rtdetr" in Path(name).stem.lower():  # as `yolo` does; ultralytics.YOLO looks at weights alone
-            self.__class__, self.__dict__ = RTDETR, RTDETR(name).__dict__
+        file = Path(str(args[0] if args else kwargs.get("model", "")))
+        if "rtdetr" in file.stem.lower() and file.suffix in {".yaml", ".yml"}:  # as `yolo` does
+            self.__class__, self.__dict__ = RTDETR, RTDETR(str(file)).__dict__
             return
         super().__init__(*args, **kwargs)
         if not isinstance(self, YOLO):  # Ultralytics' own __init__ has changed the class
             self.__class__ = KINDS[type(self)]
+        elif isinstance(getattr(self.model, "model", [None])[-1], RTDETRDecoder):  # older releases have no look at it
+            self.__class__, self.__dict__ = RTDETR, RTDETR(str(file)).__dict__
