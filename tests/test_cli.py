@@ -78,7 +78,7 @@ MISTAKES = {
     "imgsz=[640": "imgsz=[640",
     "loss.gain.delta=[1": "loss.gain.delta=[1",
     "loss.name=giou": "would give 'wiou3' another name. Did you mean loss=giou?",
-    "optimizer=adm": "'optimizer=adm' is unknown. Valid: ",
+    "optimizer=adm": "'optimizer=adm' is unknown. Valid: Adam, AdamW, Adamax, MuSGD",
     "split=foo": "'split=foo' is unknown",
     "pretrained=nowhere.pt": "nowhere.pt",
     "pretrained=data.yaml": "data.yaml",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ultralytics.engine.trainer
 import yaml
 from torch import optim
 from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASKS, check_dict_alignment, get_cfg, parse_key_value_pair
@@ -23,9 +24,14 @@ from yolo_wiou.training.model import YOLO
 KNOWN = {**DEFAULT_CFG_DICT, "loss": DEFAULT_LOSS, "noise": 0.3}
 """What a misspelt argument may have been meant to be, with an example."""
 
-OPTIMIZERS = ["auto", "MuSGD", "RMSProp", *(name for name in dir(optim) if name[0].isupper() and name != "Optimizer")]
-CHOICES = {"task": sorted(TASKS), "split": ["train", "val", "test"], "optimizer": OPTIMIZERS}
-"""What Ultralytics finds wrong only when a run has begun. Not every optimizer of torch is known to every release."""
+CHOICES = {
+    "task": sorted(TASKS),
+    "split": ["train", "val", "test"],
+    "optimizer": ["auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp"],
+}
+"""What Ultralytics finds wrong only when a run has begun."""
+OPTIMIZERS = (*dir(optim), *dir(ultralytics.engine.trainer))
+"""Where a release has its optimizers from; the names above are those of the present one."""
 
 
 def is_own(word: str) -> bool:
@@ -125,9 +131,10 @@ def check_arguments(arguments: dict[str, Any], known: Mapping[str, Any] = KNOWN)
     """
     in_plain_words(check_dict_alignment, known, arguments)
     in_plain_words(get_cfg, DEFAULT_CFG_DICT, arguments)
-    for key, valid in CHOICES.items():
-        if key in arguments and str(arguments[key]).lower() not in map(str.lower, valid):
-            raise ConfigError(f"'{key}={arguments[key]}' is unknown. {choices(str(arguments[key]), valid)}")
+    for key in CHOICES.keys() & arguments.keys():
+        valid, word = CHOICES[key], str(arguments[key])
+        if word.lower() not in map(str.lower, (*valid, *(OPTIMIZERS if key == "optimizer" else ()))):
+            raise ConfigError(f"'{key}={word}' is unknown. {choices(word, valid)}")
     if isinstance(pretrained := arguments.get("pretrained"), str):
         in_plain_words(torch_safe_load, pretrained)
     imgsz = arguments.get("imgsz", 640)

@@ -44,7 +44,7 @@ Every command and argument of `yolo` works here too.
       continues with the run's own loss
   yolo-wiou val|predict|track|export|benchmark ...
       handed to Ultralytics unchanged
-  yolo-wiou losses [NAME]
+  yolo-wiou losses [NAME] [loss.gain.delta=5]
       the catalogue; or one loss as YAML, ready to edit
   yolo-wiou curves losses=wiou2,wiou3,focal-eiou
       picture and table: gain, loss and gradient against IoU
