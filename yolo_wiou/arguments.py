@@ -9,7 +9,7 @@ from typing import Any
 
 import ultralytics.engine.trainer
 import yaml
-from torch import optim
+from torch import nn, optim
 from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASKS, check_dict_alignment, get_cfg, parse_key_value_pair
 from ultralytics.nn.tasks import guess_model_task, torch_safe_load
 from ultralytics.utils import checks
@@ -30,8 +30,8 @@ CHOICES = {
     "optimizer": ["auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp"],
 }
 """What Ultralytics finds wrong only when a run has begun."""
-OPTIMIZERS = (*dir(optim), *dir(ultralytics.engine.trainer))
-"""Where a release has its optimizers from; the names above are those of the present one."""
+BESIDES = {"optimizer": (*dir(optim), *dir(ultralytics.engine.trainer))}
+"""Taken too, though not named as valid: where other releases have their optimizers from."""
 
 
 def is_own(word: str) -> bool:
@@ -133,7 +133,7 @@ def check_arguments(arguments: dict[str, Any], known: Mapping[str, Any] = KNOWN)
     in_plain_words(get_cfg, DEFAULT_CFG_DICT, arguments)
     for key in CHOICES.keys() & arguments.keys():
         valid, word = CHOICES[key], str(arguments[key])
-        if word.lower() not in map(str.lower, (*valid, *(OPTIMIZERS if key == "optimizer" else ()))):
+        if word.lower() not in map(str.lower, (*valid, *BESIDES.get(key, ()))):
             raise ConfigError(f"'{key}={word}' is unknown. {choices(word, valid)}")
     if isinstance(pretrained := arguments.get("pretrained"), str):
         in_plain_words(torch_safe_load, pretrained)
@@ -160,7 +160,10 @@ def find_model(name: str, task: str | None) -> YOLO:
         model: YOLO = in_plain_words(YOLO, name, task=task)
     except LookupError as error:
         raise ConfigError(f"'{name}' describes no model: it has no {error}.") from error
-    in_plain_words(model._check_is_pytorch_model)
+    if not isinstance(model.model, nn.Module):
+        raise ConfigError(
+            f"'{name}' is an exported model, which cannot be trained: model= needs weights (.pt) or a YAML."
+        )
     if task and (found := guess_model_task(model.model.yaml) or task) != task:
         raise ConfigError(f"'model={name}' is a model of task {found}, not {task}.")
     return model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import signal
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import yaml
 from conftest import MODEL, TINY, columns, shell, words
 from ultralytics.engine.trainer import BaseTrainer
 
-from yolo_wiou import RTDETR, YOLO, ConfigError, DetectionTrainer
+from yolo_wiou import YOLO, ConfigError
 from yolo_wiou.config import load_config
 from yolo_wiou.training.checkpoint import ATTRIBUTE
 
@@ -270,48 +269,3 @@ def test_stock_run_is_resumed_as_what_it_is(shapes, tmp_path):
     model.train(resume=True)
     assert model.trainer.config.name == "ciou"
     assert not [c for c in columns(tmp_path / "stock") if "wiou" in c]  # its table goes on as it began
-
-
-def test_stock_trainer_argument_of_ultralytics(shapes, tmp_path):
-    """`ultralytics.YOLO(...).train(trainer=DetectionTrainer)`: the design's other way in, twice in one process."""
-    for loss in ("wiou1", "siou"):
-        model = ultralytics.YOLO(MODEL)
-        model.train(
-            trainer=DetectionTrainer, data=shapes, loss=loss, project=tmp_path, name=loss, **{**TINY, "epochs": 1}
-        )
-        assert model.trainer.config.name == loss
-        assert yaml.safe_load((tmp_path / loss / "args.yaml").read_text())["loss"] == loss
-
-
-@pytest.mark.parametrize("own", [{"loss.gain.delta": 7}, {"loss": "wiou3"}])
-def test_a_file_of_arguments_names_the_loss_and_words_change_it(own, shapes, tmp_path):
-    """Ultralytics reads `cfg=`; what changes the loss changes the file's, not the default."""
-    file = tmp_path / "run.yaml"
-    file.write_text(f"data: {shapes}\nloss: siou-v3\nloss.gain.delta: 5\n")
-    model = YOLO(MODEL)
-    model.train(cfg=file, project=tmp_path, name="run", **{**TINY, "epochs": 1}, **own)
-    config = model.trainer.config
-    assert (config.name, config.gain.delta) == (("wiou3*", 5) if "loss" in own else ("siou-v3*", 7))
-
-
-@pytest.mark.parametrize("trainer", [functools.partial(DetectionTrainer), lambda **words: None])
-def test_a_trainer_that_is_no_class_is_named(trainer, shapes):
-    with pytest.raises(ConfigError, match=r"is no class\. For 'loss=' give a trainer class"):
-        YOLO(MODEL).train(trainer=trainer, data=shapes, loss="wiou3", **TINY)
-
-
-def test_the_head_of_weights_says_what_a_model_is_and_not_the_name_of_its_file(detr, tmp_path):
-    for name, kind, source in (("my-rtdetr-rival.pt", YOLO, MODEL), ("plain.pt", RTDETR, detr)):
-        kind(source).save(tmp_path / name)
-        assert type(YOLO(tmp_path / name)) is kind
-    assert type(YOLO(detr)) is RTDETR
-
-
-def test_several_data_sets_in_a_row(shapes, tmp_path):
-    """Ultralytics trains such runs in processes of its own where it knows no trainer; ours stays."""
-    model = YOLO(MODEL)
-    arguments = {**TINY, "epochs": 1, "exist_ok": False}
-    model.train(data=[str(shapes), str(shapes)], loss="wiou3", project=tmp_path, **arguments)
-    runs = sorted(tmp_path.rglob("results.csv"))
-    assert len(runs) == 2
-    assert all(columns(run.parent)["wiou/gain"][0] != 1 for run in runs)
