@@ -7,38 +7,76 @@ together, and a question that came after looking says so.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from yolo_wiou.arguments import parse_options
+from yolo_wiou.registry import ConfigError, choices
 from yolo_wiou.studies.compare.conduct import INTERRUPTED, conduct, write_report
 from yolo_wiou.studies.compare.plan import Study
 from yolo_wiou.studies.compare.run import Run
 
 
-def answer(questions: Mapping[str, Study], out: Path, jobs: int = 1) -> int:
-    """Train what is missing of every study, the most important first, and report; each lies in a folder of its own.
+class Request(NamedTuple):
+    """What the command line of a study's script asks for.
+
+    Attributes:
+        out: the folder of all its questions.
+        jobs: runs at a time.
+        studies: the questions, by name.
+        only: the names of those to answer.
+    """
+
+    out: Path
+    jobs: int
+    studies: Mapping[str, Study]
+    only: Sequence[str]
+
+
+def parse(words: Sequence[str], default: str, plan: Callable[[Path], Mapping[str, Study]]) -> Request:
+    """Read `[OUT] [jobs=1] [only=QUESTION,...]`, or end with exit code 2 and what is wrong.
+
+    Args:
+        words: of the command line.
+        default: where OUT is not given.
+        plan: the questions, the most important first, by the folder that they lie in.
+    """
+    try:
+        options = parse_options([word for word in words if "=" in word], {"jobs": 1, "only": ""})
+        folders = [word for word in words if "=" not in word] or [default]
+        if len(folders) > 1:
+            raise ConfigError(f"one folder holds a study, not {' and '.join(folders)}.")
+        out = Path(folders[0]).resolve()
+        studies = plan(out)
+        only = options["only"].split(",") if options["only"] else list(studies)
+        for name in only:
+            if name not in studies:
+                raise ConfigError(f"unknown question '{name}'. {choices(name, studies)}")
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    return Request(out, options["jobs"], studies, only)
+
+
+def answer(request: Request) -> int:
+    """Train what is missing of every study that is asked for, and report; each lies in a folder of its own.
 
     Returns:
         The worst exit code.
     """
     worst = 0
-    for name, study in questions.items():
-        folder = out / name
+    for name in request.only:
+        study, folder = request.studies[name], request.out / name
         with study.claim(folder):
-            adopt(study, folder, [out / other for other in questions if other != name])
-            code = conduct(study, folder, jobs=jobs)
+            adopt(study, folder, [request.out / other for other in request.studies if other != name])
+            code = conduct(study, folder, jobs=request.jobs)
             write_report(study, folder)
         if code == INTERRUPTED:
             return code
         worst = max(worst, code)
     return worst
-
-
-def parse(words: Sequence[str], default: str) -> tuple[Path, int]:
-    """Read `[OUT] [jobs=1]`."""
-    options = dict(word.split("=") for word in words if "=" in word)
-    out = next((word for word in words if "=" not in word), default)
-    return Path(out).resolve(), int(options.get("jobs", 1))
 
 
 def is_there(run: Run, study: Path) -> bool:

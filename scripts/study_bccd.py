@@ -1,13 +1,13 @@
 """The study of real images: BCCD as it is and with loose training boxes, from scratch; goes on where it stopped.
 
-    python scripts/study_bccd.py path/to/bccd.yaml [OUT] [jobs=1]
+    python scripts/study_bccd.py path/to/bccd.yaml [OUT] [jobs=1] [only=QUESTION,...]
 
 BCCD is github.com/Shenggan/BCCD_Dataset in YOLO's layout, its own train, val and test split.
 
 "jitter30" has 40 % of the training boxes moved at every edge by up to 30 % of the box (seeded; noise.csv records them).
 All runs are judged on the validation and the test images together, 159, and neither is used for a choice: the last
-epoch is quoted. OUT (default runs/study_bccd) holds everything, a folder for each question;
-about 6 minutes a run on two CPU cores.
+epoch is quoted. OUT (default runs/study_bccd) holds everything, a folder for each question (all of them unless some are
+named); about 6 minutes a run on two CPU cores.
 """
 
 from __future__ import annotations
@@ -47,22 +47,34 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
 "balanced" came after the noise study, in which that loss did best, and before any of its runs here."""
 
 
-def prepare_data(source: Path, out: Path) -> dict[str, Path]:
-    """Copy the data set twice, the second time with noise; returns their data.yaml, and the judges', by name."""
+def questions(out: Path) -> dict[str, Study]:
+    """Return the studies, the most important first."""
+    data = out / "data"
+    return {
+        name: Study(
+            losses={loss: load_config(loss).spec for loss in ("ciou", *losses)},
+            data={noise: str(data / noise / "data.yaml") for noise in noises},
+            seeds=tuple(range(seeds)),
+            arguments=ARGUMENTS,
+            judge=str(data / "clean" / "judge.yaml"),
+        )
+        for name, (losses, noises, seeds) in QUESTIONS.items()
+    }
+
+
+def prepare_data(source: Path, folder: Path) -> None:
+    """Copy the data set twice, the second time with noise, and say who judges, unless it is there."""
     data = yaml.safe_load(source.read_text(encoding="utf-8"))
-    root = source.parent
-    folders = {"clean": out / "data" / "clean", "jitter30": out / "data" / "jitter30"}
-    for name, folder in folders.items():
-        if not (folder / "data.yaml").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            shutil.copytree(root / "images", folder / "images")
-            shutil.copytree(root / "labels", folder / "labels", ignore=shutil.ignore_patterns("*.cache"))
-            if name == "jitter30":
-                loosen(folder / data["train"].replace("images", "labels"), folder / "noise.csv")
-            (folder / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
-    judge = folders["clean"] / "judge.yaml"
-    judge.write_text(yaml.safe_dump({**data, "val": [data["val"], data["test"]]}, sort_keys=False), encoding="utf-8")
-    return {**{name: folder / "data.yaml" for name, folder in folders.items()}, "judge": judge}
+    for copy in (folder / "clean", folder / "jitter30"):
+        if not (copy / "data.yaml").exists():
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(source.parent / "images", copy / "images")
+            shutil.copytree(source.parent / "labels", copy / "labels", ignore=shutil.ignore_patterns("*.cache"))
+            if copy.name == "jitter30":
+                loosen(copy / data["train"].replace("images", "labels"), copy / "noise.csv")
+            (copy / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    judge = {**data, "val": [data["val"], data["test"]]}
+    (folder / "clean" / "judge.yaml").write_text(yaml.safe_dump(judge, sort_keys=False), encoding="utf-8")
 
 
 def loosen(labels: Path, record: Path) -> None:
@@ -76,19 +88,9 @@ def loosen(labels: Path, record: Path) -> None:
 
 def main(source: Path, *words: str) -> None:
     """Train what is missing, question by question, and report."""
-    out, jobs = parse(words, "runs/study_bccd")
-    data = prepare_data(source, out)
-    questions = {
-        name: Study(
-            losses={loss: load_config(loss).spec for loss in ("ciou", *losses)},
-            data={noise: str(data[noise]) for noise in noises},
-            seeds=tuple(range(seeds)),
-            arguments=ARGUMENTS,
-            judge=str(data["judge"]),
-        )
-        for name, (losses, noises, seeds) in QUESTIONS.items()
-    }
-    sys.exit(answer(questions, out, jobs))
+    request = parse(words, "runs/study_bccd", questions)
+    prepare_data(source, request.out / "data")
+    sys.exit(answer(request))
 
 
 if __name__ == "__main__":

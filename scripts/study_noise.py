@@ -1,14 +1,14 @@
 """Noise recovery: how much of what loose training boxes cost does a loss win back? Goes on where it stopped.
 
-    python scripts/study_noise.py [OUT] [jobs=1]
+    python scripts/study_noise.py [OUT] [jobs=1] [only=QUESTION,...]
 
 A yolo11n is trained with stock CIoU on 2,500 clean rendered images. Every run then fine-tunes it on 300 others, of
 whose boxes some are wrong to a known degree, and is judged on 800 clean images. Recovery is
 
     (loss on noisy boxes - ciou on noisy boxes) / (ciou on clean boxes - ciou on noisy boxes)
 
-for AP, AP75 and AP90. OUT (default runs/study_noise) holds everything, a folder for each question; about 70 seconds a
-run on one core.
+for AP, AP75 and AP90. OUT (default runs/study_noise) holds everything, a folder for each question (all of them unless
+some are named); about 70 seconds a run on one core.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ NOISE: dict[str, dict[str, float]] = {
 """Share of the boxes that are wrong, and by how much of their size."""
 
 WISE = ("wiou1", "wiou2", "wiou3")
+FALLING = ("iou-balanced-loc", "focal-eiou")
 WITH_GAIN = ("wiou2", "wiou3", "iou-balanced-loc", "focal-eiou", "piou2", "ciou-v3", "siou-v3")
 SWEEPS = (
     ("wiou3", "gain.delta", (2.0, 4.0, 5.0, 6.0)),
@@ -66,10 +67,12 @@ def questions(out: Path) -> dict[str, Study]:
     gains that fall with it, among them Wise-IoU's own with its peak moved to β = 1/ln 10, and shares the runs of CIoU.
     "outliers-falling" asks the same of gross outliers, once "outliers" was known.
     "box" weighs the box loss of CIoU as much as the mean gain of IoU-balanced localisation did; it had four seeds until
-    the first was known. "presets" and "sweeps" have too many losses for a verdict with so few seeds: they are looked
-    at, not judged.
+    the first was known. "presets" (those that no question above has), "dfl" and "sweeps" have many losses and few
+    seeds: they are looked at, not judged. "jitter" took IoU-balanced localisation in place of Wise-IoU v2, and
+    "presets", "dfl" and "sweeps" three seeds in place of more, before any of their runs.
     """
     named: dict[str, dict[str, Any]] = {name: {} for name in available_losses()}
+    others = {name: named[name] for name in named if name not in (*WISE, *FALLING)}
 
     def ask(losses: Mapping[str, Mapping[str, Any]], noises: Sequence[str], seeds: int, **arguments: Any) -> Study:
         """Compare losses, by the name that a label starts with and what is changed of it, with CIoU."""
@@ -77,17 +80,18 @@ def questions(out: Path) -> dict[str, Study]:
             losses={
                 name: load_config(name.split()[0], changes).spec for name, changes in {"ciou": {}, **losses}.items()
             },
-            data={label(noise, arguments): str(render(out, noise)) for noise in noises},
+            data={label(noise, arguments): str(data_file(out, noise)) for noise in noises},
             seeds=tuple(range(seeds)),
             arguments={**FINETUNE, **arguments, "model": str(out / "pretrained.pt")},
-            judge=str(render(out, "judge")),
+            judge=str(data_file(out, "judge")),
             checkpoints=("last",),
         )
 
     wise = {loss: named[loss] for loss in WISE}
     with_dfl = {label(loss, {"gain.dfl": True}): {"gain.dfl": True} for loss in WITH_GAIN}
     turned = {"gain.alpha": 10.0, "gain.delta": 1.0}
-    falling = {"iou-balanced-loc": {}, "focal-eiou": {}, label("wiou3", turned): turned}
+    falling = {**{loss: named[loss] for loss in FALLING}, label("wiou3", turned): turned}
+    loose = {loss: named[loss] for loss in ("wiou1", "wiou3", "iou-balanced-loc")}
     swept = {label(loss, {key: value}): {key: value} for loss, key, values in SWEEPS for value in values}
     return {
         "wise": ask(wise, ["jitter40"], seeds=8),
@@ -96,23 +100,28 @@ def questions(out: Path) -> dict[str, Study]:
         "outliers": ask(wise, ["outliers5"], seeds=8),
         "outliers-falling": ask(falling, ["outliers5"], seeds=7),
         "clean": ask(wise, ["clean"], seeds=7),
-        "presets": ask(named, ["jitter40"], seeds=6),
+        "presets": ask(others, ["jitter40"], seeds=3),
+        "dfl": ask(with_dfl, ["jitter40"], seeds=3),
+        "sweeps": ask(swept, ["jitter40"], seeds=3),
+        "jitter": ask(loose, ("jitter20", "jitter10"), seeds=7),
         "box": ask({"iou-balanced-loc": {}}, ["jitter40", "clean"], seeds=7, box=11.4),
-        "dfl": ask(with_dfl, ("jitter40", "outliers5"), seeds=9),
-        "sweeps": ask({**wise, **swept}, ["jitter40"], seeds=6),
-        "jitter": ask(wise, ("jitter20", "jitter10"), seeds=7),
     }
 
 
+def data_file(out: Path, name: str) -> Path:
+    """Where the data.yaml of one of the data sets lies."""
+    return out / "data" / name / "data.yaml"
+
+
 def render(out: Path, name: str) -> Path:
-    """Render one of the data sets; returns its data.yaml."""
+    """Render one of the data sets, unless it is there; returns its data.yaml."""
     if name == "pretrain":
         config = ShapesConfig(train=2500, val=200, imgsz=SIZE, seed=1)
     elif name == "judge":
         config = ShapesConfig(train=1, val=800, imgsz=SIZE, seed=2)
     else:
         config = ShapesConfig(train=300, val=50, imgsz=SIZE, seed=3, **NOISE[name])
-    return render_dataset(out / "data" / name, config)
+    return render_dataset(data_file(out, name).parent, config)
 
 
 def pretrain(out: Path) -> None:
@@ -127,9 +136,11 @@ def pretrain(out: Path) -> None:
 
 def main(*words: str) -> None:
     """Train what is missing, and report."""
-    out, jobs = parse(words, "runs/study_noise")
-    pretrain(out)
-    sys.exit(answer(questions(out), out, jobs))
+    request = parse(words, "runs/study_noise", questions)
+    for name in (*NOISE, "judge"):
+        render(request.out, name)
+    pretrain(request.out)
+    sys.exit(answer(request))
 
 
 if __name__ == "__main__":

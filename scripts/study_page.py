@@ -2,8 +2,9 @@
 
     python scripts/study_page.py [NOISE [BCCD]]
 
-NOISE and BCCD are the folders of the studies: their reports are read into docs/study/*.json, their runs into *.csv. The
-page is a pure function of these, in the words of study.md.j2.
+NOISE and BCCD are the folders of the studies: their reports are read into docs/study/*.json, their runs into *.csv.
+Questions that the folders do not hold stay as they are there, so that a study may be trained in parts. The page is a
+pure function of these, in the words of study.md.j2.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ import csv
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import numpy as np
-from study_tables import FIGURES, Summary, answers, beside, heavier, levels, mechanism
+from study_tables import FIGURES, LOOKED_AT, Summary, answers, beside, heavier, levels, mechanism, read_runs
 
 from yolo_wiou.storage import read_table
 from yolo_wiou.studies.compare.records import read
@@ -35,10 +35,10 @@ QUESTIONS = {
         "outliers": "Wise-IoU on {data}",
         "outliers-falling": "Gains that fall with the IoU loss, on {data}",
         "clean": "Wise-IoU on {data} boxes",
+        "jitter": "Weaker noise: {data}",
+        "presets": "The other presets on {data}",
         "dfl": "With `gain.dfl`, on {data}",
-        "jitter": "Wise-IoU on {data}",
-        "presets": "All presets on {data} (looked at, not judged)",
-        "sweeps": "Settings on {data} (looked at, not judged)",
+        "sweeps": "Other settings, on {data}",
     },
     "bccd": {
         "wise": "Wise-IoU on {data}",
@@ -51,24 +51,29 @@ QUESTIONS = {
 
 
 def collect(folder: Path) -> tuple[Summary, list[Summary]]:
-    """Read every question of a study: what the page needs of its report, and a row for every run, each once."""
+    """Read every question of a study: what the page needs of its report, and a row for every run and checkpoint."""
     questions: Summary = {}
-    rows: dict[tuple[Any, ...], Summary] = {}
+    rows: list[Summary] = []
     for file in sorted(folder.glob("*/report.json")):
         report = read_json(file)
         logged = {(r.run.data, r.run.loss, r.run.seed): last(r.folder) for r in read(file.parent)[1] if r.is_finished}
         questions[file.parent.name] = {
             "versions": report["provenance"]["versions"],
             "processor": report["provenance"]["processor"],
-            "data": {name: summarise(name, data, logged) for name, data in report["data"].items() if data["losses"]},
+            "data": {
+                name: summarise(name, data, logged, 2 if file.parent.name in LOOKED_AT else fewest_seeds())
+                for name, data in report["data"].items()
+                if data["losses"]
+            },
         }
         for run in (run for data in report["data"].values() for run in data["runs"] if run["state"] == "finished"):
             key = run["data"], run["loss"], run["seed"]
             for checkpoint, figures in run["figures"].items():
                 numbers = {name: value for name, value in figures.items() if not isinstance(value, dict)}
-                told = {"data": key[0], "loss": key[1], "seed": key[2], "checkpoint": checkpoint}
-                rows[(*key, checkpoint)] = {**told, **numbers, **(logged[key] if checkpoint == "last" else {})}
-    return questions, [rows[key] for key in sorted(rows)]
+                numbers |= logged[key] if checkpoint == "last" else {}
+                told = {name: "" if value is None else f"{value:.5g}" for name, value in numbers.items()}
+                rows.append({"data": key[0], "loss": key[1], "seed": key[2], "checkpoint": checkpoint, **told})
+    return questions, rows
 
 
 def last(folder: Path) -> dict[str, float]:
@@ -77,8 +82,8 @@ def last(folder: Path) -> dict[str, float]:
     return {name: row[column] for name, column in LOGGED.items()}
 
 
-def summarise(name: str, data: Summary, logged: dict[tuple[str, str, int], dict[str, float]]) -> Summary:
-    """Means of every loss on a data set, and its differences to the baseline."""
+def summarise(name: str, data: Summary, logged: dict[tuple[str, str, int], dict[str, float]], fewest: int) -> Summary:
+    """Means of every loss on a data set, and its differences to the baseline where it has the fewest seeds for it."""
     return {
         "losses": {
             loss: {
@@ -94,20 +99,23 @@ def summarise(name: str, data: Summary, logged: dict[tuple[str, str, int], dict[
                 "figures": {figure: one["exploratory"]["figures"][figure] for figure in FIGURES},
             }
             for one in data["comparisons"]
-            if len(one["seeds"]) >= fewest_seeds()
+            if len(one["seeds"]) >= fewest
         ],
     }
 
 
 def write(name: str, folder: Path) -> None:
-    """Read a study into docs/study."""
+    """Read a study into docs/study, over what is known of the same questions and runs."""
     questions, rows = collect(folder)
-    OUT.mkdir(exist_ok=True)
-    (OUT / f"{name}.json").write_text(json.dumps(questions, indent=1), encoding="utf-8")
-    with (OUT / f"{name}.csv").open("w", newline="", encoding="utf-8") as text:
-        writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)))
+    summary, table = OUT / f"{name}.json", OUT / f"{name}.csv"
+    known = read_json(summary) if summary.exists() else {}
+    summary.write_text(json.dumps({**known, **questions}, indent=1), encoding="utf-8")
+    every = [*(read_runs(table) if table.exists() else []), *rows]
+    runs = {(row["data"], row["loss"], int(row["seed"]), row["checkpoint"]): row for row in every}
+    with table.open("w", newline="", encoding="utf-8") as text:
+        writer = csv.DictWriter(text, list(dict.fromkeys(key for row in every for key in row)))
         writer.writeheader()
-        writer.writerows({key: f"{v:.5g}" if isinstance(v, float) else v for key, v in row.items()} for row in rows)
+        writer.writerows(runs[key] for key in sorted(runs))
 
 
 def page() -> str:

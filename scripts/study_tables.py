@@ -18,6 +18,8 @@ RECOVERED = ("AP", "AP75", "AP90")
 LEAST = 0.005
 """Below this cost in AP a share of it says nothing."""
 NOISES = ("clean", "jitter10", "jitter20", "jitter30", "jitter40", "outliers5")
+LOOKED_AT = ("presets", "dfl", "sweeps")
+"""Questions with many losses and few seeds: no verdict is drawn from them."""
 REPORTED = {
     "wiou3": "+1.47, one run of YOLOv7 on a part of COCO",
     "iou-balanced-loc": "+1.0 to +2.4 on COCO, the classification balanced too",
@@ -59,6 +61,30 @@ def differences(data: Summary, lost: Summary | None = None) -> str:
     recovered = ["recovery, %"] if lost else []
     heads = ["loss", "seeds", *(f"Δ{figure}" for figure in FIGURES), *recovered]
     return table([*heads, "p (Holm)", "detectable", "verdict", "gain"], rows)
+
+
+def looked_at(data: Summary, lost: Summary | None = None) -> str:
+    """Every loss beside CIoU on one data set, the best first, without a verdict; and how far chance alone goes."""
+    rows = []
+    for one in sorted(data["comparisons"], key=lambda one: -one["mean"]):
+        each = [100 * difference for difference in one["figures"]["AP"]["differences"]]
+        rows.append(
+            [
+                one["loss"],
+                str(len(each)),
+                f"{100 * one['mean']:+.2f} ({min(each):+.2f} to {max(each):+.2f})",
+                *(points(one["figures"][figure]) for figure in FIGURES[1:]),
+                *([recovery(one, lost)] if lost else []),
+                f"{data['losses'][one['loss']]['gain']:.2f}",
+            ]
+        )
+    sd = 100 * float(np.mean([one["sd"] ** 2 for one in data["comparisons"]])) ** 0.5
+    seeds = max(len(one["seeds"]) for one in data["comparisons"])
+    heads = ["loss", "seeds", "ΔAP (its seeds)", *(f"Δ{figure}" for figure in FIGURES[1:])]
+    return table([*heads, *(["recovery, %"] if lost else []), "gain"], rows) + (
+        f"\nFrom seed to seed a loss's ΔAP has a standard deviation of {sd:.2f} (pooled over these losses), so that a "
+        f"mean of {seeds} seeds has a standard error of {sd / seeds**0.5:.2f}.\n"
+    )
 
 
 def levels(study: Summary) -> str:
@@ -112,14 +138,20 @@ def answers(study: Summary, titles: dict[str, str]) -> str:
         for name, data in study.get(question, {"data": {}})["data"].items():
             if not data["comparisons"]:
                 continue
-            text += f"\n### {title.format(data=name)}\n\n" + differences(data, lost(study, name))
+            told = looked_at if question in LOOKED_AT else differences
+            text += f"\n### {title.format(data=name)}\n\n" + told(data, lost(study, name))
     return text
+
+
+def read_runs(file: Path) -> list[dict[str, str]]:
+    """The CSV of all runs."""
+    with file.open(encoding="utf-8") as text:
+        return list(csv.DictReader(text))
 
 
 def heavier(file: Path) -> str:
     """What a heavier box loss does to CIoU, and IoU-balanced localisation against that, from the CSV of all runs."""
-    with file.open(encoding="utf-8") as text:
-        runs = {(row["data"], row["loss"], row["seed"]): row for row in csv.DictReader(text)}
+    runs = {(row["data"], row["loss"], row["seed"]): row for row in read_runs(file)}
     pairs = []
     for noise in ("jitter40", "clean"):
         plain, heavy, balanced = (noise, "ciou"), (f"{noise} box=11.4", "ciou"), (noise, "iou-balanced-loc")
