@@ -1,24 +1,22 @@
-"""Tables of docs/study.md and of README: what a study's summary, or its runs' CSV, says."""
+"""Tables of docs/study.md and of README: what a study's runs say."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from compatibility import table
+from study_results import FIGURES, Comparison, Results
 
-from yolo_wiou.studies.compare.statistics import sign_flip_p
-from yolo_wiou.studies.compare.summaries import difference
+from yolo_wiou.studies.compare.plan import Study
+from yolo_wiou.studies.compare.statistics import fewest_seeds
 
-FIGURES = ("AP", "AP50", "AP75", "AP90")
 RECOVERED = ("AP", "AP75", "AP90")
 LEAST = 0.005
 """Below this cost in AP a share of it says nothing."""
 NOISES = ("clean", "jitter10", "jitter20", "jitter30", "jitter40", "outliers5")
-LOOKED_AT = ("presets", "dfl", "sweeps")
+LOOKED_AT = ("jitter", "presets", "dfl", "sweeps")
 """Questions with many losses and few seeds: no verdict is drawn from them."""
 REPORTED = {
     "wiou3": "+1.47, one run of YOLOv7 on a part of COCO",
@@ -35,66 +33,120 @@ def points(difference: Summary) -> str:
     return f"{100 * difference['mean']:+.2f}{known}"
 
 
-def recovery(one: Summary, lost: Summary) -> str:
+def lost(results: Results, data: str) -> dict[str, float]:
+    """What the noise of a data set cost CIoU; nothing where clean data is not known, or is what is asked for."""
+    if data == "clean" or not {("clean", "ciou"), (data, "ciou")} <= set(results.runs):
+        return {}
+    clean, noisy = (results.level((name, "ciou")) for name in ("clean", data))
+    return {figure: clean[figure]["mean"] - noisy[figure]["mean"] for figure in RECOVERED}
+
+
+def recovery(one: Comparison, lost: Mapping[str, float]) -> str:
     """The share of what the noise cost CIoU that a loss wins back, in AP, AP75 and AP90; – where it cost too little."""
-    shares = (one["figures"][figure]["mean"] / lost[figure] if lost[figure] > LEAST else None for figure in RECOVERED)
+    shares = (one["figures"][figure]["mean"] / cost if cost > LEAST else None for figure, cost in lost.items())
     return " / ".join("–" if share is None else f"{100 * share:+.0f}" for share in shares)
 
 
-def differences(data: Summary, lost: Summary | None = None) -> str:
-    """Every loss against CIoU on one data set, the best first."""
-    rows = []
-    for one in sorted(data["comparisons"], key=lambda one: -one["mean"]):
-        figures = one["figures"]
-        rows.append(
-            [
-                one["loss"],
-                str(len(one["seeds"])),
-                *(points(figures[figure]) for figure in FIGURES),
-                *([recovery(one, lost)] if lost else []),
-                f"{one['p_holm']:.3f}",
-                f"{100 * one['detectable']:.2f}" if one["detectable"] else "–",
-                one["verdict"],
-                f"{data['losses'][one['loss']]['gain']:.2f}",
-            ]
-        )
-    recovered = ["recovery, %"] if lost else []
-    heads = ["loss", "seeds", *(f"Δ{figure}" for figure in FIGURES), *recovered]
+def judged(found: list[Comparison], lost: Mapping[str, float]) -> str:
+    """Every loss against CIoU on one data set, with the verdicts."""
+    rows = [
+        [
+            one["loss"],
+            str(len(one["seeds"])),
+            *(points(one["figures"][figure]) for figure in FIGURES),
+            *([recovery(one, lost)] if lost else []),
+            f"{one['p_holm']:.3f}" if one["p_holm"] else "–",
+            f"{100 * one['detectable']:.2f}" if np.isfinite(one["detectable"]) else "–",
+            one["verdict"],
+            f"{one['gain']:.2f}",
+        ]
+        for one in found
+    ]
+    heads = ["loss", "seeds", *(f"Δ{figure}" for figure in FIGURES), *(["recovery, %"] if lost else [])]
     return table([*heads, "p (Holm)", "detectable", "verdict", "gain"], rows)
 
 
-def looked_at(data: Summary, lost: Summary | None = None) -> str:
-    """Every loss beside CIoU on one data set, the best first, without a verdict; and how far chance alone goes."""
-    rows = []
-    for one in sorted(data["comparisons"], key=lambda one: -one["mean"]):
-        each = [100 * difference for difference in one["figures"]["AP"]["differences"]]
-        rows.append(
-            [
-                one["loss"],
-                str(len(each)),
-                f"{100 * one['mean']:+.2f} ({min(each):+.2f} to {max(each):+.2f})",
-                *(points(one["figures"][figure]) for figure in FIGURES[1:]),
-                *([recovery(one, lost)] if lost else []),
-                f"{data['losses'][one['loss']]['gain']:.2f}",
-            ]
-        )
-    sd = 100 * float(np.mean([one["sd"] ** 2 for one in data["comparisons"]])) ** 0.5
-    seeds = max(len(one["seeds"]) for one in data["comparisons"])
-    heads = ["loss", "seeds", "ΔAP (its seeds)", *(f"Δ{figure}" for figure in FIGURES[1:])]
+def looked_at(found: list[Comparison], lost: Mapping[str, float]) -> str:
+    """Every loss beside CIoU on one data set, without a verdict; and how far chance alone goes."""
+    rows = [
+        [
+            one["loss"],
+            str(len(one["seeds"])),
+            f"{100 * one['mean']:+.2f} ({', '.join(f'{100 * each:+.2f}' for each in one['differences'])})",
+            *(points(one["figures"][figure]) for figure in FIGURES[1:]),
+            *([recovery(one, lost)] if lost else []),
+            f"{one['gain']:.2f}",
+        ]
+        for one in found
+    ]
+    sd = 100 * float(np.nanmean([one["sd"] ** 2 for one in found])) ** 0.5
+    seeds = max(len(one["seeds"]) for one in found)
+    heads = ["loss", "seeds", "ΔAP (each seed)", *(f"Δ{figure}" for figure in FIGURES[1:])]
     return table([*heads, *(["recovery, %"] if lost else []), "gain"], rows) + (
         f"\nFrom seed to seed a loss's ΔAP has a standard deviation of {sd:.2f} (pooled over these losses), so that a "
         f"mean of {seeds} seeds has a standard error of {sd / seeds**0.5:.2f}.\n"
     )
 
 
-def levels(study: Summary) -> str:
+def answers(results: Results, plan: Mapping[str, Study], titles: Mapping[str, str]) -> str:
+    """A table for each question and data set, as far as there are seeds for it."""
+    text = ""
+    for question, title in titles.items():
+        fewest, told = (2, looked_at) if question in LOOKED_AT else (fewest_seeds(), judged)
+        for data in plan[question].data:
+            found = [one for one in results.compare(plan[question], data) if len(one["seeds"]) >= fewest]
+            if found:
+                text += f"\n### {title.format(data=data)}\n\n" + told(found, lost(results, data))
+    return text
+
+
+def levels(results: Results) -> str:
     """What CIoU reaches on each data set."""
-    rows, known = [], by_name(study)
-    for name in (name for name in NOISES if name in known):
-        ciou = known[name]["losses"]["ciou"]
-        cells = (f"{100 * ciou[figure]['mean']:.1f} ± {100 * (ciou[figure]['sd'] or 0):.1f}" for figure in FIGURES)
-        rows.append([name, str(ciou["seeds"]), *cells, f"{ciou['IoU']:.2f}"])
+    rows = []
+    for name in (name for name in NOISES if (name, "ciou") in results.runs):
+        level = results.level((name, "ciou"))
+        cells = (f"{100 * level[figure]['mean']:.1f} ± {100 * level[figure]['sd']:.1f}" for figure in FIGURES)
+        rows.append([name, str(level["AP"]["n"]), *cells, f"{level['IoU']['mean']:.2f}"])
     return table(["training boxes", "seeds", *FIGURES, "IoU of the positives"], rows)
+
+
+def heavier(results: Results) -> str:
+    """What a heavier box loss does to CIoU, and IoU-balanced localisation against that."""
+    rows = []
+    for noise in ("jitter40", "clean"):
+        plain, heavy, balanced = (noise, "ciou"), (f"{noise} box=11.4", "ciou"), (noise, "iou-balanced-loc")
+        for title, one, other in (
+            (f"`ciou box=11.4` against `ciou`, {noise}", heavy, plain),
+            (f"`iou-balanced-loc` against `ciou box=11.4`, {noise}", balanced, heavy),
+        ):
+            found = results.against(one, other, results.runs.get(one, ()))
+            if found["seeds"]:
+                cells = (points(found["figures"][figure]) for figure in FIGURES)
+                rows.append([title, str(len(found["seeds"])), *cells, f"{found['p']:.3f}"])
+    return table(["", "seeds", *(f"Δ{figure}" for figure in FIGURES), "p"], rows)
+
+
+def beside(studies: Mapping[str, Results]) -> str:
+    """AP75 as the authors report it, and as it came out here, a column a study and data set."""
+    here: dict[str, dict[str, str]] = {}
+    for study, results in studies.items():
+        for name in (name for name in NOISES if (name, "ciou") in results.runs):
+            for loss in (loss for loss in REPORTED if (name, loss) in results.runs):
+                found = results.against((name, loss), (name, "ciou"), results.runs[name, loss])
+                if len(found["seeds"]) >= fewest_seeds():
+                    here.setdefault(f"{study}, {name}", {})[loss] = points(found["figures"]["AP75"])
+    rows = [[loss, said, *(found.get(loss, "–") for found in here.values())] for loss, said in REPORTED.items()]
+    return table(["ΔAP75", "the authors", *here], rows)
+
+
+def in_short(results: Results, studies: Iterable[Study], data: str) -> str:
+    """README's table: what some questions judged on a data set, the best first."""
+    found = [one for study in studies for one in results.compare(study, data)]
+    rows = [
+        [f"`{one['loss']}`", *(points(one["figures"][figure]) for figure in ("AP", "AP50", "AP90")), one["verdict"]]
+        for one in sorted(found, key=lambda one: -one["mean"])
+    ]
+    return table(["loss", "ΔAP", "ΔAP50", "ΔAP90", "verdict"], rows)
 
 
 def mechanism(report: Summary) -> str:
@@ -114,80 +166,3 @@ def mechanism(report: Summary) -> str:
         ]
         text += table(heads, rows)
     return text
-
-
-def by_name(study: Summary) -> dict[str, Summary]:
-    """Every data set, from the question that has most seeds of it."""
-    found = [(name, data) for question in study.values() for name, data in question["data"].items()]
-    return dict(sorted(found, key=lambda one: int(one[1]["losses"]["ciou"]["seeds"])))
-
-
-def lost(study: Summary, name: str) -> Summary | None:
-    """What the noise of a data set cost CIoU; None where clean data is not known, or is what is asked for."""
-    known = by_name(study)
-    if name not in known or name == "clean" or " " in name or "clean" not in known:
-        return None
-    clean, noisy = (known[one]["losses"]["ciou"] for one in ("clean", name))
-    return {figure: clean[figure]["mean"] - noisy[figure]["mean"] for figure in FIGURES}
-
-
-def answers(study: Summary, titles: dict[str, str]) -> str:
-    """A table for each question and data set."""
-    text = ""
-    for question, title in titles.items():
-        for name, data in study.get(question, {"data": {}})["data"].items():
-            if not data["comparisons"]:
-                continue
-            told = looked_at if question in LOOKED_AT else differences
-            text += f"\n### {title.format(data=name)}\n\n" + told(data, lost(study, name))
-    return text
-
-
-def read_runs(file: Path) -> list[dict[str, str]]:
-    """The CSV of all runs."""
-    with file.open(encoding="utf-8") as text:
-        return list(csv.DictReader(text))
-
-
-def heavier(file: Path) -> str:
-    """What a heavier box loss does to CIoU, and IoU-balanced localisation against that, from the CSV of all runs."""
-    runs = {(row["data"], row["loss"], row["seed"]): row for row in read_runs(file)}
-    pairs = []
-    for noise in ("jitter40", "clean"):
-        plain, heavy, balanced = (noise, "ciou"), (f"{noise} box=11.4", "ciou"), (noise, "iou-balanced-loc")
-        pairs.append((f"`ciou box=11.4` against `ciou`, {noise}", heavy, plain))
-        pairs.append((f"`iou-balanced-loc` against `ciou box=11.4`, {noise}", balanced, heavy))
-    rows = []
-    for title, one, other in pairs:
-        seeds = [seed for data, loss, seed in runs if (data, loss) == one and (*other, seed) in runs]
-        if not seeds:
-            continue
-        cells = []
-        for figure in FIGURES:
-            values = [float(runs[(*one, seed)][figure]) - float(runs[(*other, seed)][figure]) for seed in seeds]
-            cells.append(np.array(values))
-        p = f"{sign_flip_p(cells[0]):.3f}"
-        rows.append([title, str(len(seeds)), *(points(difference(values)) for values in cells), p])
-    return table(["", "seeds", *(f"Δ{figure}" for figure in FIGURES), "p"], rows)
-
-
-def beside(studies: Summary) -> str:
-    """AP75 as the authors report it, and as it came out here, a column a study and data set."""
-    here: dict[str, dict[str, str]] = {}
-    for study, questions in studies.items():
-        for data, told in ((data, told) for question in questions.values() for data, told in question["data"].items()):
-            found = {one["loss"]: points(one["figures"]["AP75"]) for one in told["comparisons"] if "=" not in data}
-            here.setdefault(f"{study}, {data}", {}).update({loss: found[loss] for loss in REPORTED if loss in found})
-    places = {place: found for place, found in here.items() if found}
-    rows = [[loss, said, *(found.get(loss, "–") for found in places.values())] for loss, said in REPORTED.items()]
-    return table(["ΔAP75", "the authors", *places], rows)
-
-
-def in_short(study: Summary, questions: Sequence[str], name: str) -> str:
-    """README's table: what some questions judged on a data set, the best first."""
-    judged = [one for question in questions for one in study[question]["data"][name]["comparisons"]]
-    rows = [
-        [f"`{one['loss']}`", *(points(one["figures"][figure]) for figure in ("AP", "AP50", "AP90")), one["verdict"]]
-        for one in sorted(judged, key=lambda one: -one["mean"])
-    ]
-    return table(["loss", "ΔAP", "ΔAP50", "ΔAP90", "verdict"], rows)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from study_bccd import ARGUMENTS
 from study_noise import SIZE
-from study_page import OUT
+from study_results import OUT
 from ultralytics import YOLO
 from ultralytics.data import YOLODataset
 from ultralytics.data.utils import check_det_dataset

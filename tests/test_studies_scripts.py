@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+
 import pytest
 import questions
+import study_bccd
+import study_noise
+import study_page
+import study_results
+import study_tables
 
 from yolo_wiou.studies.compare.plan import Study
 from yolo_wiou.studies.compare.run import RESULT, Run
@@ -71,41 +78,59 @@ def test_a_mistake_ends_in_one_message(word, message, tmp_path, monkeypatch, cap
 
 
 def test_the_plans_of_both_studies_name_their_losses_and_write_nothing(tmp_path):
-    import study_bccd
-    import study_noise
-    import study_page
-
     for name, script in (("noise", study_noise), ("bccd", study_bccd)):
         studies = script.questions(tmp_path)
-        assert set(study_page.QUESTIONS[name]) <= set(studies)
+        assert set(study_page.TITLES[name]) <= set(studies)
         assert all(study.baseline == "ciou" for study in studies.values())
     assert not list(tmp_path.iterdir())
 
 
-def test_a_part_of_a_study_leaves_the_others_as_they_are(tmp_path, monkeypatch):
-    import study_page
-
-    def collected(question, ap):
-        return {question: {"data": {}}}, [{"data": "a", "loss": "ciou", "seed": 0, "checkpoint": "last", "AP": ap}]
-
-    monkeypatch.setattr(study_page, "OUT", tmp_path)
-    monkeypatch.setattr(study_page, "collect", lambda folder: folder)
-    study_page.write("noise", collected("first", "0.5"))
+def write_runs(file, **aps) -> None:
+    """Runs of some losses on data set "a", AP by seed."""
+    blank = dict.fromkeys(("AP50", "AP75", "AP90", "IoU", "running mean", "gain"), "1")
     rows = [
-        {"data": "a", "loss": "ciou", "seed": seed, "checkpoint": "last", "AP": "0.6", "gain": "1"} for seed in (0, 1)
+        {"data": "a", "loss": loss, "seed": seed, "checkpoint": "last", "AP": ap, **blank}
+        for loss, each in aps.items()
+        for seed, ap in enumerate(each)
     ]
-    study_page.write("noise", ({"second": {"data": {}}}, rows))
-    assert list(study_page.read_json(tmp_path / "noise.json")) == ["first", "second"]
-    found = study_page.read_runs(tmp_path / "noise.csv")
-    assert [(row["seed"], row["AP"], row["gain"]) for row in found] == [("0", "0.6", "1"), ("1", "0.6", "1")]
+    with file.open("w", newline="") as text:
+        writer = csv.DictWriter(text, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_a_part_of_a_study_leaves_the_other_runs_as_they_are(tmp_path, monkeypatch):
+    new = [
+        {"data": "a", "loss": "ciou", "seed": "1", "checkpoint": "last", "AP": "0.7", "commit": "c"},
+        {"data": "a", "loss": "ciou", "seed": "10", "checkpoint": "last", "AP": "0.8", "commit": "c"},
+    ]
+    monkeypatch.setattr(study_results, "OUT", tmp_path)
+    monkeypatch.setattr(study_results, "rows_of", lambda folder: new)
+    write_runs(tmp_path / "noise.csv", ciou=[0.5, 0.6], wiou3=[0.4])
+    study_results.publish("noise", tmp_path)
+    found = study_results.read_rows(tmp_path / "noise.csv")
+    assert [(row["loss"], row["seed"], row["AP"], row["commit"]) for row in found] == [
+        ("ciou", "0", "0.5", ""),
+        ("ciou", "1", "0.7", "c"),
+        ("ciou", "10", "0.8", "c"),
+        ("wiou3", "0", "0.4", ""),
+    ]
+
+
+def test_results_are_judged_as_compare_judges_them(tmp_path):
+    write_runs(tmp_path / "runs.csv", ciou=[0.5] * 6, wiou3=[0.51, 0.52, 0.53, 0.54, 0.55, 0.56])
+    results = study_results.Results(tmp_path / "runs.csv")
+    whole = study().model_copy(update={"seeds": tuple(range(6))})
+    (better,) = results.compare(whole, "a")
+    assert better["mean"] == pytest.approx(0.035)
+    assert (better["p"], better["p_holm"], better["verdict"]) == (2 / 64, 2 / 64, "better")
+    (unfinished,) = results.compare(whole.model_copy(update={"seeds": tuple(range(7))}), "a")
+    assert (unfinished["verdict"], unfinished["seeds_waiting"]) == ("not finished", [6])
 
 
 def test_the_page_and_readme_s_table_are_the_data_s():
-    import study_page
-    import study_tables
-
     assert study_page.PAGE.read_text(encoding="utf-8") == study_page.page()
-    noise, bccd = (study_page.read_json(study_page.OUT / f"{name}.json") for name in ("noise", "bccd"))
     readme = (study_page.PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
-    assert study_tables.in_short(noise, ("wise", "falling"), "jitter40") in readme
-    assert study_tables.in_short(bccd, ("wise",), "jitter30") in readme
+    for name, questions_, data in (("noise", ("wise", "falling"), "jitter40"), ("bccd", ("wise",), "jitter30")):
+        results, plan = study_results.Results(study_results.OUT / f"{name}.csv"), study_page.PLANS[name]
+        assert study_tables.in_short(results, [plan[question] for question in questions_], data) in readme

@@ -23,7 +23,7 @@ from yolo_wiou.studies.compare.measure import FIGURES, evaluate, figures
 from yolo_wiou.studies.compare.plan import Study
 from yolo_wiou.studies.compare.provenance import provenance
 from yolo_wiou.studies.compare.records import AP_COLUMN, IOU_COLUMN, Record, read
-from yolo_wiou.studies.compare.summaries import band, column, difference, mean, spread
+from yolo_wiou.studies.compare.summaries import band, column, difference, judge_together, mean, spread, tested
 from yolo_wiou.studies.compare.words import sentence
 
 PRIMARY, QUOTED = "AP", "last"
@@ -116,10 +116,8 @@ class _DataSet:
         for key, record in self.runs.items():
             self._measure(key, record)
         comparisons = [self._compare(loss) for loss in self.losses[1:]]
-        adjusted = st.holm([1.0 if one["p"] is None or one["seeds_waiting"] else one["p"] for one in comparisons])
-        for one, p in zip(comparisons, adjusted, strict=True):
-            one["p_holm"] = None if one["seeds_waiting"] else p
-            one["verdict"] = st.judge(one["mean"], p, len(one["seeds"]), len(comparisons), len(one["seeds_waiting"]))
+        judge_together(comparisons)
+        for one in comparisons:
             one["sentence"] = sentence(one, self.losses[0], len(comparisons))
         truth = next(iter(self.runs.values())).truth if self.runs else {"images": [], "annotations": []}
         return {
@@ -221,22 +219,18 @@ class _DataSet:
             "loss": loss,
             "seeds": seeds,
             "pairs": [[one[PRIMARY], other[PRIMARY]] for one, other in pairs],
-            **difference(primary),
-            "p": st.sign_flip_p(primary) if seeds else None,
+            **tested(primary, comparisons),
             "seeds_needed": st.fewest_seeds(comparisons),
             "seeds_waiting": sorted(waiting),
         }
         if not seeds:
             return told
-        spread = float(primary.std(ddof=1)) if len(seeds) > 1 else math.nan
         by_class = pairs[0][0]["by_class"]
         return told | {
             "bca": st.bca_interval(primary),
             "student": st.student_interval(primary),
             "seeds_and_images": self._seeds_and_images(loss, seeds, primary),
-            "sd": spread,
-            "detectable": st.detectable(len(seeds), comparisons) * spread,
-            "seeds_for": [st.seeds_for(size / spread, comparisons) if spread > 0 else None for size in SIZES],
+            "seeds_for": [st.seeds_for(size / told["sd"], comparisons) if told["sd"] > 0 else None for size in SIZES],
             "exploratory": {
                 "figures": {name: difference(column(pairs, name)) for name in FIGURES},
                 "by_threshold": {

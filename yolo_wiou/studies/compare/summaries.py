@@ -1,4 +1,4 @@
-"""Means, spreads and differences of a study's figures, where some may be unknown."""
+"""Means, spreads, differences and verdicts of a study's figures, where some may be unknown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from yolo_wiou.studies.compare.statistics import sign_flip_interval
+from yolo_wiou.studies.compare import statistics as st
 
 
 def column(pairs: list[tuple[dict[str, Any], dict[str, Any]]], *path: str) -> Any:
@@ -27,8 +27,33 @@ def difference(differences: Any) -> dict[str, Any]:
     return {
         "differences": list(differences),
         "mean": float(differences.mean()) if is_known else math.nan,
-        "interval": sign_flip_interval(differences) if is_known else None,
+        "interval": st.sign_flip_interval(differences) if is_known else None,
     }
+
+
+def tested(differences: Any, comparisons: int) -> dict[str, Any]:
+    """What the differences of the figure that is judged say, one of so many comparisons with a baseline."""
+    sd = float(differences.std(ddof=1)) if len(differences) > 1 else math.nan
+    return {
+        **difference(differences),
+        "p": st.sign_flip_p(differences) if len(differences) else None,
+        "sd": sd,
+        "detectable": st.detectable(len(differences), comparisons) * sd,
+    }
+
+
+def judge_together(comparisons: list[dict[str, Any]]) -> None:
+    """Add `p_holm` and `verdict` to all comparisons with one baseline.
+
+    Holm counts them all; one that is under way is undecided, as if it ended with a p of 1.
+
+    Args:
+        comparisons: of each what `tested` says, `seeds` and `seeds_waiting`.
+    """
+    adjusted = st.holm([1.0 if one["p"] is None or one["seeds_waiting"] else one["p"] for one in comparisons])
+    for one, p in zip(comparisons, adjusted, strict=True):
+        one["p_holm"] = None if one["seeds_waiting"] else p
+        one["verdict"] = st.judge(one["mean"], p, len(one["seeds"]), len(comparisons), len(one["seeds_waiting"]))
 
 
 def mean(values: Iterable[float | None]) -> float:
