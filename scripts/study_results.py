@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from yolo_wiou.storage import STUDY, number
+from yolo_wiou.storage import number
 from yolo_wiou.studies.compare.analysis import PRIMARY, QUOTED
 from yolo_wiou.studies.compare.measure import FIGURES as MEASURED
 from yolo_wiou.studies.compare.measure import measure
@@ -96,8 +96,8 @@ def publish(name: str, folder: Path) -> None:
 
 def rows_of(folder: Path) -> Iterator[dict[str, str]]:
     """Give a row for every finished run, and checkpoint of it, in the folders of a study's questions."""
-    for question in sorted(file.parent for file in folder.glob(f"*/{STUDY}")):
-        for record in (record for record in read(question)[1] if record.is_finished):
+    for runs in sorted(folder.glob("*/runs")):
+        for record in (record for record in read(runs.parent)[1] if record.is_finished):
             run = record.run
             for checkpoint in run.checkpoints:
                 told = {name: value for name, value in measure(record.folder, checkpoint).items() if name in MEASURED}
@@ -118,6 +118,6 @@ def logged(record: Record) -> dict[str, float]:
 
 
 def trained_by(record: Record) -> dict[str, str]:
-    """What trained a run."""
-    told = record.result["provenance"]
-    return {"commit": str(told["commit"]), **{name: told["versions"][name] for name in VERSIONS}}
+    """What trained a run, if it wrote that down."""
+    told = record.result.get("provenance", {"commit": None, "versions": {}})
+    return {"commit": told["commit"] or "", **{name: told["versions"].get(name, "") for name in VERSIONS}}

@@ -11,7 +11,9 @@ import study_noise
 import study_page
 import study_results
 import study_tables
+from studies.synthetic import write_study
 
+from yolo_wiou.studies.compare.measure import measure
 from yolo_wiou.studies.compare.plan import Study
 from yolo_wiou.studies.compare.run import RESULT, Run
 
@@ -115,6 +117,18 @@ def test_a_part_of_a_study_leaves_the_other_runs_as_they_are(tmp_path, monkeypat
         ("ciou", "10", "0.8", "c"),
         ("wiou3", "0", "0.4", ""),
     ]
+
+
+def test_every_finished_run_of_every_question_is_published(tmp_path):
+    write_study(tmp_path / "wise", {"ciou": 0.0, "wiou3": -0.05}, seeds=2, images=4)
+    rows = list(study_results.rows_of(tmp_path))
+    assert [(row["loss"], row["seed"], row["checkpoint"]) for row in rows] == [
+        (loss, seed, checkpoint) for loss in ("ciou", "wiou3") for seed in "01" for checkpoint in ("last", "best")
+    ]
+    measured = measure(tmp_path / "wise" / "runs" / "shapes" / "wiou3" / "seed1", "last")
+    assert float(rows[6]["AP"]) == pytest.approx(measured["AP"], abs=1e-6)
+    assert (rows[6]["IoU"], rows[6]["running mean"], rows[6]["gain"]) == ("0.77962", "0.3", "1")
+    assert rows[6]["AP_large"] == "" == rows[6]["commit"]
 
 
 def test_results_are_judged_as_compare_judges_them(tmp_path):
