@@ -65,6 +65,7 @@ def questions(out: Path) -> dict[str, Study]:
 def prepare_data(source: Path, folder: Path) -> None:
     """Copy the data set twice, the second time with noise, and say who judges, unless it is there."""
     data = yaml.safe_load(source.read_text(encoding="utf-8"))
+    data.pop("path", None)  # the copies are to be read, not the original
     for copy in (folder / "clean", folder / "jitter30"):
         if not (copy / "data.yaml").exists():
             shutil.rmtree(copy, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterable, Iterator
 from math import isfinite
 from pathlib import Path
@@ -21,6 +22,8 @@ from yolo_wiou.studies.compare.summaries import difference, judge_together, spre
 OUT = Path(__file__).parents[1] / "docs" / "study"
 FIGURES = ("AP", "AP50", "AP75", "AP90")
 LOGGED = {"IoU": "wiou/iou", "running mean": "wiou/running_mean", "gain": "wiou/gain"}
+ROUNDING = 1e-5
+"""Of the AP in the CSV's first rows."""
 VERSIONS = ("ultralytics", "torch")
 Arm: TypeAlias = tuple[str, str]
 """What is trained under every seed: a data set and a loss."""
@@ -84,10 +87,26 @@ def read_rows(file: Path) -> list[dict[str, str]]:
 
 
 def publish(name: str, folder: Path) -> None:
-    """Add the finished runs in a study's folder to its CSV; runs of which the CSV knew take their places."""
+    """Add the finished runs in a study's folder to its CSV.
+
+    Runs are paired with runs that were trained at another time. That is right as long as a run comes out the same
+    whenever it is trained, so those that the CSV knows must.
+
+    Raises:
+        SystemExit: a run came out otherwise; nothing is written then.
+    """
     file = OUT / f"{name}.csv"
     every: list[dict[str, str]] = [*(read_rows(file) if file.exists() else []), *rows_of(folder)]
-    runs = {(row["data"], row["loss"], int(row["seed"]), row["checkpoint"]): row for row in every}
+    runs: dict[tuple[str, str, int, str], dict[str, str]] = {}
+    for row in every:
+        key = row["data"], row["loss"], int(row["seed"]), row["checkpoint"]
+        then, now = (number(one[PRIMARY]) for one in (runs.get(key, row), row))
+        if abs(then - now) > ROUNDING:
+            sys.exit(
+                f"{', '.join(map(str, key))}: AP {then} as published and {now} now. What trains here is not what "
+                f"trained the published runs, so they are no pairs: move {file} away to publish a study of your own."
+            )
+        runs[key] = row
     with file.open("w", newline="", encoding="utf-8") as text:
         writer = csv.DictWriter(text, list(dict.fromkeys(key for row in every for key in row)))
         writer.writeheader()

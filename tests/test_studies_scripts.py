@@ -103,7 +103,7 @@ def write_runs(file, **aps) -> None:
 
 def test_a_part_of_a_study_leaves_the_other_runs_as_they_are(tmp_path, monkeypatch):
     new = [
-        {"data": "a", "loss": "ciou", "seed": "1", "checkpoint": "last", "AP": "0.7", "commit": "c"},
+        {"data": "a", "loss": "ciou", "seed": "1", "checkpoint": "last", "AP": "0.600001", "commit": "c"},
         {"data": "a", "loss": "ciou", "seed": "10", "checkpoint": "last", "AP": "0.8", "commit": "c"},
     ]
     monkeypatch.setattr(study_results, "OUT", tmp_path)
@@ -113,10 +113,21 @@ def test_a_part_of_a_study_leaves_the_other_runs_as_they_are(tmp_path, monkeypat
     found = study_results.read_rows(tmp_path / "noise.csv")
     assert [(row["loss"], row["seed"], row["AP"], row["commit"]) for row in found] == [
         ("ciou", "0", "0.5", ""),
-        ("ciou", "1", "0.7", "c"),
+        ("ciou", "1", "0.600001", "c"),
         ("ciou", "10", "0.8", "c"),
         ("wiou3", "0", "0.4", ""),
     ]
+
+
+def test_runs_that_come_out_otherwise_are_not_mixed_with_the_published(tmp_path, monkeypatch):
+    monkeypatch.setattr(study_results, "OUT", tmp_path)
+    again = [{"data": "a", "loss": "ciou", "seed": "1", "checkpoint": "last", "AP": "0.601"}]
+    monkeypatch.setattr(study_results, "rows_of", lambda folder: again)
+    write_runs(tmp_path / "noise.csv", ciou=[0.5, 0.6])
+    before = (tmp_path / "noise.csv").read_bytes()
+    with pytest.raises(SystemExit, match=r"a, ciou, 1, last: AP 0\.6 as published and 0\.601 now"):
+        study_results.publish("noise", tmp_path)
+    assert (tmp_path / "noise.csv").read_bytes() == before
 
 
 def test_every_finished_run_of_every_question_is_published(tmp_path):

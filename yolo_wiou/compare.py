@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from ultralytics.cfg import TASK2MODEL
+from ultralytics.cfg import DEFAULT_CFG_DICT, TASK2MODEL
 from ultralytics.utils import LOGGER
 
 from yolo_wiou.arguments import KNOWN, check_arguments, find_model, out_folder, parse, parse_options
@@ -92,8 +92,9 @@ def read(words: list[str]) -> Plan:
     grid = {key.removeprefix("loss."): values(word) for word, key in keys.items() if key.startswith("loss.")}
     rest = [word for word, key in keys.items() if key not in defaults["study"] and not key.startswith("loss.")]
     options, arguments = parse_options(own, defaults["study"]), parse(rest)
-    for key in REFUSED.keys() & arguments.keys():
-        raise ConfigError(f"'{key}' has no place in a study: {REFUSED[key]}.")
+    for key, why in REFUSED.items():
+        if key in arguments and arguments.pop(key) != DEFAULT_CFG_DICT.get(key):  # a file of all settings has defaults
+            raise ConfigError(f"'{key}' has no place in a study: {why}.")
     losses = name_losses(listed(options["losses"]) or [""], grid)
 
     shapes = take_shapes(arguments)
@@ -102,7 +103,7 @@ def read(words: list[str]) -> Plan:
     if is_demo:
         demo = defaults["demo"]
         shapes = {**demo["data"], **shapes}
-        data = [str(demo_place(shapes)[0] / "data.yaml")]
+        data = [str(demo_place(shapes)[0].resolve() / "data.yaml")]
         arguments = {**yaml_section("train"), **demo["train"], "model": DEMO_MODELS["detect"], **arguments}
         if arguments.get("task", "detect") != "detect":
             raise ConfigError("the demo of compare has loose boxes, which it renders for detect alone; give data=.")
@@ -149,6 +150,12 @@ def check_fair(arguments: dict[str, Any]) -> None:
     batch, device = arguments.get("batch", 16), arguments.get("device")
     if not isinstance(batch, int) or batch < 1:
         raise ConfigError(f"'batch={batch}' depends on the memory that is free when a run starts; give a number.")
+    patience, epochs = arguments.get("patience", 0), arguments.get("epochs", DEFAULT_CFG_DICT["epochs"])
+    if 0 < patience < epochs:
+        raise ConfigError(
+            f"'patience={patience}' ends runs where the validation images say so, below epochs={epochs}, so that they "
+            "would differ in more than their loss. Leave it out, or give patience=0."
+        )
     if len(listed(device)) > 1:
         raise ConfigError(f"'device={device}': a run has one device. engine=ray spreads the runs over several GPUs.")
 
@@ -168,7 +175,7 @@ def with_model(arguments: dict[str, Any], losses: dict[str, LossConfig]) -> tupl
         raise ConfigError("compare measures AP of upright boxes by COCO's rules, which have none for rotated ones yet.")
     if model.task != "detect":
         say(f"Task {model.task}: what is compared is the AP of its boxes.")
-    return model.task, {**arguments, "model": absolute(name)}
+    return model.task, {"patience": 0, **arguments, "model": absolute(name)}
 
 
 def absolute(path: str) -> str:
@@ -195,7 +202,10 @@ def choose_engine(plan: Plan) -> Engine:
         raise ConfigError("'device' and engine=ray: Ray gives every run its GPU.")
     from yolo_wiou.studies.compare.ray_engine import RayEngine
 
-    return RayEngine(address)
+    engine = RayEngine(address)
+    if plan.options["jobs"] < engine.room:
+        say(f"The cluster has room for {engine.room} runs at a time; jobs={engine.room} uses it.")
+    return engine
 
 
 @contextlib.contextmanager

@@ -99,4 +99,5 @@ def _write_run(folder: Path, truth: dict[str, Any], looseness: float, seed: int,
     (folder / "train" / "results.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     optimizer = {"name": "AdamW", "lr": 0.005, "momentum": 0.9}
     result = {"seconds": 60.0 + seed, "epochs": EPOCHS, "stream": [1000 * seed + i for i in range(EPOCHS)]}
+    result["device"] = "cpu"
     (folder / "result.json").write_text(json.dumps({**result, "optimizer": optimizer}), encoding="utf-8")

@@ -17,6 +17,7 @@ from yolo_wiou.studies.compare import analysis as module
 from yolo_wiou.studies.compare.analysis import analyse
 from yolo_wiou.studies.compare.measure import FIGURES, figures, measure
 from yolo_wiou.studies.compare.plan import Study
+from yolo_wiou.studies.compare.report import render
 from yolo_wiou.studies.compare.run import read_json, write_json
 from yolo_wiou.studies.compare.words import headlines, points, sentence, table
 
@@ -231,6 +232,29 @@ def test_several_data_sets_are_judged_apart(folder: Path, tmp_path: Path) -> Non
     assert compared(found, "closer")["verdict"] == "better"
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"device": "cuda:0"}, "the same machine (most: None, cpu); closer seed 1: None, cuda:0."),
+        ({"provenance": {"commit": "abc"}}, "the same commit of this package (most: None); closer seed 1: abc."),
+    ],
+)
+def test_runs_that_were_trained_otherwise_are_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    file = write_study(tmp_path, {"ciou": 0.0, "closer": -0.05}, seeds=2) / "runs/shapes/closer/seed1/result.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    assert any(message in warning for warning in warnings(tmp_path))
+
+
+def test_a_study_of_which_every_run_failed_has_a_report_too(tmp_path: Path) -> None:
+    write_study(tmp_path, {"ciou": 0.0, "closer": -0.05}, seeds=2)
+    for result in tmp_path.glob("runs/*/*/*/result.json"):
+        result.unlink()
+    found = analyse(tmp_path)
+    assert found["states"] == {"finished": 0, "failed": 4, "waiting": 0}
+    assert compared(found, "closer")["sentence"] == "No seed has finished with both closer and ciou."
+    assert "seed0" in render(tmp_path, found).read_text(encoding="utf-8")
+
+
 def comparison(verdict: str, **changes: Any) -> dict[str, Any]:
     told = {"loss": "wiou3", "seeds": list(range(6)), "mean": 0.012, "interval": [0.004, 0.02], "p_holm": 0.03125}
     told["seeds_and_images"] = [0.002, 0.022]
@@ -247,7 +271,7 @@ def test_sentences() -> None:
     assert worse.startswith("wiou3 is worse than ciou by 1.20 AP points [−2.00, −0.40]")
     none = sentence(comparison("no detectable difference"), "ciou", 1)
     assert none.startswith("No detectable difference between wiou3 and ciou: +1.20 AP points")
-    assert none.endswith("This study could have seen 0.80 points.")
+    assert none.endswith("A study of this size sees about 0.80 points.")
     few = sentence(comparison("too few seeds", seeds=[0, 1]), "ciou", 1)
     assert (
         few == "Too few seeds to tell wiou3 from ciou: 2 of the 6 seeds that a verdict takes. So far +1.20 AP points."

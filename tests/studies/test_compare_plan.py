@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ultralytics.cfg import DEFAULT_CFG_DICT
 
-from yolo_wiou import cli
+from yolo_wiou import cli, compare
 from yolo_wiou.config import CFG, load_config
+from yolo_wiou.demo import render_demo
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.studies.compare.plan import Study, label, name_data, name_losses
 from yolo_wiou.studies.compare.proof import objections
@@ -24,6 +26,14 @@ def a_study(**changes) -> Study:
         "arguments": {"model": "yolo11n.yaml", "epochs": 3},
     }
     return Study(**{**plain, **changes})
+
+
+def finish(study: Study, folder: Path) -> None:
+    """Leave what a finished run leaves."""
+    run = study.runs()[0]
+    run.folder(folder).mkdir(parents=True)
+    run.save(run.folder(folder))
+    (run.folder(folder) / "result.json").write_text("{}")
 
 
 def test_the_plan_is_every_combination_once_in_whole_pairs():
@@ -61,6 +71,9 @@ def test_data_sets_are_called_after_their_files(tmp_path):
     assert name_data(files) == {"cells": files[0], "coco8": "coco8.yaml"}
     with pytest.raises(ConfigError, match="two of the data sets are called 'coco8'"):
         name_data(["coco8.yaml", "other/coco8.yaml"])
+    with pytest.raises(ConfigError, match=r"called 'Cells': 'cells.yaml' and 'Cells.yaml'"):
+        name_data(["cells.yaml", "Cells.yaml"])
+    assert name_data(["/data.yaml"]) == {"data": "/data.yaml"}
 
 
 def test_a_study_remembers_itself(tmp_path):
@@ -81,11 +94,32 @@ def test_a_study_remembers_itself(tmp_path):
 )
 def test_the_folder_of_another_study_is_refused_with_the_difference(tmp_path, changes, words):
     with a_study().claim(tmp_path):
-        pass
+        finish(a_study(), tmp_path)
     before = (tmp_path / "study.json").read_bytes()
     with pytest.raises(ConfigError, match=words), a_study(**changes).claim(tmp_path):
         pass
     assert (tmp_path / "study.json").read_bytes() == before
+
+
+def test_a_study_of_which_no_run_has_finished_is_in_nobody_s_way(tmp_path):
+    """Its arguments may have been why."""
+    with a_study().claim(tmp_path):
+        (tmp_path / "proof").mkdir()
+        run = a_study().runs()[0]
+        run.folder(tmp_path).mkdir(parents=True)
+        run.save(run.folder(tmp_path))  # it failed
+    other = a_study(seeds=(0, 1))
+    with other.claim(tmp_path):
+        assert Study.load(tmp_path) == other
+        assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["study.json"]
+
+
+@pytest.mark.parametrize("text", ["not json", "[1]", "{}", '{"losses": 3}'])
+def test_a_study_json_that_is_none_is_refused_and_left_alone(text, tmp_path):
+    (tmp_path / "study.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"is no study of compare.*out="), a_study().claim(tmp_path):
+        pass
+    assert (tmp_path / "study.json").read_text() == text
 
 
 def test_what_a_kill_or_a_file_manager_leaves_is_in_nobody_s_way(tmp_path):
@@ -132,6 +166,7 @@ MISTAKES = {
     "device=99": "Invalid CUDA 'device=99' requested",
     "egnine=ray": "Similar arguments are i.e. ['engine=local']",
     "time=1": "Use epochs=N",
+    "patience=5 epochs=10": "'patience=5' ends runs where the validation images say so",
     "resume=True": "the same command goes on",
     "project=x": "out=FOLDER",
     "epochs=many": "'epochs=many' is of invalid type",
@@ -170,10 +205,36 @@ def test_mistakes_are_named_before_anything_is_written(words, tmp_path, monkeypa
 def test_what_does_not_fit_is_refused(model, words, message, shapes, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").mkdir()
-    a_study(losses={"a": "ciou", "b": "eiou"}).save(tmp_path / "taken")
+    taken = a_study(losses={"a": "ciou", "b": "eiou"})
+    taken.save(tmp_path / "taken")
+    finish(taken, tmp_path / "taken")
+    before = sorted(tmp_path.rglob("*"))
     assert cli.main(["compare", f"data={shapes}", f"model={model}", *words.split()]) == 2
     assert message in capsys.readouterr().err
-    assert [file.name for file in tmp_path.rglob("*")] == ["taken", "study.json"]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_file_of_all_settings_as_ultralytics_copies_it_is_taken(shapes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plain = [f"data={shapes}", "model=yolo11n.yaml", "epochs=2"]
+    Path("all.yaml").write_text(yaml.safe_dump(DEFAULT_CFG_DICT))
+    assert (found := compare.read([*plain, "cfg=all.yaml"]).study).arguments["epochs"] == 2
+    assert found.seeds == compare.read(plain).study.seeds
+    assert not {"seed", "project", "time"} & set(found.arguments)
+
+
+def test_all_epochs_are_trained_unless_asked_otherwise(shapes):
+    words = [f"data={shapes}", "model=yolo11n.yaml", "epochs=300"]
+    assert compare.read(words).study.arguments["patience"] == 0
+    assert compare.read([*words, "patience=300"]).study.arguments["patience"] == 300
+
+
+def test_the_demo_is_the_same_study_once_its_data_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["shapes.train=1", "shapes.val=1", "shapes.imgsz=32"]
+    first = compare.read(words)
+    render_demo(first.shapes)
+    assert compare.read(words).study == first.study
 
 
 def test_a_missing_package_is_named(monkeypatch, capsys):

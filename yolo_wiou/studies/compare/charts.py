@@ -61,11 +61,11 @@ def differences(data: dict[str, Any]) -> Any:
     compared = [one for one in data["comparisons"] if one["seeds"]][::-1]
     for row, one in enumerate(compared):
         colour = VERDICTS.get(one["verdict"], UNDECIDED)
-        for bounds, width in ((one["seeds_and_images"], 2), (one["interval"], 7)):
+        for bounds, width, above in ((one["interval"], 7, 0), (one["seeds_and_images"], 2, 0.2)):
             if bounds:
                 figure.add_scatter(
                     x=_points(bounds),
-                    y=[row, row],
+                    y=[row + above] * 2,
                     mode="lines",
                     line={"color": colour, "width": width},
                     hoverinfo="skip",

@@ -9,10 +9,11 @@ from typing import Any
 
 from yolo_wiou.studies.compare.engine import Engine, LocalJob, last_words, prove, train
 from yolo_wiou.studies.compare.plan import Study
-from yolo_wiou.studies.compare.run import Run, write_json
+from yolo_wiou.studies.compare.run import Run, places, write_json
 from yolo_wiou.studies.compare.words import duration
 
 INTERRUPTED = 130
+REMEDY = "With workers=0 the images are loaded where the seed is known; a newer Ultralytics passes it to the workers."
 
 
 def conduct(study: Study, folder: Path, engine: Engine = LocalJob, jobs: int = 1) -> int:
@@ -45,7 +46,7 @@ def conduct(study: Study, folder: Path, engine: Engine = LocalJob, jobs: int = 1
         if missing:
             say("Checking that losses see the same images under one seed, and others under the next ...")
             if objections := prove(study, folder, engine):
-                say("This would be no fair comparison:", *objections, sep="\n")
+                say("This would be no fair comparison:", *objections, REMEDY, sep="\n")
                 return 1
             say("They do. How long a run takes is known when the first has ended ...")
         start = time.monotonic()
@@ -62,7 +63,7 @@ def conduct(study: Study, folder: Path, engine: Engine = LocalJob, jobs: int = 1
         say(str(error))
         return 1
     except KeyboardInterrupt:
-        say("Stopped. The same command goes on; only what was running is lost.")
+        say("Stopped. The same command goes on; only what was running is lost. Ctrl-C again skips the report.")
         return INTERRUPTED
     if failed:
         say(f"{len(failed)} of {len(runs)} runs failed; the same command tries them again.")
@@ -75,12 +76,14 @@ def say(*words: str, sep: str = " ") -> None:
 
 
 def write_report(study: Study, folder: Path) -> dict[str, Any] | None:
-    """Write report.json, report.html and runs.csv about what is finished; returns what report.json holds, if any."""
+    """Write report.json, report.html and runs.csv about what has ended; returns what report.json holds, if any."""
     from yolo_wiou.studies.compare.analysis import analyse
     from yolo_wiou.studies.compare.report import render, write_table
 
-    if not any(run.is_finished(folder) for run in study.runs()):
+    ended = len(places(folder))
+    if not ended:
         return None
+    say(f"Measuring and comparing {ended} runs ...")
     analysis: dict[str, Any] = analyse(folder)
     write_json(folder / "report.json", analysis)
     write_table(folder, analysis)

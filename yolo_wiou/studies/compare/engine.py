@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from yolo_wiou.studies.compare import proof
-from yolo_wiou.studies.compare.plan import RUNNING, Study
+from yolo_wiou.studies.compare.plan import PROVED, RUNNING, Study
 from yolo_wiou.studies.compare.run import LOG, Run, read_json
 
 PACKAGE = "yolo_wiou.studies.compare"
@@ -88,9 +88,9 @@ def prove(study: Study, folder: Path, engine: Engine) -> list[str]:
     Raises:
         RuntimeError: not even a few batches can be trained.
     """
-    place = folder / "proof"
+    place = folder / PROVED
     if not (place / proof.PROOF).is_file():
-        work = scratch(folder, "proof")
+        work = scratch(folder, PROVED)
         proof.prepare(study, work)
         job = engine(f"{PACKAGE}.proof", work)
         try:

@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from yolo_wiou.config import LossConfig, load_config
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.storage import STUDY
-from yolo_wiou.studies.compare.run import Run, file_name, read_json, write_json
+from yolo_wiou.studies.compare.run import RESULT, RUNS, Run, file_name, places, write_json
 
-RUNNING = "running"
-"""Where runs lie until they end, below a study's folder."""
+RUNNING, PROVED = "running", "proof"
+"""Where runs lie until they end, and what showed that they are pairs, below a study's folder."""
 LOCK = ".lock"
 
 
@@ -75,7 +75,7 @@ class Study(BaseModel):
         return cls.model_validate_json((folder / STUDY).read_text(encoding="utf-8"))
 
     def check(self, folder: Path) -> None:
-        """Refuse a folder in which another study lies, or other files.
+        """Refuse a folder in which another study has begun, or other files lie.
 
         Raises:
             ConfigError: with what differs.
@@ -84,7 +84,14 @@ class Study(BaseModel):
             if any(not file.name.startswith(".") for file in folder.glob("*")):  # the lock, a draft, a file manager's
                 raise ConfigError(f"'{folder}' holds other files. Give the study a folder of its own with out=...")
             return
-        there, here = read_json(folder / STUDY), self.model_dump(mode="json")
+        try:
+            there, here = Study.load(folder).model_dump(mode="json"), self.model_dump(mode="json")
+        except ValueError as error:
+            raise ConfigError(
+                f"'{folder / STUDY}' is no study of compare. Give this one a folder with out=."
+            ) from error
+        if not is_begun(folder):
+            return
         differences = list(different(there, here))
         if differences or list(there["losses"]) != list(here["losses"]):
             raise ConfigError(
@@ -104,10 +111,18 @@ class Study(BaseModel):
         try:
             with FileLock(folder / LOCK, timeout=0):
                 shutil.rmtree(folder / RUNNING, ignore_errors=True)
+                if not is_begun(folder):  # what failed may have failed by arguments that have changed since
+                    shutil.rmtree(folder / PROVED, ignore_errors=True)
+                    shutil.rmtree(folder / RUNS, ignore_errors=True)
                 self.save(folder)
                 yield
         except Timeout as error:
             raise ConfigError(f"another process is working in '{folder}'.") from error
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a study's folder holds a finished run, with which another study could not go on."""
+    return any((place / RESULT).is_file() for place in places(folder))
 
 
 def different(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -167,8 +182,8 @@ def name_data(files: Sequence[str]) -> dict[str, str]:
     named: dict[str, str] = {}
     for file in files:
         path = Path(file)
-        name = path.absolute().parent.name if path.stem == "data" else path.stem
-        if is_taken(name, named):
-            raise ConfigError(f"two of the data sets are called '{name}': '{named[name]}' and '{file}'.")
+        name = (path.absolute().parent.name if path.stem == "data" else "") or path.stem
+        if other := next((named[taken] for taken in named if is_taken(name, [taken])), None):
+            raise ConfigError(f"two of the data sets are called '{name}': '{other}' and '{file}'.")
         named[name] = file
     return named

@@ -30,6 +30,9 @@ class RayEngine:
     Args:
         address: as `ray.init` takes it; where it is empty, a running cluster of this machine or a new one.
 
+    Attributes:
+        room: how many runs the cluster takes at a time.
+
     Raises:
         ConfigError: no cluster answers.
     """
@@ -42,7 +45,9 @@ class RayEngine:
                 ray.init(address=address or None, log_to_driver=False)
         except (OSError, ValueError, RuntimeError) as error:
             raise ConfigError(f"no Ray cluster answers at '{address}': {error}") from error
-        gpus = 1 if ray.cluster_resources().get("GPU") else 0
+        resources = ray.cluster_resources()
+        gpus = 1 if resources.get("GPU") else 0
+        self.room = int(resources["GPU" if gpus else "CPU"])
         self.work = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES, scheduling_strategy="SPREAD")(work)
 
     def __call__(self, module: str, folder: Path) -> RayJob:

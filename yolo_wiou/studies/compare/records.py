@@ -13,7 +13,7 @@ from yolo_wiou.registry import ConfigError
 from yolo_wiou.storage import STUDY, read_table
 from yolo_wiou.studies.compare.engine import last_words
 from yolo_wiou.studies.compare.plan import Study
-from yolo_wiou.studies.compare.run import RESULT, RUN, TRUTH, Run, read_json
+from yolo_wiou.studies.compare.run import RESULT, RUN, TRUTH, Run, places, read_json
 
 AP_COLUMN, IOU_COLUMN = "metrics/mAP50-95(B)", "wiou/iou"
 
@@ -96,8 +96,7 @@ def read(folder: Path, baseline: str | None = None) -> tuple[list[str], list[Rec
     Raises:
         ConfigError: there are no runs, or no such baseline.
     """
-    places = sorted(file.parent for file in folder.glob(f"runs/*/*/*/{RUN}"))
-    found = {_key(run): Record(run, place) for place in places for run in [Run.load(place)]}
+    found = {_key(run): Record(run, place) for place in places(folder) for run in [Run.load(place)]}
     if (folder / STUDY).is_file():
         study = Study.load(folder)
         baseline = baseline or study.baseline

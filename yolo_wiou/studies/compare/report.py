@@ -25,7 +25,7 @@ CAPTIONS = {
     "differences": (
         "Seed by seed",
         "Each dot is one seed: the loss minus the baseline, trained on the same stream of data. The diamond is their"
-        " mean, the thick line its 95 % interval for other seeds, the thin line for other seeds and other images.",
+        " mean, the thick line its 95 % interval for other seeds, the thin line above that for other seeds and images.",
     ),
     "thresholds": ("AP by IoU threshold", "How closely a detection must fit. Mean over the seeds."),
     "threshold_differences": (

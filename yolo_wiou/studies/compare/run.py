@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from yolo_wiou.storage import write_whole
 
+RUNS = "runs"
+"""Where the runs of a study lie, below its folder."""
 RUN, RESULT, TRUTH, LOG = "run.json", "result.json", "truth.json", "log.txt"
 
 
@@ -44,7 +46,7 @@ class Run(BaseModel):
 
     def folder(self, study: Path) -> Path:
         """Return where this run lies in a study's folder."""
-        return study / "runs" / self.place
+        return study / RUNS / self.place
 
     def is_finished(self, study: Path) -> bool:
         """Whether its result is there."""
@@ -66,6 +68,11 @@ class Run(BaseModel):
     def __str__(self) -> str:
         """What a reader calls it."""
         return f"{self.data}, {self.loss}, seed {self.seed}"
+
+
+def places(study: Path) -> list[Path]:
+    """Return the folders of all runs of a study that have ended, well or badly."""
+    return sorted(file.parent for file in study.glob(f"{RUNS}/*/*/*/{RUN}"))
 
 
 def file_name(label: str) -> str:

@@ -55,7 +55,7 @@ def sentence(comparison: dict[str, Any], baseline: str, comparisons: int) -> str
     evidence = f"{interval(comparison['interval'])}, p = {p_value(comparison['p_holm'])}{corrected} over {seeds} seeds"
     evidence = evidence.replace("p = <", "p <")
     if verdict == "no detectable difference":
-        seen = f"This study could have seen {points(comparison['detectable'], False)} points."
+        seen = f"A study of this size sees about {points(comparison['detectable'], False)} points."
         return f"No detectable difference between {loss} and {baseline}: {points(mean)} AP points {evidence}. {seen}"
     found = f"{loss} is {verdict} than {baseline} by {points(abs(mean), False)} AP points {evidence}."
     wider = comparison["seeds_and_images"]

@@ -1,0 +1,27 @@
+"""The command `yolo-wiou`, also as `python -m yolo_wiou`."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+
+
+def main() -> int:
+    """Run one command; returns the exit code.
+
+    What Ultralytics has to say when it is imported, as on its first day on a machine, goes to stderr: our own output
+    is YAML or JSON, and may be piped.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        from ultralytics.utils import LOGGER
+
+        from yolo_wiou import cli
+    for handler in LOGGER.handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
+            handler.setStream(sys.stdout)
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
