@@ -31,6 +31,8 @@ TITLES = {
         "outliers": "Wise-IoU on {data}",
         "outliers-falling": "Gains that fall with the IoU loss, on {data}",
         "clean": "Wise-IoU on {data} boxes",
+        "confirmed": "The best two of the other presets, on fresh seeds of {data}",
+        "confirmed-exact": "The same two, on {data} boxes",
         "jitter": "Weaker noise: {data}",
         "presets": "The other presets on {data}",
         "dfl": "With `gain.dfl`, on {data}",
