@@ -68,8 +68,8 @@ def questions(out: Path) -> dict[str, Study]:
     "outliers-falling" asks the same of gross outliers, once "outliers" was known.
     "box" weighs the box loss of CIoU as much as the mean gain of IoU-balanced localisation did; it had four seeds until
     the first was known. "presets" (those that no question above has), "dfl", "sweeps" and "jitter" have many losses and
-    few seeds, fixed before any of their runs by the time that there was: they are looked at, not judged. The two best of
-    the first seed of "presets" are judged by "confirmed", on seeds that nothing was chosen by, and by
+    few seeds, fixed before any of their runs by the time that there was: they are looked at, not judged. The two
+    best of the first seed of "presets" are judged by "confirmed", on seeds that nothing was chosen by, and by
     "confirmed-exact".
     """
     named: dict[str, dict[str, Any]] = {name: {} for name in available_losses()}

@@ -17,7 +17,7 @@ from yolo_wiou.arguments import check_arguments, find_model, is_own, parse, pars
 from yolo_wiou.catalogue import listing
 from yolo_wiou.checks import check_installation, describe_checkpoint, versions
 from yolo_wiou.compare import compare
-from yolo_wiou.config import DEFAULT_LOSS, load_config, take_loss
+from yolo_wiou.config import CFG, DEFAULT_LOSS, load_config, take_loss
 from yolo_wiou.datasets import check_images, check_labels, several
 from yolo_wiou.demo import DEMO_MODELS, render_demo, take_shapes, yaml_section
 from yolo_wiou.drawing import draw_curves, draw_simulation
@@ -58,6 +58,13 @@ Demo settings: noise=0.3 (share of loose boxes), shapes.KEY=value
 (see cfg/shapes.yaml).
 """
 
+HELP_COMPARE = """
+yolo-wiou compare data=my.yaml,other.yaml model=yolo11n.pt losses=ciou,wiou3 seeds=6 [any training argument] [--json]
+    trains every loss under every seed, and writes report.html, report.json and runs.csv; --json prints the second
+yolo-wiou compare ... losses=ciou,wiou3 loss.gain.delta=3,5 seeds=7
+    a grid: every loss but the first, the baseline, is trained with each of the values
+
+"""
 
 UNTRAINED = ("sam_", "sam2", "sam3", "fastsam", "yolo_nas")
 """Words in the names of models that `yolo` knows, but not how to train."""
@@ -206,8 +213,8 @@ def version(words: list[str]) -> None:
 
 
 def show_help(words: list[str]) -> None:
-    """`help`."""
-    print(HELP)
+    """`help`; of compare its settings."""
+    print(HELP_COMPARE + (CFG / "compare.yaml").read_text(encoding="utf-8") if "compare" in words else HELP)
 
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {

@@ -137,7 +137,7 @@ def values(word: str) -> list[Any]:
 
 def listed(value: Any) -> list[str]:
     """Return the items of `A,B`."""
-    items = value if isinstance(value, list | tuple) else str(value or "").split(",")
+    items = value if isinstance(value, list | tuple) else str(value or "").strip("[]").split(",")
     return [str(item).strip() for item in items if str(item).strip()]
 
 

@@ -238,3 +238,9 @@ class TestContract:
         assert value.isfinite().all()
         assert gradient.isfinite().all()
         assert value >= -1e-5
+
+
+def test_a_constant_gain_is_a_weight():
+    pred, target = tensors(oracles.random_pairs(50, seed=7))
+    heavy = load_loss("ciou", **{"gain.name": "constant", "gain.weight": 1.5})
+    torch.testing.assert_close(heavy(pred, target), 1.5 * load_loss("ciou")(pred, target))

@@ -251,7 +251,7 @@ def test_a_study_of_which_every_run_failed_has_a_report_too(tmp_path: Path) -> N
         result.unlink()
     found = analyse(tmp_path)
     assert found["states"] == {"finished": 0, "failed": 4, "waiting": 0}
-    assert compared(found, "closer")["sentence"] == "No seed has finished with both closer and ciou."
+    assert compared(found, "closer")["sentence"] == "No AP is known of closer and ciou under one seed."
     assert "seed0" in render(tmp_path, found).read_text(encoding="utf-8")
 
 
@@ -271,7 +271,7 @@ def test_sentences() -> None:
     assert worse.startswith("wiou3 is worse than ciou by 1.20 AP points [−2.00, −0.40]")
     none = sentence(comparison("no detectable difference"), "ciou", 1)
     assert none.startswith("No detectable difference between wiou3 and ciou: +1.20 AP points")
-    assert none.endswith("A study of this size sees about 0.80 points.")
+    assert none.endswith("such a study finds 0.80 points four times out of five.")
     few = sentence(comparison("too few seeds", seeds=[0, 1]), "ciou", 1)
     assert (
         few == "Too few seeds to tell wiou3 from ciou: 2 of the 6 seeds that a verdict takes. So far +1.20 AP points."

@@ -12,8 +12,8 @@ from conftest import shell
 
 from yolo_wiou.studies.compare.engine import LocalJob, train
 from yolo_wiou.studies.compare.plan import Study
-from yolo_wiou.studies.compare.proof import objections
-from yolo_wiou.studies.compare.run import read_json
+from yolo_wiou.studies.compare.proof import first_batches, objections
+from yolo_wiou.studies.compare.run import Run, read_json
 
 TINY = ["model=yolo11n.yaml", "imgsz=32", "epochs=1", "batch=4", "nbs=4", "workers=0"]
 TINY += ["losses=ciou,wiou3", "seeds=2", "jobs=2"]
@@ -38,7 +38,7 @@ def study(compared) -> Path:
 def test_stdout_is_the_report_alone(compared):
     folder, out, err = compared
     assert json.loads(out) == read_json(folder / "report.json")
-    assert "4 runs: 2 losses (ciou, wiou3) x 2 seeds x 1 data sets (shapes), 2 at a time" in err
+    assert "4 runs: 2 losses (ciou, wiou3) x 2 seeds x 1 data set (shapes), 2 at a time" in err
     assert "4/4 shapes" in err
     assert " left." in err
     assert {"report.html", "runs.csv", "study.json"} <= {file.name for file in folder.iterdir()}
@@ -101,7 +101,7 @@ def test_the_same_command_goes_on(study, shapes):
     shutil.rmtree(first.folder(study))
 
     done = shell("-m", "yolo_wiou.cli", "compare", f"data={shapes}", *TINY[:-1], "out=study", cwd=study.parent)
-    assert "3 of them are finished" in done.stderr
+    assert "Finished: 3." in done.stderr
     assert "wiou3" in done.stdout  # the verdicts
     assert {str(run): run.result(study) for run in others} == before
     old, new = (np.load(folder / "detections-last.npz")["detections"] for folder in (kept, first.folder(study)))
@@ -116,6 +116,20 @@ def test_another_study_is_refused(study, shapes):
     assert done.returncode == 2
     assert "arguments.epochs is 1 there and 2 here" in done.stderr
     assert sorted(study.rglob("*")) == before
+
+
+def test_images_and_objects_of_a_data_set_are_counted(shapes, tmp_path):
+    shutil.copytree(shapes.parent, tmp_path / "set", ignore=shutil.ignore_patterns("*.cache"))
+    first, second, *_ = sorted((tmp_path / "set" / "labels" / "train").iterdir())
+    first.write_text("cell 0.5 0.5 0.1 0.1\n")
+    second.write_text("9 0.5 0.5 0.1 0.1\n")  # there are two classes
+    arguments = {"model": "yolo11n.yaml", "imgsz": 32, "epochs": 1, "batch": 2, "workers": 0}
+    arguments["data"] = str(tmp_path / "set" / shapes.name)
+    run = Run(data="set", loss="ciou", seed=0, spec="ciou", arguments=arguments)
+    counts = first_batches(run, tmp_path)["images"]
+    objects = [len(file.read_text().split("\n")) - 1 for file in (tmp_path / "set" / "labels" / "val").iterdir()]
+    assert counts["validation"] == {"images": 6, "left out": 0, "objects": sum(objects)}
+    assert (counts["training"]["images"], counts["training"]["left out"]) == (12, 2)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from yolo_wiou.config import CFG, load_config
 from yolo_wiou.demo import render_demo
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.studies.compare.plan import Study, label, name_data, name_losses
-from yolo_wiou.studies.compare.proof import objections
+from yolo_wiou.studies.compare.proof import left_out, objections
 
 
 def a_study(**changes) -> Study:
@@ -252,8 +252,13 @@ def test_the_yaml_file_documents_every_default():
     assert all(" # (" in line for line in settings)
 
 
-def seen(loss: str, seed: int, *stream: int, data: str = "a", optimizer: str = "SGD") -> dict:
-    return {"data": data, "loss": loss, "seed": seed, "stream": list(stream), "optimizer": {"name": optimizer}}
+def seen(loss: str, seed: int, *stream: int, data: str = "a", optimizer: str = "SGD", objects: int = 5) -> dict:
+    images = {
+        "training": {"images": 9, "left out": 2, "objects": 7},
+        "validation": {"images": 4, "left out": 0, "objects": objects},
+    }
+    told = {"data": data, "loss": loss, "seed": seed, "stream": list(stream), "optimizer": {"name": optimizer}}
+    return told | {"images": images}
 
 
 @pytest.mark.parametrize(
@@ -265,12 +270,26 @@ def seen(loss: str, seed: int, *stream: int, data: str = "a", optimizer: str = "
         ([seen("ciou", 0, 1), seen("wiou3", 0, 2)], "a: ciou under seed 0 and wiou3 under seed 0 saw different data"),
         ([seen("ciou", 0, 1), seen("ciou", 1, 1)], "saw the same data: two seeds would count as one"),
         ([seen("ciou", 0, 1), seen("wiou3", 0, 1, optimizer="AdamW")], "had different optimizers"),
+        (
+            [seen("ciou", 0, 1, objects=0), seen("wiou3", 0, 1, objects=0)],
+            "a: there is no object in the validation images",
+        ),
     ],
 )
 def test_objections(runs, message):
     found = objections(json.loads(json.dumps(runs)))
     assert len(found) == (message is not None)
     assert not message or message in found[0]
+
+
+def test_images_that_are_left_out_are_told(tmp_path):
+    assert left_out(tmp_path) == {}
+    (tmp_path / "proof").mkdir()
+    (tmp_path / "proof" / "proof.json").write_text(json.dumps({"runs": [seen("ciou", 0, 1), seen("wiou3", 0, 1)]}))
+    assert list(left_out(tmp_path)) == ["a"]
+    (warning,) = left_out(tmp_path)["a"]
+    assert warning.startswith("2 of 9 training images are left out, as corrupt in themselves or in their labels")
+    assert str(Path("proof", "log.txt")) in warning
 
 
 def test_the_frozen_format_of_a_run(tmp_path):

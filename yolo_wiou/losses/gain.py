@@ -26,6 +26,14 @@ def none(pair: BoxPair, loss: Tensor, mean: Tensor) -> Tensor:
     return mean.new_ones(()).expand_as(loss)
 
 
+@GAINS.register("constant")
+def constant(
+    pair: BoxPair, loss: Tensor, mean: Tensor, *, weight: Annotated[Number, Field(gt=0, le=20)] = 1.0
+) -> Tensor:
+    """Every box counts `weight`: what `box=` does, for one loss of a study. A control for gains whose mean is not 1."""
+    return mean.new_full((), weight).expand_as(loss)
+
+
 @GAINS.register("iou-power")
 def iou_power(pair: BoxPair, loss: Tensor, mean: Tensor, *, gamma: Exponent = 0.5) -> Tensor:
     """Focal-EIoU: IoU^γ, good boxes count more, boxes that don't touch nothing (2101.08158; γ UNVERIFIED)."""

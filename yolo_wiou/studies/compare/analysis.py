@@ -21,8 +21,9 @@ from yolo_wiou.studies.compare.fairness import warnings_of
 from yolo_wiou.studies.compare.matches import average_precision, match, quality, redraw
 from yolo_wiou.studies.compare.measure import FIGURES, evaluate, figures
 from yolo_wiou.studies.compare.plan import Study
+from yolo_wiou.studies.compare.proof import left_out
 from yolo_wiou.studies.compare.provenance import provenance
-from yolo_wiou.studies.compare.records import AP_COLUMN, IOU_COLUMN, Record, read
+from yolo_wiou.studies.compare.records import AP_COLUMN, GAIN_COLUMN, IOU_COLUMN, Record, read
 from yolo_wiou.studies.compare.summaries import band, column, difference, judge_together, mean, spread, tested
 from yolo_wiou.studies.compare.words import sentence
 
@@ -56,6 +57,7 @@ def analyse(folder: Path, baseline: str | None = None) -> dict[str, Any]:
     names = dict.fromkeys(record.run.data for record in records)
     by_data = {name: [record for record in records if record.run.data == name] for name in names}
     study = Study.load(folder) if (folder / STUDY).is_file() else None
+    unused = left_out(folder)
     own = next((record.result["provenance"] for record in records if "provenance" in record.result), None)
     analysis = {
         "baseline": losses[0],
@@ -66,7 +68,7 @@ def analyse(folder: Path, baseline: str | None = None) -> dict[str, Any]:
         "power": st.POWER,
         "draws": DRAWS,
         "sizes": SIZES,
-        "data": {name: _DataSet(losses, runs).analyse() for name, runs in by_data.items()},
+        "data": {name: _DataSet(losses, runs, unused.get(name, [])).analyse() for name, runs in by_data.items()},
         "states": {state: sum(record.state == state for record in records) for state in STATES},
         "provenance": {
             "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -93,23 +95,20 @@ def _clean(value: Any) -> Any:
 class _DataSet:
     """The runs of one data set."""
 
-    def __init__(self, losses: list[str], records: list[Record]) -> None:
+    def __init__(self, losses: list[str], records: list[Record], warnings: list[str]) -> None:
         present = {record.run.loss for record in records}
         self.losses, self.records = [losses[0], *(loss for loss in losses[1:] if loss in present)], records
+        self.warnings = warnings
         self.runs = {(record.run.loss, record.run.seed): record for record in records if record.is_finished}
         self.is_same_truth = len({record.fingerprint for record in self.runs.values()}) == 1
         self.figures: dict[tuple[str, int], dict[str, Any]] = {}
         self.redrawn: dict[tuple[str, int], Any] = {}
         self.quality: dict[tuple[str, int], Any] = {}
-        self.near = NEAR * mean(self._final(record) for record in self._of(losses[0]))
+        self.near = NEAR * mean(record.at_last(AP_COLUMN) for record in self._of(losses[0]))
 
     def _of(self, loss: str) -> list[Record]:
         """Finished runs of a loss, by seed."""
         return [record for (name, _), record in sorted(self.runs.items()) if name == loss]
-
-    @staticmethod
-    def _final(record: Record) -> float:
-        return record.history.get(AP_COLUMN, [math.nan])[-1]
 
     def analyse(self) -> dict[str, Any]:
         """Measure every finished run, compare every loss with the baseline."""
@@ -128,7 +127,13 @@ class _DataSet:
                 "stream": {record.run.seed: record.result["stream"][-1:] for record in self._of(self.losses[0])},
             },
             "near": self.near,
-            "warnings": [*warnings_of(self.records), *self._failed(), *self._unknown(), *self._nothing_learnt()],
+            "warnings": [
+                *warnings_of(self.records),
+                *self.warnings,
+                *self._failed(),
+                *self._unknown(),
+                *self._nothing_learnt(),
+            ],
             "comparisons": comparisons,
             "losses": {loss: self._summary(loss) for loss in self.losses if self._of(loss)},
             "runs": [self._run(record) for record in self.records],
@@ -174,7 +179,8 @@ class _DataSet:
             told["failure"] = record.failure
         if key in self.figures:
             told |= {"seconds": record.result["seconds"], "epochs": record.result["epochs"]}
-            told |= {"epochs_to_near": self._epochs_to_near(record), "iou": record.history.get(IOU_COLUMN, [None])[-1]}
+            told |= {"epochs_to_near": self._epochs_to_near(record)}
+            told |= {"iou": record.at_last(IOU_COLUMN), "gain": record.at_last(GAIN_COLUMN)}
             told["figures"] = self.figures[key]
         return told
 
@@ -199,7 +205,8 @@ class _DataSet:
             },
             "seconds": spread(record.result["seconds"] for record in records),
             "epochs_to_near": spread(self._epochs_to_near(record) for record in records),
-            "iou": spread(record.history.get(IOU_COLUMN, [math.nan])[-1] for record in records),
+            "iou": spread(record.at_last(IOU_COLUMN) for record in records),
+            "gain": spread(record.at_last(GAIN_COLUMN) for record in records),
             "curves": {
                 "AP": band(record.history.get(AP_COLUMN, []) for record in records if record.is_validated),
                 "iou": band(record.history.get(IOU_COLUMN, []) for record in records),
@@ -261,7 +268,8 @@ class _DataSet:
         chosen = [int(i) for i in order[::-1][:SHOWN] if mean[i] > 0] + [int(i) for i in order[:SHOWN] if mean[i] < 0]
         pictures = []
         for i in chosen:
-            seed = seeds[int(np.abs(each[:, i] - mean[i]).argmin())]
+            is_alike = each[:, i] * mean[i] > 0  # a seed that shows what is said of all
+            seed = seeds[int(np.where(is_alike, np.abs(each[:, i] - mean[i]), np.inf).argmin())]
             both = [float(self.quality[name, seed][i]) for name in (base, loss)]
             pictures.append({"image": i, "seed": seed, "mean": float(mean[i]), "quality": both})
         return pictures

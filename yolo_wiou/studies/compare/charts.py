@@ -123,7 +123,7 @@ def curves(data: dict[str, Any], palette: _Palette, name: str, title: str, scale
     figure = go.Figure()
     for loss, summary in data["losses"].items():
         band = {key: _points(values, scale) for key, values in summary["curves"][name].items()}
-        if band["mean"]:
+        if any(band["mean"][1:]):  # one epoch is no curve, and nothing detected is none to look at
             epochs = list(range(1, len(band["mean"]) + 1))
             palette.line(figure, loss, epochs, band["mean"], band["low"], band["high"])
     figure.update_xaxes(title="epoch")
@@ -198,7 +198,7 @@ def _html(figure: Any) -> str:
     figure.update_layout(
         template="none",
         font={"family": FONT, "size": 13, "color": "#374151"},
-        margin={"l": 8, "r": 12, "t": 12, "b": 8},
+        margin={"l": 8, "r": 12, "t": 12, "b": 24},
         height=figure.layout.height or 340,
         hovermode=figure.layout.hovermode or "x unified",
         dragmode=False,

@@ -9,11 +9,11 @@ from typing import Any
 
 from yolo_wiou.studies.compare.engine import Engine, LocalJob, last_words, prove, train
 from yolo_wiou.studies.compare.plan import Study
+from yolo_wiou.studies.compare.proof import left_out
 from yolo_wiou.studies.compare.run import Run, places, write_json
-from yolo_wiou.studies.compare.words import duration
+from yolo_wiou.studies.compare.words import count, duration
 
 INTERRUPTED = 130
-REMEDY = "With workers=0 the images are loaded where the seed is known; a newer Ultralytics passes it to the workers."
 
 
 def conduct(study: Study, folder: Path, engine: Engine = LocalJob, jobs: int = 1) -> int:
@@ -33,32 +33,35 @@ def conduct(study: Study, folder: Path, engine: Engine = LocalJob, jobs: int = 1
     runs = study.runs()
     missing = [run for run in runs if not run.is_finished(folder)]
     say(
-        f"{len(runs)} runs: {len(study.losses)} losses ({', '.join(study.losses)}) x {len(study.seeds)} seeds x "
-        f"{len(study.data)} data sets ({', '.join(study.data)}), {jobs} at a time, in {folder}."
-        + f" {len(runs) - len(missing)} of them are finished."
-        * (len(missing) < len(runs))
+        f"{count(len(runs), 'run')}: {count(len(study.losses), 'loss', 'losses')} ({', '.join(study.losses)}) x "
+        f"{count(len(study.seeds), 'seed')} x {count(len(study.data), 'data set')} ({', '.join(study.data)}), "
+        f"{jobs} at a time, in {folder}." + f" Finished: {len(runs) - len(missing)}." * (len(missing) < len(runs))
     )
     needed = fewest_seeds(len(study.losses) - 1)
     if len(study.seeds) < needed:
-        say(f"A verdict on {len(study.losses) - 1} beside the baseline needs seeds={needed} or more.")
+        rivals = count(len(study.losses) - 1, "loss", "losses")
+        say(f"A verdict on {rivals} beside the baseline needs seeds={needed} or more.")
     failed: list[Run] = []
     try:
         if missing:
             say("Checking that losses see the same images under one seed, and others under the next ...")
             if objections := prove(study, folder, engine):
-                say("This would be no fair comparison:", *objections, REMEDY, sep="\n")
+                say("This would be no fair comparison:", *objections, sep="\n")
                 return 1
+            for name, warnings in left_out(folder).items():
+                for warning in warnings:
+                    say(f"WARNING, {name}: {warning}")
             say("They do. How long a run takes is known when the first has ended ...")
         start = time.monotonic()
         for done, run in enumerate(train(missing, folder, engine, jobs), 1):
             left = (time.monotonic() - start) / done * (len(missing) - done)
             about = f" About {duration(left)} left." if jobs <= done < len(missing) else ""
-            count = f"{len(runs) - len(missing) + done}/{len(runs)}"
+            so_far = f"{len(runs) - len(missing) + done}/{len(runs)}"
             if run.is_finished(folder):
-                say(f"{count} {run}: {duration(run.result(folder)['seconds'])} of training.{about}")
+                say(f"{so_far} {run}: {duration(run.result(folder)['seconds'])} of training.{about}")
             else:
                 failed.append(run)
-                say(f"{count} {run} FAILED: {last_words(run.folder(folder))}.{about}")
+                say(f"{so_far} {run} FAILED: {last_words(run.folder(folder))}.{about}")
     except RuntimeError as error:
         say(str(error))
         return 1
@@ -83,7 +86,7 @@ def write_report(study: Study, folder: Path) -> dict[str, Any] | None:
     ended = len(places(folder))
     if not ended:
         return None
-    say(f"Measuring and comparing {ended} runs ...")
+    say(f"Measuring and comparing {count(ended, 'run')} ...")
     analysis: dict[str, Any] = analyse(folder)
     write_json(folder / "report.json", analysis)
     write_table(folder, analysis)

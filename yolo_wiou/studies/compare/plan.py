@@ -17,8 +17,10 @@ from yolo_wiou.registry import ConfigError
 from yolo_wiou.storage import STUDY
 from yolo_wiou.studies.compare.run import RESULT, RUNS, Run, file_name, places, write_json
 
-RUNNING, PROVED = "running", "proof"
-"""Where runs lie until they end, and what showed that they are pairs, below a study's folder."""
+RUNNING = "running"
+"""Where runs lie until they end, below a study's folder."""
+PROVED = "proof"
+"""Where that lies what shows that they are pairs."""
 LOCK = ".lock"
 
 
@@ -134,7 +136,14 @@ def different(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "
         elif key not in there or key not in here:
             yield f"{prefix}{key} is only {'there' if key in there else 'here'}"
         elif one != other:
-            yield f"{prefix}{key} is {one} there and {other} here"
+            yield f"{prefix}{key} is {short(one)} there and {short(other)} here"
+
+
+def short(value: Any) -> str:
+    """Return a value as a sentence has room for it: of a long list the ends."""
+    if isinstance(value, list) and len(value) > 7:
+        return f"[{value[0]}, {value[1]}, ... {value[-1]}]"
+    return str(value)
 
 
 def name_losses(losses: Sequence[str], grid: Mapping[str, Sequence[Any]]) -> dict[str, LossConfig]:
@@ -155,7 +164,9 @@ def name_losses(losses: Sequence[str], grid: Mapping[str, Sequence[Any]]) -> dic
     for loss, changes in [(losses[0], {}), *itertools.product(losses[1:], settings)]:
         name = label(load_config(loss).name, changes)
         if is_taken(name, named):
-            raise ConfigError(f"two of the losses are called '{name}'.")
+            raise ConfigError(
+                f"two of the losses are called '{name}'; a file that only repeats a preset is that preset."
+            )
         try:
             named[name] = load_config(loss, changes)
         except ConfigError as error:

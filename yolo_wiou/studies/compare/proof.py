@@ -13,12 +13,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from yolo_wiou.studies.compare.plan import Study
-from yolo_wiou.studies.compare.run import Run, read_json, write_json
+from yolo_wiou.studies.compare.plan import PROVED, Study
+from yolo_wiou.studies.compare.run import LOG, Run, read_json, write_json
 from yolo_wiou.studies.compare.train import Stream, as_process, optimizer, train
 
 PLAN, PROOF = "plan.json", "proof.json"
 BATCHES = 3
+REMEDY = "With workers=0 images are loaded where the seed is known; a newer Ultralytics passes it to its workers."
 
 
 class EnoughError(Exception):
@@ -43,7 +44,7 @@ def main(folder: Path) -> None:
 
 
 def first_batches(run: Run, folder: Path) -> dict[str, Any]:
-    """Train for a few batches; returns the checksum of their data, and the optimizer."""
+    """Train for a few batches; returns the checksum of their data, the optimizer, and what the data set holds."""
     stream = Stream()
     seen: dict[str, Any] = {}
     batches = 0
@@ -51,7 +52,7 @@ def first_batches(run: Run, folder: Path) -> dict[str, Any]:
     def look(trainer: Any) -> None:
         nonlocal batches
         batches += 1
-        seen.update(stream=[stream.crc], optimizer=optimizer(trainer))
+        seen.update(stream=[stream.crc], optimizer=optimizer(trainer), images=count(run, trainer))
         if batches == BATCHES:
             raise EnoughError
 
@@ -64,14 +65,46 @@ def first_batches(run: Run, folder: Path) -> dict[str, Any]:
     return seen
 
 
+def count(run: Run, trainer: Any) -> dict[str, dict[str, int]]:
+    """Count what Ultralytics found in a data set: images, those it leaves out as corrupt, and objects."""
+    loaders = {"training": trainer.train_loader}
+    if not run.judge:
+        loaders["validation"] = trainer.test_loader
+    counts = {}
+    for split, loader in loaders.items():
+        dataset, labels = loader.dataset, loader.dataset.labels
+        there = len(dataset.get_img_files(dataset.img_path))
+        objects = sum(len(label["cls"]) for label in labels)
+        counts[split] = {"images": there, "left out": there - len(labels), "objects": objects}
+    return counts
+
+
+def left_out(folder: Path) -> dict[str, list[str]]:
+    """Say of every data set of a study which images are not used, as far as a proof in the study's folder knows."""
+    file = folder / PROVED / PROOF
+    runs = read_json(file)["runs"] if file.is_file() else []
+    return {
+        one["data"]: [
+            f"{found['left out']} of {found['images']} {split} images are left out, as corrupt in themselves or in "
+            f"their labels; {file.with_name(LOG)} names them."
+            for split, found in one.get("images", {}).items()
+            if found["left out"]
+        ]
+        for one in runs
+    }
+
+
 def objections(seen: Iterable[dict[str, Any]]) -> list[str]:
     """Say where a study is not paired.
 
     Args:
-        seen: of every run `data`, `loss`, `seed`, its `stream` of checksums and its `optimizer`. Streams may end at
-            different epochs; what both have must be equal under one seed, and the beginning must differ between seeds.
+        seen: of every run `data`, `loss`, `seed`, its `stream` of checksums, its `optimizer` and, where they were
+            counted, its `images`. Streams may end at different epochs; what both have must be equal under one seed, and
+            the beginning must differ between seeds.
     """
-    found = []
+    seen = list(seen)
+    empty = {one["data"] for one in seen if not one.get("images", {}).get("validation", {"objects": 1})["objects"]}
+    found = [f"{data}: there is no object in the validation images, so that no AP would be known." for data in empty]
     for one, other in combinations(seen, 2):
         if one["data"] != other["data"]:
             continue
@@ -79,11 +112,11 @@ def objections(seen: Iterable[dict[str, Any]]) -> list[str]:
         if one["seed"] == other["seed"]:
             common = min(len(one["stream"]), len(other["stream"]))
             if one["stream"][:common] != other["stream"][:common]:
-                found.append(f"{names} saw different data.")
+                found.append(f"{names} saw different data. {REMEDY}")
             if one["optimizer"] != other["optimizer"]:
                 found.append(f"{names} had different optimizers: {one['optimizer']} and {other['optimizer']}.")
         elif one["loss"] == other["loss"] and one["stream"][0] == other["stream"][0]:
-            found.append(f"{names} saw the same data: two seeds would count as one.")
+            found.append(f"{names} saw the same data: two seeds would count as one. {REMEDY}")
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from yolo_wiou.studies.compare.engine import last_words
 from yolo_wiou.studies.compare.plan import Study
 from yolo_wiou.studies.compare.run import RESULT, RUN, TRUTH, Run, places, read_json
 
-AP_COLUMN, IOU_COLUMN = "metrics/mAP50-95(B)", "wiou/iou"
+AP_COLUMN, IOU_COLUMN, GAIN_COLUMN = "metrics/mAP50-95(B)", "wiou/iou", "wiou/gain"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,10 @@ class Record:
             return {}
         rows = read_table(file)
         return {key: [row[key] for row in rows] for key in (rows[0] if rows else ())}
+
+    def at_last(self, column: str) -> float:
+        """What results.csv says in its last row; NaN where it has no such column."""
+        return self.history.get(column, [math.nan])[-1]
 
     @property
     def is_validated(self) -> bool:

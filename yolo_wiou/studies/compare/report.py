@@ -56,6 +56,8 @@ def render(folder: Path, analysis: dict[str, Any]) -> Path:
         "interval": words.interval,
         "p": words.p_value,
         "duration": words.duration,
+        "count": words.count,
+        "judged_by": words.judged_by,
     }
     sections = {name: _section(folder, name, data, analysis) for name, data in analysis["data"].items()}
     page = environment.get_template(TEMPLATE).render(
@@ -74,6 +76,7 @@ def _section(folder: Path, name: str, data: dict[str, Any], analysis: dict[str, 
         "headlines": words.headlines(data["comparisons"], analysis["baseline"]),
         "charts": charts_of(data, analysis["losses"]),
         "pictures": {loss: pictures for loss, pictures in pictured.items() if pictures},
+        "note": words.UNEVEN if words.is_uneven(data) else "",
     }
 
 
@@ -81,9 +84,9 @@ def write_table(folder: Path, analysis: dict[str, Any]) -> Path:
     """Write runs.csv, a row for every run, or one for each checkpoint where it is finished; returns it.
 
     AP in [0, 1], time in seconds; `epochs_to_near` is the epochs until the validation reached 90 % of the baseline's
-    final AP, `iou` the mean plain IoU of the positives in the last epoch.
+    final AP, `iou` the mean plain IoU of the positives in the last epoch, `gain` their mean gain.
     """
-    own = ("data", "loss", "seed", "state", "seconds", "epochs", "epochs_to_near", "iou")
+    own = ("data", "loss", "seed", "state", "seconds", "epochs", "epochs_to_near", "iou", "gain")
     file, text = folder / TABLE, io.StringIO()
     writer = csv.DictWriter(
         text, [*own, "checkpoint", *FIGURES], restval="", extrasaction="ignore", lineterminator="\n"

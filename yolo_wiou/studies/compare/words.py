@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 UNKNOWN = "—"
+UNEVEN = "AP is the mean of the seeds so far, which are not the same for all losses; ΔAP compares equal seeds."
 MANY = 4
 """Undecided losses that have a headline each."""
 
@@ -37,11 +38,16 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.0f} s"
 
 
+def count(number: int, one: str, many: str = "") -> str:
+    """Return a number of things: 1 run, 2 runs."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
 def sentence(comparison: dict[str, Any], baseline: str, comparisons: int) -> str:
     """Say what a comparison found, for a reader who is no statistician."""
     loss, seeds, mean = comparison["loss"], len(comparison["seeds"]), comparison["mean"]
     if not seeds:
-        return f"No seed has finished with both {loss} and {baseline}."
+        return f"No AP is known of {loss} and {baseline} under one seed."
     verdict = comparison["verdict"]
     if verdict == "not finished":
         planned = seeds + len(comparison["seeds_waiting"])
@@ -55,7 +61,8 @@ def sentence(comparison: dict[str, Any], baseline: str, comparisons: int) -> str
     evidence = f"{interval(comparison['interval'])}, p = {p_value(comparison['p_holm'])}{corrected} over {seeds} seeds"
     evidence = evidence.replace("p = <", "p <")
     if verdict == "no detectable difference":
-        seen = f"A study of this size sees about {points(comparison['detectable'], False)} points."
+        detectable = points(comparison["detectable"], False)
+        seen = f"Going by the spread of these seeds, such a study finds {detectable} points four times out of five."
         return f"No detectable difference between {loss} and {baseline}: {points(mean)} AP points {evidence}. {seen}"
     found = f"{loss} is {verdict} than {baseline} by {points(abs(mean), False)} AP points {evidence}."
     wider = comparison["seeds_and_images"]
@@ -76,11 +83,23 @@ def headlines(comparisons: list[dict[str, Any]], baseline: str) -> list[tuple[st
     return found
 
 
+def judged_by(data: dict[str, Any]) -> str:
+    """Say how large a data set's judgement is."""
+    if not data["losses"]:
+        return "no run has finished"
+    return f"{count(data['images'], 'image')}, {count(data['objects'], 'object')}"
+
+
+def is_uneven(data: dict[str, Any]) -> bool:
+    """Whether losses have finished under different seeds."""
+    return len({tuple(one["seeds"]) for one in data["losses"].values()}) > 1
+
+
 def table(analysis: dict[str, Any]) -> str:
     """Lay out the verdicts as text, a block a data set."""
     blocks = []
     for name, data in analysis["data"].items():
-        heads = ["loss", "seeds", "AP", "difference", "95 % interval", "p", "AP75", "verdict"]
+        heads = ["loss", "seeds", "AP", "ΔAP", "95 % interval", "p", "ΔAP75", "verdict"]
         base = analysis["baseline"]
         rows = [[base, *_counted(data, base), "", "", "", "", "baseline"]]
         rows += [
@@ -90,7 +109,7 @@ def table(analysis: dict[str, Any]) -> str:
                 _counted(data, one["loss"])[1],
                 points(one["mean"]),
                 interval(one["interval"]),
-                p_value(one["p_holm"]),
+                p_value(one["p_holm"] if one["seeds"] else None),
                 points(one["exploratory"]["figures"]["AP75"]["mean"]) if one["seeds"] else UNKNOWN,
                 one["verdict"],
             ]
@@ -101,9 +120,9 @@ def table(analysis: dict[str, Any]) -> str:
             "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
             for row in [heads, *rows]
         ]
-        title = f"{name}: {data['images']} images, {data['objects']} objects"
-        warnings = [f"WARNING: {warning}" for warning in data["warnings"]]
-        blocks.append("\n".join([title, *lines, "", *(one["sentence"] for one in data["comparisons"]), *warnings]))
+        title = f"{name}: {judged_by(data)}"
+        notes = [UNEVEN] * is_uneven(data) + [f"WARNING: {warning}" for warning in data["warnings"]]
+        blocks.append("\n".join([title, *lines, "", *(one["sentence"] for one in data["comparisons"]), *notes]))
     return "\n\n".join(blocks)
 
 
