@@ -79,10 +79,20 @@ def looked_at(found: list[Comparison], lost: Mapping[str, float]) -> str:
         ]
         for one in found
     ]
-    sd = 100 * float(np.nanmean([one["sd"] ** 2 for one in found])) ** 0.5
-    seeds = max(len(one["seeds"]) for one in found)
     heads = ["loss", "seeds", "ΔAP (each seed)", *(f"Δ{figure}" for figure in FIGURES[1:])]
-    return table([*heads, *(["recovery, %"] if lost else []), "gain"], rows) + (
+    return table([*heads, *(["recovery, %"] if lost else []), "gain"], rows) + chance(found)
+
+
+def chance(found: list[Comparison]) -> str:
+    """Say how far a mean of so few seeds goes by chance alone, if any loss has two."""
+    several = [one for one in found if len(one["seeds"]) > 1]
+    if not several:
+        return ""
+    sd, seeds = (
+        100 * float(np.mean([one["sd"] ** 2 for one in several])) ** 0.5,
+        max(len(one["seeds"]) for one in found),
+    )
+    return (
         f"\nFrom seed to seed a loss's ΔAP has a standard deviation of {sd:.2f} (pooled over these losses), so that a "
         f"mean of {seeds} seeds has a standard error of {sd / seeds**0.5:.2f}.\n"
     )
@@ -92,7 +102,7 @@ def answers(results: Results, plan: Mapping[str, Study], titles: Mapping[str, st
     """A table for each question and data set, as far as there are seeds for it."""
     text = ""
     for question, title in titles.items():
-        fewest, told = (2, looked_at) if question in LOOKED_AT else (fewest_seeds(), judged)
+        fewest, told = (1, looked_at) if question in LOOKED_AT else (fewest_seeds(), judged)
         for data in plan[question].data:
             found = [one for one in results.compare(plan[question], data) if len(one["seeds"]) >= fewest]
             if found:
