@@ -16,7 +16,7 @@ import jinja2
 import study_bccd
 import study_noise
 from study_results import OUT, VERSIONS, Results, publish
-from study_tables import answers, beside, heavier, levels, mechanism
+from study_tables import answers, beside, by_size, heavier, levels, mechanism
 
 from yolo_wiou.studies.compare.run import read_json
 
@@ -56,6 +56,7 @@ def page() -> str:
         levels={name: levels(results) for name, results in studies.items()},
         answers={name: answers(results, PLANS[name], TITLES[name]) for name, results in studies.items()},
         heavier=heavier(studies["noise"]),
+        by_size=by_size(studies["bccd"], "jitter30", ("wiou1", "wiou3", "iou-balanced-loc")),
         beside=beside(studies),
         mechanism=mechanism(read_json(OUT / "why.json")),
         versions=", ".join(f"{name} {' and '.join(studies['noise'].versions(name))}" for name in VERSIONS),

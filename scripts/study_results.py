@@ -21,6 +21,8 @@ from yolo_wiou.studies.compare.summaries import difference, judge_together, spre
 
 OUT = Path(__file__).parents[1] / "docs" / "study"
 FIGURES = ("AP", "AP50", "AP75", "AP90")
+SIZES = ("AP_small", "AP_medium", "AP_large")
+"""COCO's: below 32² and 96² pixels, and above."""
 LOGGED = {"IoU": "wiou/iou", "running mean": "wiou/running_mean", "gain": "wiou/gain"}
 ROUNDING = 1e-5
 """Of the AP in the CSV's first rows."""
@@ -44,7 +46,7 @@ class Results:
         self.runs: dict[Arm, dict[int, dict[str, float]]] = {}
         for row in self.rows:
             if row["checkpoint"] == QUOTED:
-                figures = {name: number(row[name]) for name in (*FIGURES, *LOGGED)}
+                figures = {name: number(row[name]) for name in (*FIGURES, *SIZES, *LOGGED)}
                 self.runs.setdefault((row["data"], row["loss"]), {})[int(row["seed"])] = figures
 
     def versions(self, package: str) -> list[str]:
@@ -61,14 +63,14 @@ class Results:
         known, other = self.runs.get(base, {}), self.runs.get(arm, {})
         done = [seed for seed in planned if seed in known and seed in other]
         differences = {
-            name: np.array([other[seed][name] - known[seed][name] for seed in done]) for name in (*FIGURES, *LOGGED)
+            name: np.array([other[seed][name] - known[seed][name] for seed in done]) for name in (*FIGURES, *SIZES)
         }
         return {
             "loss": arm[1],
             "seeds": done,
             "seeds_waiting": [seed for seed in planned if seed not in done],
             **tested(differences[PRIMARY], comparisons),
-            "figures": {name: difference(differences[name]) for name in FIGURES},
+            "figures": {name: difference(each) for name, each in differences.items()},
             "gain": float(np.mean([other[seed]["gain"] for seed in done])) if done else None,
         }
 

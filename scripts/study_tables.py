@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from compatibility import table
-from study_results import FIGURES, Comparison, Results
+from study_results import FIGURES, SIZES, Comparison, Results
 
 from yolo_wiou.studies.compare.plan import Study
 from yolo_wiou.studies.compare.statistics import fewest_seeds
@@ -147,6 +147,13 @@ def beside(studies: Mapping[str, Results]) -> str:
                     here.setdefault(f"{study}, {name}", {})[loss] = points(found["figures"]["AP75"])
     rows = [[loss, said, *(found.get(loss, "–") for found in here.values())] for loss, said in REPORTED.items()]
     return table(["ΔAP75", "the authors", *here], rows)
+
+
+def by_size(results: Results, data: str, losses: Iterable[str]) -> str:
+    """What some losses do to objects of each size, beside CIoU."""
+    found = [results.against((data, loss), (data, "ciou"), results.runs[data, loss]) for loss in losses]
+    rows = [[one["loss"], str(len(one["seeds"])), *(points(one["figures"][size]) for size in SIZES)] for one in found]
+    return table(["loss", "seeds", *(f"Δ{size.replace('_', ' ')}" for size in SIZES)], rows)
 
 
 def in_short(results: Results, studies: Iterable[Study], data: str) -> str:
