@@ -151,7 +151,7 @@ def check_fair(arguments: dict[str, Any]) -> None:
     if not isinstance(batch, int) or batch < 1:
         raise ConfigError(f"'batch={batch}' depends on the memory that is free when a run starts; give a number.")
     patience, epochs = arguments.get("patience", 0), arguments.get("epochs", DEFAULT_CFG_DICT["epochs"])
-    if 0 < patience < epochs:
+    if isinstance(patience, int) and isinstance(epochs, int) and 0 < patience < epochs:
         raise ConfigError(
             f"'patience={patience}' ends runs where the validation images say so, below epochs={epochs}, so that they "
             "would differ in more than their loss. Leave it out, or give patience=0."

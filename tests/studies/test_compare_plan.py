@@ -89,6 +89,7 @@ def test_a_study_remembers_itself(tmp_path):
         ({"losses": {"ciou": "ciou", "eiou": "eiou"}}, "losses.wiou3 is only there; losses.eiou is only here"),
         ({"losses": {"wiou3": "wiou3", "ciou": "ciou"}}, "its losses stand in another order"),
         ({"seeds": (0, 1)}, r"seeds is \[0, 1, 2\] there and \[0, 1\] here"),
+        ({"seeds": range(60)}, r"seeds is \[0, 1, 2\] there and 60 values from 0 to 59 here"),
         ({"data": {"a": "/a.yaml"}}, "data.b is only there"),
     ],
 )
@@ -166,6 +167,7 @@ MISTAKES = {
     "device=99": "Invalid CUDA 'device=99' requested",
     "egnine=ray": "Similar arguments are i.e. ['engine=local']",
     "time=1": "Use epochs=N",
+    "patience=abc": "'patience=abc' is of invalid type",
     "patience=5 epochs=10": "'patience=5' ends runs where the validation images say so",
     "resume=True": "the same command goes on",
     "project=x": "out=FOLDER",

@@ -140,10 +140,9 @@ def different(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "
 
 
 def short(value: Any) -> str:
-    """Return a value as a sentence has room for it: of a long list the ends."""
-    if isinstance(value, list) and len(value) > 7:
-        return f"[{value[0]}, {value[1]}, ... {value[-1]}]"
-    return str(value)
+    """Return a value as a sentence has room for it: of a long list its length and ends."""
+    is_long = isinstance(value, list) and len(value) > 7
+    return f"{len(value)} values from {value[0]} to {value[-1]}" if is_long else str(value)
 
 
 def name_losses(losses: Sequence[str], grid: Mapping[str, Sequence[Any]]) -> dict[str, LossConfig]:
