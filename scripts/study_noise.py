@@ -51,6 +51,8 @@ NOISE: dict[str, dict[str, float]] = {
 
 WISE = ("wiou1", "wiou2", "wiou3")
 FALLING = ("iou-balanced-loc", "focal-eiou")
+HEAVY = "ciou weight=1.5"
+"""CIoU with the mean gain of the IoU-balanced losses."""
 WITH_GAIN = ("wiou2", "wiou3", "iou-balanced-loc", "focal-eiou", "piou2", "ciou-v3", "siou-v3")
 SWEEPS = (
     ("wiou3", "gain.delta", (2.0, 4.0, 5.0, 6.0)),
@@ -66,24 +68,23 @@ def questions(out: Path) -> dict[str, Study]:
     "falling" was added when the first seeds of "wise" showed that gains which grow with the IoU loss do worse: it has
     gains that fall with it, among them Wise-IoU's own with its peak moved to β = 1/ln 10, and shares the runs of CIoU.
     "outliers-falling" asks the same of gross outliers, once "outliers" was known.
-    "box" weighs the box loss of CIoU as much as the mean gain of IoU-balanced localisation did; it had four seeds until
-    the first was known. "presets" (those that no question above has), "dfl", "sweeps" and "jitter" have many losses and
-    few seeds, fixed before any of their runs by the time that there was: they are looked at, not judged. The two
-    best of the first seed of "presets" are judged by "confirmed", on seeds that nothing was chosen by, and by
-    "confirmed-exact".
+    "presets" (those that no question above has), "dfl", "sweeps" and "jitter" have many losses and few seeds, fixed
+    before any of their runs by the time that there was: they are looked at, not judged. The two best of the first seed
+    of "presets" are judged by "confirmed", on seeds that nothing was chosen by, and by "confirmed-exact". "heavy" is
+    the control for losses that weigh more than CIoU on the whole, on the seeds of all that need it.
     """
     named: dict[str, dict[str, Any]] = {name: {} for name in available_losses()}
     others = {name: named[name] for name in named if name not in (*WISE, *FALLING)}
 
-    def ask(losses: Mapping[str, Mapping[str, Any]], noises: Sequence[str], seeds: range, **arguments: Any) -> Study:
+    def ask(losses: Mapping[str, Mapping[str, Any]], noises: Sequence[str], seeds: Sequence[int]) -> Study:
         """Compare losses, by the name that a label starts with and what is changed of it, with CIoU."""
         return Study(
             losses={
                 name: load_config(name.split()[0], changes).spec for name, changes in {"ciou": {}, **losses}.items()
             },
-            data={label(noise, arguments): str(data_file(out, noise)) for noise in noises},
+            data={noise: str(data_file(out, noise)) for noise in noises},
             seeds=tuple(seeds),
-            arguments={**FINETUNE, **arguments, "model": str(out / "pretrained.pt")},
+            arguments={**FINETUNE, "model": str(out / "pretrained.pt")},
             judge=str(data_file(out, "judge")),
             checkpoints=("last",),
         )
@@ -104,11 +105,11 @@ def questions(out: Path) -> dict[str, Study]:
         "clean": ask(wise, ["clean"], seeds=range(7)),
         "confirmed": ask(best, ["jitter40"], seeds=range(10, 17)),
         "confirmed-exact": ask(best, ["clean"], seeds=range(7)),
+        "heavy": ask({HEAVY: {"gain.name": "constant", "gain.weight": 1.5}}, ["jitter40"], [*range(7), *range(10, 17)]),
         "presets": ask(others, ["jitter40"], seeds=range(2)),
         "dfl": ask(with_dfl, ["jitter40"], seeds=range(2)),
         "sweeps": ask(swept, ["jitter40"], seeds=range(2)),
         "jitter": ask(loose, ("jitter20", "jitter10"), seeds=range(2)),
-        "box": ask({"iou-balanced-loc": {}}, ["jitter40", "clean"], seeds=range(7), box=11.4),
     }
 
 
