@@ -31,7 +31,7 @@ TITLES = {
         "outliers": "Wise-IoU on {data}",
         "outliers-falling": "Gains that fall with the IoU loss, on {data}",
         "clean": "Wise-IoU on {data} boxes",
-        "confirmed": "The best two of the other presets, on fresh seeds of {data}",
+        "confirmed": "The best two presets by seed 0, on other seeds of {data}",
         "confirmed-exact": "The same two, on {data} boxes",
         "jitter": "Weaker noise: {data}",
         "presets": "The other presets on {data}",
@@ -55,7 +55,7 @@ def page() -> str:
     return template.render(
         levels={name: levels(results) for name, results in studies.items()},
         answers={name: answers(results, PLANS[name], TITLES[name]) for name, results in studies.items()},
-        heavier=heavier(studies["noise"]),
+        heavier=heavier(studies["noise"], PLANS["noise"]),
         by_size=by_size(studies["bccd"], "jitter30", ("wiou1", "wiou3", "iou-balanced-loc")),
         beside=beside(studies),
         mechanism=mechanism(read_json(OUT / "why.json")),

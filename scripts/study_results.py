@@ -25,7 +25,7 @@ SIZES = ("AP_small", "AP_medium", "AP_large")
 """COCO's: below 32² and 96² pixels, and above."""
 LOGGED = {"IoU": "wiou/iou", "running mean": "wiou/running_mean", "gain": "wiou/gain"}
 ROUNDING = 1e-5
-"""Of the AP in the CSV's first rows."""
+"""Of the figures in the CSV's first rows."""
 VERSIONS = ("ultralytics", "torch")
 Arm: TypeAlias = tuple[str, str]
 """What is trained under every seed: a data set and a loss."""
@@ -102,12 +102,13 @@ def publish(name: str, folder: Path) -> None:
     runs: dict[tuple[str, str, int, str], dict[str, str]] = {}
     for row in every:
         key = row["data"], row["loss"], int(row["seed"]), row["checkpoint"]
-        then, now = (number(one[PRIMARY]) for one in (runs.get(key, row), row))
-        if abs(then - now) > ROUNDING:
-            sys.exit(
-                f"{', '.join(map(str, key))}: AP {then} as published and {now} now. What trains here is not what "
-                f"trained the published runs, so they are no pairs: move {file} away to publish a study of your own."
-            )
+        for name in set(row) & set(runs.get(key, {})) & {*MEASURED, *LOGGED, "stream"}:
+            then, now = number(runs[key][name]), number(row[name])
+            if abs(then - now) > ROUNDING * max(1, abs(then)):
+                sys.exit(
+                    f"{', '.join(map(str, key))}: {name} {then} as published and {now} now. What trains here is not "
+                    f"what trained the published runs, so they are no pairs: move {file} away to publish your own."
+                )
         runs[key] = row
     with file.open("w", newline="", encoding="utf-8") as text:
         writer = csv.DictWriter(text, list(dict.fromkeys(key for row in every for key in row)))
@@ -116,7 +117,10 @@ def publish(name: str, folder: Path) -> None:
 
 
 def rows_of(folder: Path) -> Iterator[dict[str, str]]:
-    """Give a row for every finished run, and checkpoint of it, in the folders of a study's questions."""
+    """Give a row for every finished run, and checkpoint of it, in the folders of a study's questions.
+
+    `stream` is the checksum of all its training batches: equal for runs that are pairs.
+    """
     for runs in sorted(folder.glob("*/runs")):
         for record in (record for record in read(runs.parent)[1] if record.is_finished):
             run = record.run
@@ -129,6 +133,7 @@ def rows_of(folder: Path) -> Iterator[dict[str, str]]:
                     "seed": str(run.seed),
                     "checkpoint": checkpoint,
                     **{name: f"{value:.7g}" if isfinite(value) else "" for name, value in told.items()},
+                    "stream": str(record.result["stream"][-1]),
                     **trained_by(record),
                 }
 

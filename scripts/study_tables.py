@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from compatibility import table
+from study_noise import HEAVY
 from study_results import FIGURES, SIZES, Comparison, Results
 
 from yolo_wiou.studies.compare.plan import Study
@@ -20,7 +21,8 @@ LOOKED_AT = ("jitter", "presets", "dfl", "sweeps")
 """Questions with many losses and few seeds: no verdict is drawn from them."""
 REPORTED = {
     "wiou3": "+1.47, one run of YOLOv7 on a part of COCO",
-    "iou-balanced-loc": "+1.0 to +2.4 on COCO, the classification balanced too",
+    "iou-balanced": "+1.0 to +2.4 on COCO",
+    "iou-balanced-loc": "–",
 }
 """What the authors say of AP75 (2301.10051; 1908.05641)."""
 Summary = dict[str, Any]
@@ -66,26 +68,24 @@ def judged(found: list[Comparison], lost: Mapping[str, float]) -> str:
     return table([*heads, "p (Holm)", "detectable", "verdict", "gain"], rows)
 
 
-def looked_at(found: list[Comparison], lost: Mapping[str, float]) -> str:
-    """Every loss beside CIoU on one data set, without a verdict; and how far chance alone goes."""
+def looked_at(found: list[Comparison]) -> str:
+    """Every loss beside CIoU on one data set, without a verdict."""
     rows = [
         [
             one["loss"],
             str(len(one["seeds"])),
             f"{100 * one['mean']:+.2f} ({', '.join(f'{100 * each:+.2f}' for each in one['differences'])})",
             *(points(one["figures"][figure]) for figure in FIGURES[1:]),
-            *([recovery(one, lost)] if lost else []),
             f"{one['gain']:.2f}",
         ]
         for one in found
     ]
-    heads = ["loss", "seeds", "ΔAP (each seed)", *(f"Δ{figure}" for figure in FIGURES[1:])]
-    return table([*heads, *(["recovery, %"] if lost else []), "gain"], rows) + chance(found)
+    return table(["loss", "seeds", "ΔAP (each seed)", *(f"Δ{figure}" for figure in FIGURES[1:]), "gain"], rows)
 
 
 def chance(found: list[Comparison]) -> str:
     """Say how far a mean of so few seeds goes by chance alone, if any loss has two."""
-    several = [one for one in found if len(one["seeds"]) > 1]
+    several = [one for one in found if len(one["seeds"]) > 1 and one["sd"] > 0]  # 0: what did nothing at all
     if not several:
         return ""
     sd, seeds = (
@@ -93,20 +93,33 @@ def chance(found: list[Comparison]) -> str:
         max(len(one["seeds"]) for one in found),
     )
     return (
-        f"\nFrom seed to seed a loss's ΔAP has a standard deviation of {sd:.2f} (pooled over these losses), so that a "
-        f"mean of {seeds} seeds has a standard error of {sd / seeds**0.5:.2f}.\n"
+        f" From seed to seed a loss's ΔAP has a standard deviation of {sd:.2f} (pooled over these losses), so that a "
+        f"mean of {seeds} seeds has a standard error of {sd / seeds**0.5:.2f}."
     )
+
+
+def shared(results: Results, data: str, found: list[Comparison]) -> str:
+    """Say how the baseline's runs, which all differences share, lie among all of its runs."""
+    runs = results.runs[data, "ciou"]
+    seeds = {seed for one in found for seed in one["seeds"]}
+    luck = float(np.mean([runs[seed]["AP"] for seed in seeds])) - results.level((data, "ciou"))["AP"]["mean"]
+    where = f"{100 * abs(luck):.2f} points {'above' if luck > 0 else 'below'} the mean of all {len(runs)} of CIoU's"
+    return "All share CIoU's runs under these seeds" + (f", which lie {where}." if len(seeds) < len(runs) else ".")
 
 
 def answers(results: Results, plan: Mapping[str, Study], titles: Mapping[str, str]) -> str:
     """A table for each question and data set, as far as there are seeds for it."""
     text = ""
     for question, title in titles.items():
-        fewest, told = (1, looked_at) if question in LOOKED_AT else (fewest_seeds(), judged)
         for data in plan[question].data:
-            found = [one for one in results.compare(plan[question], data) if len(one["seeds"]) >= fewest]
-            if found:
-                text += f"\n### {title.format(data=data)}\n\n" + told(found, lost(results, data))
+            found = results.compare(plan[question], data)
+            if question in LOOKED_AT and found:
+                told = looked_at(found) + "\n" + shared(results, data, found) + chance(found) + "\n"
+            elif found := [one for one in found if len(one["seeds"]) >= fewest_seeds()]:
+                told = judged(found, lost(results, data))
+            else:
+                continue
+            text += f"\n### {title.format(data=data)}\n\n{told}"
     return text
 
 
@@ -120,19 +133,20 @@ def levels(results: Results) -> str:
     return table(["training boxes", "seeds", *FIGURES, "IoU of the positives"], rows)
 
 
-def heavier(results: Results) -> str:
-    """What a heavier box loss does to CIoU, and IoU-balanced localisation against that."""
+def heavier(results: Results, plan: Mapping[str, Study]) -> str:
+    """What a heavier box loss does to CIoU, and the losses that won against that."""
+    asked = (
+        (HEAVY, "ciou", plan["heavy"].seeds),
+        ("iou-balanced", HEAVY, plan["confirmed"].seeds),
+        ("alpha-ciou", HEAVY, plan["confirmed"].seeds),
+        ("iou-balanced-loc", HEAVY, plan["falling"].seeds),
+    )
     rows = []
-    for noise in ("jitter40", "clean"):
-        plain, heavy, balanced = (noise, "ciou"), (f"{noise} box=11.4", "ciou"), (noise, "iou-balanced-loc")
-        for title, one, other in (
-            (f"`ciou box=11.4` against `ciou`, {noise}", heavy, plain),
-            (f"`iou-balanced-loc` against `ciou box=11.4`, {noise}", balanced, heavy),
-        ):
-            found = results.against(one, other, results.runs.get(one, ()))
-            if found["seeds"]:
-                cells = (points(found["figures"][figure]) for figure in FIGURES)
-                rows.append([title, str(len(found["seeds"])), *cells, f"{found['p']:.3f}"])
+    for one, other, seeds in asked:
+        found = results.against(("jitter40", one), ("jitter40", other), seeds)
+        cells = (points(found["figures"][figure]) for figure in FIGURES)
+        p = "–" if found["seeds_waiting"] else f"{found['p']:.3f}"
+        rows.append([f"`{one}` against `{other}`", str(len(found["seeds"])), *cells, p])
     return table(["", "seeds", *(f"Δ{figure}" for figure in FIGURES), "p"], rows)
 
 
@@ -160,10 +174,10 @@ def in_short(results: Results, studies: Iterable[Study], data: str) -> str:
     """README's table: what some questions judged on a data set, the best first."""
     found = [one for study in studies for one in results.compare(study, data)]
     rows = [
-        [f"`{one['loss']}`", *(points(one["figures"][figure]) for figure in ("AP", "AP50", "AP90")), one["verdict"]]
+        [f"`{one['loss']}`", *(points(one["figures"][figure]) for figure in FIGURES), one["verdict"]]
         for one in sorted(found, key=lambda one: -one["mean"])
     ]
-    return table(["loss", "ΔAP", "ΔAP50", "ΔAP90", "verdict"], rows)
+    return table(["loss", *(f"Δ{figure}" for figure in FIGURES), "verdict"], rows)
 
 
 def mechanism(report: Summary) -> str:

@@ -160,3 +160,14 @@ def test_the_page_and_readme_s_table_are_the_data_s():
     for name, questions_, data in asked:
         results, plan = study_results.Results(study_results.OUT / f"{name}.csv"), study_page.PLANS[name]
         assert study_tables.in_short(results, [plan[question] for question in questions_], data) in readme
+
+
+@pytest.mark.parametrize("name", ["noise", "bccd"])
+def test_published_pairs_saw_the_same_data(name):
+    streams: dict[tuple[str, str], set[str]] = {}
+    for row in study_results.read_rows(study_results.OUT / f"{name}.csv"):
+        if row["stream"]:  # the first rows have none
+            streams.setdefault((row["data"], row["seed"]), set()).add(row["stream"])
+    assert streams
+    assert all(len(each) == 1 for each in streams.values())
+    assert len(set.union(*streams.values())) == len(streams)
