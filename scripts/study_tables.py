@@ -83,19 +83,10 @@ def looked_at(found: list[Comparison]) -> str:
     return table(["loss", "seeds", "ΔAP (each seed)", *(f"Δ{figure}" for figure in FIGURES[1:]), "gain"], rows)
 
 
-def chance(found: list[Comparison]) -> str:
-    """Say how far a mean of so few seeds goes by chance alone, if any loss has two."""
-    several = [one for one in found if len(one["seeds"]) > 1 and one["sd"] > 0]  # 0: what did nothing at all
-    if not several:
-        return ""
-    sd, seeds = (
-        100 * float(np.mean([one["sd"] ** 2 for one in several])) ** 0.5,
-        max(len(one["seeds"]) for one in found),
-    )
-    return (
-        f" From seed to seed a loss's ΔAP has a standard deviation of {sd:.2f} (pooled over these losses), so that a "
-        f"mean of {seeds} seeds has a standard error of {sd / seeds**0.5:.2f}."
-    )
+def chance(results: Results, plan: Mapping[str, Study]) -> float:
+    """How far a ΔAP goes from seed to seed: its standard deviation, pooled over the losses that are judged."""
+    judged = ((study, data) for name, study in plan.items() if name not in LOOKED_AT for data in study.data)
+    return float(np.mean([one["sd"] ** 2 for pair in judged for one in results.compare(*pair) if one["sd"] > 0]) ** 0.5)
 
 
 def shared(results: Results, data: str, found: list[Comparison]) -> str:
@@ -109,12 +100,13 @@ def shared(results: Results, data: str, found: list[Comparison]) -> str:
 
 def answers(results: Results, plan: Mapping[str, Study], titles: Mapping[str, str]) -> str:
     """A table for each question and data set, as far as there are seeds for it."""
-    text = ""
+    text, sd = "", 100 * chance(results, plan)
     for question, title in titles.items():
         for data in plan[question].data:
             found = results.compare(plan[question], data)
             if question in LOOKED_AT and found:
-                told = looked_at(found) + "\n" + shared(results, data, found) + chance(found) + "\n"
+                told = f"{looked_at(found)}\n{shared(results, data, found)} From seed to seed a ΔAP has a standard "
+                told += f"deviation of {sd:.2f}, pooled over the losses that are judged.\n"
             elif found := [one for one in found if len(one["seeds"]) >= fewest_seeds()]:
                 told = judged(found, lost(results, data))
             else:
