@@ -303,10 +303,3 @@ def test_what_ultralytics_says_first_is_not_in_what_may_be_piped(tmp_path):
     done = shell("-m", "yolo_wiou", "losses", "wiou3", cwd=tmp_path, env={"YOLO_CONFIG_DIR": str(tmp_path / "new")})
     assert "Creating new Ultralytics Settings" in done.stderr
     assert yaml.safe_load(done.stdout)["gain"]["delta"] == 3.0
-
-
-@pytest.mark.parametrize("words", [["compare", "--help"], ["compare", "help"], ["help", "compare"]])
-def test_compare_has_help_of_its_own(words, capsys):
-    assert main(words) == 0
-    out = capsys.readouterr().out
-    assert all(word in out for word in ("jobs:", "seeds:", "out:", "engine:", "--json", "loss.gain.delta=3,5"))

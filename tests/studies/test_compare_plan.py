@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
-import yaml
-from ultralytics.cfg import DEFAULT_CFG_DICT
 
-from yolo_wiou import cli, compare
-from yolo_wiou.config import CFG, load_config
-from yolo_wiou.demo import render_demo
+from yolo_wiou.config import load_config
 from yolo_wiou.registry import ConfigError
 from yolo_wiou.studies.compare.plan import Study, label, name_data, name_losses
-from yolo_wiou.studies.compare.proof import left_out, objections
 
 
 def a_study(**changes) -> Study:
@@ -145,153 +139,6 @@ def test_a_folder_has_one_process_at_a_time(tmp_path):
             second.__enter__()
     with a_study().claim(tmp_path):
         pass
-
-
-MISTAKES = {
-    "losses=ciou": "needs two losses or more",
-    "losses=ciou,wiuo3": "unknown loss 'wiuo3'. Did you mean 'wiou3'?",
-    "losses=ciou,wiou3,WIoUv3": "two of the losses are called 'wiou3'",
-    "losses=ciou,wiou3 loss.gain.delta=3,99": "'wiou3 delta=99': loss.gain.delta=99 is wrong",
-    "losses=ciou,eiou loss.gain.delta=3": "'eiou delta=3': unknown key",
-    "loss.gain.delta=": "'loss.gain.delta' needs a value",
-    "loss=wiou3": "'loss' has no place in a study: losses=A,B",
-    "seeds=0": "'seeds' needs one whole number, 1 or above, not '0'",
-    "seeds=1,2": "'seeds' needs one whole number",
-    "seed=1": "'seed' has no place in a study",
-    "jobs=0": "'jobs' needs one whole number, 1 or above",
-    "engine=slurm": "unknown engine 'slurm'. Valid: local, ray.",
-    "address=auto": "'address' belongs to engine=ray",
-    "batch=-1": "depends on the memory",
-    "batch=0.5": "depends on the memory",
-    "device=0,1": "a run has one device",
-    "device=99": "Invalid CUDA 'device=99' requested",
-    "egnine=ray": "Similar arguments are i.e. ['engine=local']",
-    "time=1": "Use epochs=N",
-    "patience=abc": "'patience=abc' is of invalid type",
-    "patience=5 epochs=10": "'patience=5' ends runs where the validation images say so",
-    "resume=True": "the same command goes on",
-    "project=x": "out=FOLDER",
-    "epochs=many": "'epochs=many' is of invalid type",
-    "epocs=3": "'epocs' is not a valid YOLO argument",
-    "data=missing.yaml": "'missing.yaml' does not exist",
-    "data=missing.yaml noise=0.2": "belong to the demo",
-    "shapes.nois=1": "unknown key 'shapes.nois'",
-    "segment": "the demo of compare",
-    "out=": "'out' needs a value",
-    "out=/dev/null": "'out=/dev/null' is to be a folder",
-    "data=nodir": "'nodir' does not exist",
-}
-
-
-@pytest.mark.parametrize("words", MISTAKES)
-def test_mistakes_are_named_before_anything_is_written(words, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert cli.main(["compare", *words.split()]) == 2
-    assert MISTAKES[words] in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("model", "words", "message"),
-    [
-        ("yolo11n-obb.yaml", "", "upright boxes"),
-        ("yolo11n-cls.yaml", "", "ClassificationTrainer has no box loss"),
-        ("missing.yaml", "", "missing.yaml"),
-        (
-            "yolo11n.yaml",
-            "out=taken losses=ciou,eiou",
-            "'taken' holds another study: losses.a is only there; losses.b is only there; losses.ciou is only here",
-        ),
-    ],
-)
-def test_what_does_not_fit_is_refused(model, words, message, shapes, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "taken").mkdir()
-    taken = a_study(losses={"a": "ciou", "b": "eiou"})
-    taken.save(tmp_path / "taken")
-    finish(taken, tmp_path / "taken")
-    before = sorted(tmp_path.rglob("*"))
-    assert cli.main(["compare", f"data={shapes}", f"model={model}", *words.split()]) == 2
-    assert message in capsys.readouterr().err
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_a_file_of_all_settings_as_ultralytics_copies_it_is_taken(shapes, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    plain = [f"data={shapes}", "model=yolo11n.yaml", "epochs=2"]
-    Path("all.yaml").write_text(yaml.safe_dump(DEFAULT_CFG_DICT))
-    assert (found := compare.read([*plain, "cfg=all.yaml"]).study).arguments["epochs"] == 2
-    assert found.seeds == compare.read(plain).study.seeds
-    assert not {"seed", "project", "time"} & set(found.arguments)
-
-
-def test_all_epochs_are_trained_unless_asked_otherwise(shapes):
-    words = [f"data={shapes}", "model=yolo11n.yaml", "epochs=300"]
-    assert compare.read(words).study.arguments["patience"] == 0
-    assert compare.read([*words, "patience=300"]).study.arguments["patience"] == 300
-
-
-def test_the_demo_is_the_same_study_once_its_data_is_there(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    words = ["shapes.train=1", "shapes.val=1", "shapes.imgsz=32"]
-    first = compare.read(words)
-    render_demo(first.shapes)
-    assert compare.read(words).study == first.study
-
-
-def test_a_missing_package_is_named(monkeypatch, capsys):
-    monkeypatch.setattr("yolo_wiou.compare.NEEDED", ("jinja2", "no_such_package"))
-    assert cli.main(["compare"]) == 2
-    assert "compare needs no_such_package" in (error := capsys.readouterr().err)
-    assert "[compare]" in error
-
-
-def test_the_yaml_file_documents_every_default():
-    text = (CFG / "compare.yaml").read_text(encoding="utf-8")
-    assert set(yaml.safe_load(text)) == {"study", "demo"}
-    settings = [line for line in text.splitlines() if re.match(r" +\w+: [^#]", line)]
-    assert len(settings) > 10
-    assert all(" # (" in line for line in settings)
-
-
-def seen(loss: str, seed: int, *stream: int, data: str = "a", optimizer: str = "SGD", objects: int = 5) -> dict:
-    images = {
-        "training": {"images": 9, "left out": 2, "objects": 7},
-        "validation": {"images": 4, "left out": 0, "objects": objects},
-    }
-    told = {"data": data, "loss": loss, "seed": seed, "stream": list(stream), "optimizer": {"name": optimizer}}
-    return told | {"images": images}
-
-
-@pytest.mark.parametrize(
-    ("runs", "message"),
-    [
-        ([seen("ciou", 0, 1), seen("wiou3", 0, 1), seen("ciou", 1, 2)], None),
-        ([seen("ciou", 0, 1, 5), seen("wiou3", 0, 1)], None),  # one stopped early
-        ([seen("ciou", 0, 1), seen("ciou", 0, 2, data="b"), seen("ciou", 1, 2, data="a")], None),
-        ([seen("ciou", 0, 1), seen("wiou3", 0, 2)], "a: ciou under seed 0 and wiou3 under seed 0 saw different data"),
-        ([seen("ciou", 0, 1), seen("ciou", 1, 1)], "saw the same data: two seeds would count as one"),
-        ([seen("ciou", 0, 1), seen("wiou3", 0, 1, optimizer="AdamW")], "had different optimizers"),
-        (
-            [seen("ciou", 0, 1, objects=0), seen("wiou3", 0, 1, objects=0)],
-            "a: there is no object in the validation images",
-        ),
-    ],
-)
-def test_objections(runs, message):
-    found = objections(json.loads(json.dumps(runs)))
-    assert len(found) == (message is not None)
-    assert not message or message in found[0]
-
-
-def test_images_that_are_left_out_are_told(tmp_path):
-    assert left_out(tmp_path) == {}
-    (tmp_path / "proof").mkdir()
-    (tmp_path / "proof" / "proof.json").write_text(json.dumps({"runs": [seen("ciou", 0, 1), seen("wiou3", 0, 1)]}))
-    assert list(left_out(tmp_path)) == ["a"]
-    (warning,) = left_out(tmp_path)["a"]
-    assert warning.startswith("2 of 9 training images are left out, as corrupt in themselves or in their labels")
-    assert str(Path("proof", "log.txt")) in warning
 
 
 def test_the_frozen_format_of_a_run(tmp_path):
