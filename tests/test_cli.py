@@ -11,7 +11,6 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from conftest import shell
 
 from yolo_wiou import YOLO, __version__, available_losses, cli
 from yolo_wiou.cli import main
@@ -296,10 +295,3 @@ def test_an_unknown_ultralytics_is_named_without_a_traceback(monkeypatch, capsys
     error = capsys.readouterr().err
     assert "calls its box loss with ['boxes']" in error
     assert "pip install 'ultralytics" in error
-
-
-def test_what_ultralytics_says_first_is_not_in_what_may_be_piped(tmp_path):
-    """`yolo-wiou losses wiou3 > my_loss.yaml`, on the first day of a machine."""
-    done = shell("-m", "yolo_wiou", "losses", "wiou3", cwd=tmp_path, env={"YOLO_CONFIG_DIR": str(tmp_path / "new")})
-    assert "Creating new Ultralytics Settings" in done.stderr
-    assert yaml.safe_load(done.stdout)["gain"]["delta"] == 3.0
