@@ -77,7 +77,7 @@ def test_a_failing_run_leaves_its_log_and_stops_no_other(tmp_path, monkeypatch, 
     monkeypatch.setenv("FAIL", "")
     before = STUDY.runs()[0].result(tmp_path)
     assert conduct(STUDY, tmp_path, fake) == 0
-    assert "2 of them are finished" in capsys.readouterr().err
+    assert "Finished: 2." in capsys.readouterr().err
     assert len(finished(tmp_path)) == 4
     assert STUDY.runs()[0].result(tmp_path) == before
 
