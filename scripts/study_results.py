@@ -140,10 +140,10 @@ def rows_of(folder: Path) -> Iterator[dict[str, str]]:
 
 def logged(record: Record) -> dict[str, float]:
     """What a run's log says of its last epoch."""
-    return {name: record.history[column][-1] for name, column in LOGGED.items()}
+    return {name: record.at_last(column) for name, column in LOGGED.items()}
 
 
 def trained_by(record: Record) -> dict[str, str]:
     """What trained a run, if it wrote that down."""
-    told = record.result.get("provenance", {"commit": None, "versions": {}})
-    return {"commit": told["commit"] or "", **{name: told["versions"].get(name, "") for name in VERSIONS}}
+    told = record.provenance
+    return {"commit": told.get("commit") or "", **{name: told.get("versions", {}).get(name, "") for name in VERSIONS}}

@@ -58,7 +58,7 @@ def analyse(folder: Path, baseline: str | None = None) -> dict[str, Any]:
     by_data = {name: [record for record in records if record.run.data == name] for name in names}
     study = Study.load(folder) if (folder / STUDY).is_file() else None
     unused = left_out(folder)
-    own = next((record.result["provenance"] for record in records if "provenance" in record.result), None)
+    own = next((record.provenance for record in records if record.provenance), None)
     analysis = {
         "baseline": losses[0],
         "losses": losses,

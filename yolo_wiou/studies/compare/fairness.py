@@ -19,18 +19,12 @@ def warnings_of(records: list[Record]) -> list[str]:
         *_unlike(finished, "optimizer", lambda record: _frozen(record.result["optimizer"])),
         *_unlike(finished, "number of epochs", lambda record: record.result["epochs"]),
         *_unlike(finished, "training arguments", lambda record: _frozen(record.run.arguments)),
-        *_unlike(finished, "versions", lambda record: _frozen(_provenance(record).get("versions", {}))),
-        *_unlike(finished, "commit of this package", lambda record: _provenance(record).get("commit")),
+        *_unlike(finished, "versions", lambda record: _frozen(record.provenance.get("versions", {}))),
+        *_unlike(finished, "commit of this package", lambda record: record.provenance.get("commit")),
         *_unlike(
-            finished, "machine", lambda record: f"{_provenance(record).get('processor')}, {record.result['device']}"
+            finished, "machine", lambda record: f"{record.provenance.get('processor')}, {record.result['device']}"
         ),
     ]
-
-
-def _provenance(record: Record) -> dict[str, Any]:
-    """What trained a run; nothing is known of the first ones."""
-    told: dict[str, Any] = record.result.get("provenance", {})
-    return told
 
 
 def _frozen(value: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from yolo_wiou.studies.compare.matches import CONFIDENCE
-from yolo_wiou.studies.compare.run import RUN, TRUTH, Run, read_json
+from yolo_wiou.studies.compare.run import TRUTH, Run, places, read_json
 
 WIDTH, JPEG_QUALITY = 480, 72
 
@@ -61,8 +61,7 @@ class Picture:
 
 def pictures_of(folder: Path, data: str, comparison: dict[str, Any], baseline: str) -> list[Picture]:
     """Draw the images that an analysis chose for a comparison; those whose files are gone are left out."""
-    places = [file.parent for file in folder.glob(f"runs/*/*/*/{RUN}")]
-    runs = {(run.loss, run.seed): place for place in places for run in [Run.load(place)] if run.data == data}
+    runs = {(run.loss, run.seed): place for place in places(folder) for run in [Run.load(place)] if run.data == data}
     made = []
     for chosen in comparison.get("pictures", []):
         where = [runs[loss, chosen["seed"]] for loss in (baseline, comparison["loss"])]

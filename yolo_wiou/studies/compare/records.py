@@ -37,6 +37,12 @@ class Record:
         return read_json(self.folder / RESULT) if (self.folder / RESULT).is_file() else {}
 
     @property
+    def provenance(self) -> dict[str, Any]:
+        """What trained it, if it wrote that down."""
+        told: dict[str, Any] = self.result.get("provenance", {})
+        return told
+
+    @property
     def is_finished(self) -> bool:
         """Whether it counts."""
         return bool(self.result)
