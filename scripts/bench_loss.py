@@ -4,7 +4,7 @@
 
 What is timed is what one puts in place of the other: from the gathered positives, (N, 4) each, and their weights to the
 scalar, and back to the gradient of the predictions. For stock that is `bbox_iou`, weighting and reduction as in its
-BboxLoss; for ours geometry, loss, gain, what the running mean observes, weighting and reduction as in FocusedBboxLoss,
+BboxLoss; for ours geometry, loss, gain, what the running mean observes, weighting, reduction as in PluggableBboxLoss,
 and for the presets that keep the stock term, that term and the observation. Gathering the positives is the same on both
 sides and left out here; it is in bench_train.py.
 
@@ -51,7 +51,7 @@ def stock(pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def ours(name: str) -> Term:
-    """Compute the IoU term as FocusedBboxLoss does, the running mean's share included."""
+    """Compute the IoU term as PluggableBboxLoss does, the running mean's share included."""
     loss = load_loss(name)
     loss.self_advancing, is_stock = False, loss.config.is_stock
 
@@ -60,7 +60,7 @@ def ours(name: str) -> Term:
         if is_stock:
             loss.observe(pair, torch.ones_like(pair.iou_loss))
             return stock(pred, target, weight)
-        gain, base = loss.split(pair)
+        gain, base = loss.gain_and_loss(pair)
         loss.observe(pair, gain)
         return weighted_sum(base, gain, weight, 100.0)
 

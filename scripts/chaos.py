@@ -33,7 +33,7 @@ ARGUMENTS = ["loss=wiou3", "imgsz=64", "batch=4", "nbs=4", "workers=0", "plots=F
 def start(run: Path, *words: str) -> subprocess.Popen[bytes]:
     """Start `yolo-wiou train`, logging below the run's name."""
     log = run.with_suffix(".log").open("ab")
-    return subprocess.Popen([sys.executable, "-m", "yolo_wiou.cli", "train", *words], stdout=log, stderr=log)
+    return subprocess.Popen([sys.executable, "-m", "yolo_wiou", "train", *words], stdout=log, stderr=log)
 
 
 def rows(run: Path) -> list[dict[str, str]]:

@@ -29,8 +29,8 @@ from ultralytics.models import yolo
 from ultralytics.utils import DEFAULT_CFG, ROOT
 
 from yolo_wiou import YOLO
-from yolo_wiou.config import load_config
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
+from yolo_wiou.losses.presets import load_config
 from yolo_wiou.training.criterion import install
 from yolo_wiou.training.families import trainer_for
 

@@ -11,11 +11,12 @@ import inspect
 import re
 from pathlib import Path
 
-from yolo_wiou.catalogue import tasks_of
-from yolo_wiou.config import LossConfig, about, load_config
-from yolo_wiou.registry import Registry
-from yolo_wiou.sections import GAINS, OVERLAPS, PENALTIES
-from yolo_wiou.studies import curves
+from yolo_wiou.cli.catalogue import tasks_of
+from yolo_wiou.losses import GAINS, OVERLAPS, PENALTIES
+from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses.presets import about, load_config
+from yolo_wiou.losses.registry import Registry
+from yolo_wiou.simulation import curves
 
 DOCS = Path(__file__).parent.parent / "docs"
 HEAD = """# The losses

@@ -41,7 +41,7 @@ def execute(made: Any, folder: Path) -> Any:
     """
     bin = folder / "bin"
     bin.mkdir()
-    for name, action in {"pip": "true", "yolo-wiou": f'exec {sys.executable} -m yolo_wiou.cli "$@"'}.items():
+    for name, action in {"pip": "true", "yolo-wiou": f'exec {sys.executable} -m yolo_wiou "$@"'}.items():
         (bin / name).write_text(f"#!/bin/sh\n{action}\n")
         (bin / name).chmod(stat.S_IRWXU)
     os.environ["PATH"] = f"{bin}:{os.environ['PATH']}"

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from yolo_wiou.arguments import parse_options
-from yolo_wiou.registry import ConfigError, choices
-from yolo_wiou.studies.compare.conduct import INTERRUPTED, conduct, write_report
-from yolo_wiou.studies.compare.plan import Study
-from yolo_wiou.studies.compare.run import Run
+from yolo_wiou.cli.arguments import parse_options
+from yolo_wiou.compare.run import Run
+from yolo_wiou.compare.run_study import INTERRUPTED, conduct, write_report
+from yolo_wiou.compare.study import Study
+from yolo_wiou.errors import ConfigError, choices
 
 
 class Request(NamedTuple):

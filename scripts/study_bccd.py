@@ -21,9 +21,9 @@ import numpy as np
 import yaml
 from questions import answer, parse
 
-from yolo_wiou.config import load_config
+from yolo_wiou.compare.study import Study
 from yolo_wiou.data.noise import add_noise, decimals
-from yolo_wiou.studies.compare.plan import Study
+from yolo_wiou.losses.presets import load_config
 
 ARGUMENTS: dict[str, Any] = {
     "model": "yolo11n.yaml",

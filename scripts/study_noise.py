@@ -21,9 +21,9 @@ from typing import Any
 
 from questions import answer, parse
 
-from yolo_wiou.config import available_losses, load_config
+from yolo_wiou.compare.study import Study, label
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
-from yolo_wiou.studies.compare.plan import Study, label
+from yolo_wiou.losses.presets import available_losses, load_config
 from yolo_wiou.training.model import YOLO
 
 SIZE = 128

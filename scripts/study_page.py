@@ -18,7 +18,7 @@ import study_noise
 from study_results import OUT, VERSIONS, Results, publish
 from study_tables import answers, beside, by_size, heavier, levels, mechanism
 
-from yolo_wiou.studies.compare.run import read_json
+from yolo_wiou.compare.run import read_json
 
 PAGE = OUT.with_suffix(".md")
 TEMPLATE = Path(__file__).with_name("study.md.j2")

@@ -11,13 +11,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from yolo_wiou.storage import number
-from yolo_wiou.studies.compare.analysis import PRIMARY, QUOTED
-from yolo_wiou.studies.compare.measure import FIGURES as MEASURED
-from yolo_wiou.studies.compare.measure import measure
-from yolo_wiou.studies.compare.plan import Study
-from yolo_wiou.studies.compare.records import Record, read
-from yolo_wiou.studies.compare.summaries import difference, judge_together, spread, tested
+from yolo_wiou.compare.analysis import PRIMARY, QUOTED
+from yolo_wiou.compare.average_precision import FIGURES as MEASURED
+from yolo_wiou.compare.average_precision import measure
+from yolo_wiou.compare.records import Record, read
+from yolo_wiou.compare.study import Study
+from yolo_wiou.compare.summaries import difference, judge_together, spread, tested
+from yolo_wiou.files import number
 
 OUT = Path(__file__).parents[1] / "docs" / "study"
 FIGURES = ("AP", "AP50", "AP75", "AP90")

@@ -10,8 +10,8 @@ from compatibility import table
 from study_noise import HEAVY
 from study_results import FIGURES, SIZES, Comparison, Results
 
-from yolo_wiou.studies.compare.plan import Study
-from yolo_wiou.studies.compare.statistics import fewest_seeds
+from yolo_wiou.compare.statistics import fewest_seeds
+from yolo_wiou.compare.study import Study
 
 RECOVERED = ("AP", "AP75", "AP90")
 LEAST = 0.005

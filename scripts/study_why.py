@@ -26,7 +26,7 @@ from ultralytics.data.utils import check_det_dataset
 from ultralytics.utils import DEFAULT_CFG
 
 from yolo_wiou import BoxLoss, BoxPair, load_loss
-from yolo_wiou.studies.compare.plan import label
+from yolo_wiou.compare.study import label
 
 LOSSES: list[tuple[str, dict[str, Any]]] = [
     ("ciou", {}),
@@ -84,7 +84,7 @@ def share(loss: BoxLoss, boxes: dict[str, Any]) -> dict[str, float]:
     """Mean gain of right and of wrong boxes, and the share of the whole weight that the wrong ones have."""
     pair = BoxPair.of(boxes["pred"], boxes["target"])
     loss.running_mean.mean.copy_(pair.iou_loss.mean())  # where it settles
-    gain = loss.split(pair)[0]
+    gain = loss.gain_and_loss(pair)[0]
     weight, wrong = gain * boxes["weight"], boxes["wrong"]
     told = {"right": gain[~wrong].mean(), "wrong": gain[wrong].mean(), "share": weight[wrong].sum() / weight.sum()}
     return {name: float(value) for name, value in told.items()}

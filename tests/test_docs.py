@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from yolo_wiou import available_losses
-from yolo_wiou.config import CFG, LossConfig, about
+from yolo_wiou.files import CFG
+from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses.presets import about
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import shell
+from helpers.running import shell
 
 import yolo_wiou
 
@@ -30,7 +30,7 @@ def test_the_wheel_works_from_another_folder(installed, tmp_path):
     env = {"PYTHONPATH": str(installed)}
     where = shell("-c", "import yolo_wiou; print(yolo_wiou.__file__)", cwd=tmp_path, env=env).stdout
     assert where.startswith(str(installed))
-    assert "delta: 3.0" in shell("-m", "yolo_wiou.cli", "losses", "wiou3", cwd=tmp_path, env=env).stdout
+    assert "delta: 3.0" in shell("-m", "yolo_wiou", "losses", "wiou3", cwd=tmp_path, env=env).stdout
     assert (installed / "bin" / "yolo-wiou").exists()
     assert (installed / "yolo_wiou" / "py.typed").exists()
     assert (installed / "yolo_wiou" / "cfg" / "shapes.yaml").exists()

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import shell
+from helpers.running import shell
 
 ROOT = Path(__file__).parents[1]
 SUITE = """
 import pytest
-from conftest import shell, stock
+from helpers.running import shell, stock
 
 @pytest.mark.release("parity {task}")
 @pytest.mark.parametrize("task", ["detect", "segment"])

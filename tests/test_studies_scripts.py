@@ -13,9 +13,9 @@ import study_results
 import study_tables
 from studies.synthetic import write_study
 
-from yolo_wiou.studies.compare.measure import measure
-from yolo_wiou.studies.compare.plan import Study
-from yolo_wiou.studies.compare.run import RESULT, Run
+from yolo_wiou.compare.average_precision import measure
+from yolo_wiou.compare.run import RESULT, Run
+from yolo_wiou.compare.study import Study
 
 
 def study(**changes) -> Study:

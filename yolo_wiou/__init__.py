@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from yolo_wiou.version import __version__
 
 if TYPE_CHECKING:
-    from yolo_wiou.config import LossConfig, available_losses
-    from yolo_wiou.losses import BoxLoss, BoxPair, load_loss
-    from yolo_wiou.registry import ConfigError, Number
-    from yolo_wiou.sections import GAINS, OVERLAPS, PENALTIES
+    from yolo_wiou.errors import ConfigError
+    from yolo_wiou.losses import (
+        GAINS,
+        OVERLAPS,
+        PENALTIES,
+        BoxLoss,
+        BoxPair,
+        FiniteFloat,
+        LossConfig,
+        available_losses,
+        load_loss,
+    )
     from yolo_wiou.training.criterion import FocusedDetectionLoss
     from yolo_wiou.training.families import (
         DetectionTrainer,
@@ -33,9 +42,9 @@ __all__ = [
     "BoxPair",
     "ConfigError",
     "DetectionTrainer",
+    "FiniteFloat",
     "FocusedDetectionLoss",
     "LossConfig",
-    "Number",
     "OBBTrainer",
     "PoseTrainer",
     "RTDETRTrainer",
@@ -47,17 +56,21 @@ __all__ = [
     "load_loss",
 ]
 
-# What has these names. The losses come first: whoever has a registry in hand finds them in it.
-_MODULES = ("losses", "config", "registry", "sections", "training.criterion", "training.families", "training.model")
+_HOMES = ("losses", "errors", "training.criterion", "training.families", "training.model")
+"""What has these names, the cheapest to import first."""
+_RENAMED = {"Number": "FiniteFloat"}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is asked for, as Ultralytics does; `import yolo_wiou` alone costs nothing."""
+    if name in _RENAMED:
+        warnings.warn(f"yolo_wiou.{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     if name in __all__:
-        for module in (import_module(f"yolo_wiou.{module}") for module in _MODULES):
-            if hasattr(module, name):
-                return globals().setdefault(name, getattr(module, name))
-    if name in {module.partition(".")[0] for module in _MODULES}:
+        for home in (import_module(f"yolo_wiou.{home}") for home in _HOMES):
+            if hasattr(home, name):
+                return globals().setdefault(name, getattr(home, name))
+    if name in {home.partition(".")[0] for home in _HOMES}:
         return import_module(f"yolo_wiou.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

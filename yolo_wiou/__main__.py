@@ -8,7 +8,7 @@ import sys
 
 
 def main() -> int:
-    """Run one command; returns the exit code.
+    """Run the command that stands in sys.argv; returns the exit code.
 
     What Ultralytics has to say when it is imported, as on its first day on a machine, goes to stderr: our own output
     is YAML or JSON, and may be piped.
@@ -16,11 +16,11 @@ def main() -> int:
     with contextlib.redirect_stdout(sys.stderr):
         from ultralytics.utils import LOGGER
 
-        from yolo_wiou import cli
+        from yolo_wiou.cli.main import run_command
     for handler in LOGGER.handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
             handler.setStream(sys.stdout)
-    return cli.main()
+    return run_command(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import oracles
+from helpers import oracles
 import pytest
 import torch
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 
-import oracles
+from helpers import oracles
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from yolo_wiou import available_losses, load_loss
-from yolo_wiou.config import load_config
 from yolo_wiou.losses import BoxPair
+from yolo_wiou.losses.presets import load_config
 
 IMGSZ = (480.0, 640.0)
 NO_PULL_FROM_AFAR = {"iou", "alpha-iou", "focal-eiou", "inner-iou", "focaler-iou"}
@@ -44,7 +44,7 @@ def in_float64(loss, pred, target) -> tuple[Tensor, Tensor]:
     """Gain times base and its gradient from the same functions that `forward` calls, without the cast to float32."""
     pred = pred.double().requires_grad_()
     pair = BoxPair.of(pred, target.double(), 8.0, IMGSZ)
-    base = loss.base(pair)
+    base = loss.unweighted(pair)
     with torch.no_grad():
         gain = loss.gain(pair, base, loss.running_mean.mean.double())
     value = gain * base

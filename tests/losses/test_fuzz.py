@@ -17,9 +17,9 @@ from ultralytics.utils.loss import RotatedBboxLoss
 from ultralytics.utils.metrics import bbox_iou, probiou
 
 from yolo_wiou import available_losses, load_loss
-from yolo_wiou.config import load_config
 from yolo_wiou.losses import BoxLoss
-from yolo_wiou.training.bbox_loss import FocusedRotatedBboxLoss
+from yolo_wiou.losses.presets import load_config
+from yolo_wiou.training.bbox_loss import PluggableRotatedBboxLoss
 from yolo_wiou.training.families import OBBTrainer
 
 PAIRS, EXAMPLES = 4096, 30
@@ -102,7 +102,7 @@ class TestFuzz:
 )
 def test_rotated_boxes(name):
     """25 × 4096 pairs up to 1000 long, with sides of zero and below (a head without DFL): as finite as stock is."""
-    loss = FocusedRotatedBboxLoss(16, BoxLoss(load_config(name)), torch.tensor([8.0]))
+    loss = PluggableRotatedBboxLoss(16, BoxLoss(load_config(name)), torch.tensor([8.0]))
     loss.box_loss.running_mean.mean.fill_(0.4)
     lengths = torch.tensor([-8.0, -0.5, 0.0, 1e-38, 1e-7, 1e-3, 0.5, 1.0, 3.0, 40.0, 1000.0])
     g = torch.Generator().manual_seed(0)
@@ -120,12 +120,12 @@ def test_rotated_boxes(name):
 
 
 def rotated_value_and_gradient(
-    loss: FocusedRotatedBboxLoss | None, pred: Tensor, target: Tensor
+    loss: PluggableRotatedBboxLoss | None, pred: Tensor, target: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Of our loss, or of the stock overlap."""
     pred = pred.clone().requires_grad_()
     if loss:
-        gain, base = loss.box_loss.split(loss.pair(pred, target))
+        gain, base = loss.box_loss.gain_and_loss(loss.pair(pred, target))
         value = gain * base
     else:
         floor = getattr(RotatedBboxLoss, "floor", None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-import oracles
+from helpers import oracles
 import pytest
-from oracles import KINKS, ORACLES, Box, Geo, Pair, gain_v2, gain_v3, gradient, named_pairs, random_pairs
+from helpers.oracles import KINKS, ORACLES, Box, Geo, Pair, gain_v2, gain_v3, gradient, named_pairs, random_pairs
 
 approx = pytest.approx
 E = math.e

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import ultralytics
-from conftest import MODEL, columns
+from helpers.running import MODEL, columns
 
 from yolo_wiou import YOLO
 

@@ -14,13 +14,13 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from conftest import MODEL, TINY, columns
+from helpers.running import MODEL, TINY, columns
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG
 
-from yolo_wiou.config import load_config
-from yolo_wiou.losses.running_mean import of_first_rank, reduce_over_ranks
-from yolo_wiou.sections import TaskBalance
+from yolo_wiou.losses.presets import load_config
+from yolo_wiou.losses.running_mean import broadcast_from_rank0, reduce_over_ranks
+from yolo_wiou.losses.settings import TaskBalance
 from yolo_wiou.training.checkpoint import ATTRIBUTE
 from yolo_wiou.training.criterion import install
 from yolo_wiou.training.task_balance import ALWA
@@ -55,11 +55,11 @@ class Process:
             head.box_loss.self_advancing = False
 
     def step(self, images: list[list[list[float]]], seed: int) -> None:
-        """One step on images, each known by its place: what it looks like does not depend on the split."""
-        looks = [torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(seed + i)) for i in range(len(images))]
+        """One step on images; the pixels of each depend on its number in the joined batch, not on the split."""
+        pixels = [torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(seed + i)) for i in range(len(images))]
         counts = torch.tensor([len(boxes) for boxes in images])
         batch = {
-            "img": torch.stack(looks),
+            "img": torch.stack(pixels),
             "batch_idx": torch.arange(len(images)).repeat_interleave(counts).float(),
             "bboxes": torch.tensor([box for boxes in images for box in boxes]).reshape(-1, 4),
             "cls": torch.zeros(int(counts.sum()), 1),
@@ -89,7 +89,7 @@ def _rank(rank: int, world: int, model: str, meeting: str, out) -> None:
     for step in BOX_AND_CLS:
         balance.observe(*torch.tensor(step[rank]))
     weights = process.balance.weight.item(), balance.weight.item()
-    epochs = of_first_rank(100 + rank)
+    epochs = broadcast_from_rank0(100 + rank)
     out[rank] = states, weights, [int(mean.steps) for mean in process.means], epochs
     dist.destroy_process_group()
 
@@ -108,7 +108,7 @@ def test_running_means_of_ranks_are_those_of_the_joined_batch(world, model, tmp_
             assert states[number] == pytest.approx(whole.state, rel=1e-5)
     assert all(rank == ranks[0] for rank in ranks)  # to the last bit, ALWA's weight too
     assert ranks[0][3] == 100  # epochs, which every rank estimates by itself under `time=`
-    assert of_first_rank(7) == 7
+    assert broadcast_from_rank0(7) == 7
     balance = alwa()
     for step in BOX_AND_CLS:
         balance.observe(*torch.tensor(step[:world]).mean(0))
@@ -190,10 +190,10 @@ def test_a_training_in_two_processes_killed_and_resumed(shapes, tmp_path):
     saved = getattr(torch.load(last, weights_only=False)["ema"], ATTRIBUTE)
     codes = two_processes(tmp_path, {"resume": str(last), "model": str(last), "device": "cpu"})
     assert codes == [0, 0], (tmp_path / "log0").read_text()[-3000:] + (tmp_path / "log1").read_text()[-3000:]
-    one, other = (json.loads((tmp_path / f"states.{rank}").read_text()) for rank in "01")
-    assert one == other
+    states, same_states = (json.loads((tmp_path / f"states.{rank}").read_text()) for rank in "01")
+    assert states == same_states
     assert columns(tmp_path / "run")["epoch"] == [1, 2]
     final = getattr(torch.load(last, weights_only=False)["ema"], ATTRIBUTE)
-    assert final["heads"] == one[-1][0]
+    assert final["heads"] == states[-1][0]
     assert 0 < saved["heads"][""]["steps"] < final["heads"][""]["steps"] < 12  # steps without any box don't count
     assert final["heads"][""]["momentum"] == saved["heads"][""]["momentum"]

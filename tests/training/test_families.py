@@ -7,7 +7,7 @@ import sys
 import check_families
 import pytest
 import ultralytics
-from conftest import TINY, columns
+from helpers.running import TINY, columns
 
 from yolo_wiou import RTDETR, YOLO, ConfigError, YOLOWorld
 from yolo_wiou.training import model as models

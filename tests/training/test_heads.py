@@ -6,16 +6,16 @@ import math
 
 import pytest
 import torch
-from conftest import TINY, columns
 from counting import Count
+from helpers.running import TINY, columns
 from ultralytics.nn.tasks import DetectionModel, OBBModel
 from ultralytics.utils import DEFAULT_CFG
 from ultralytics.utils.metrics import probiou
 
 from yolo_wiou import YOLO, available_losses
-from yolo_wiou.config import load_config
 from yolo_wiou.losses import BoxLoss, BoxPair, RotatedPair
-from yolo_wiou.sections import TaskBalance
+from yolo_wiou.losses.presets import load_config
+from yolo_wiou.losses.settings import TaskBalance
 from yolo_wiou.training.bbox_loss import infer_grid
 from yolo_wiou.training.cls_weighting import IoUBalancedBCE
 from yolo_wiou.training.criterion import find_heads, install
@@ -38,7 +38,7 @@ def build(kind=DetectionModel, yaml="yolo11n.yaml"):
 
 
 def run(model, batch, loss):
-    """Install a loss, run a batch, and return each head's box loss with what it was given and what it answered."""
+    """Install a loss, run a batch, and return each head's box loss with its arguments and its terms."""
     criterion = model.init_criterion()
     calls = {}
     for path, head in install(criterion, load_config(loss)).items():
@@ -50,13 +50,20 @@ def run(model, batch, loss):
 
 
 @pytest.fixture(scope="module")
-def predicted():
-    """A model, a batch and what the model says of it; and how often stock waits for the device in a step on them."""
+def forward():
+    """A model, a batch, and what the model predicts for it."""
     model, batch = build()
-    predictions = model(batch["img"])
+    return model, batch, model(batch["img"])
+
+
+@pytest.fixture
+def predicted(forward):
+    """The same, and how often stock waits for the device in a step on it."""
+    model, batch, predictions = forward
     with Count() as stock:
         model.init_criterion()(predictions, batch)[0].sum().backward(retain_graph=True)
-    return model, batch, predictions, stock.syncs
+    yield model, batch, predictions, stock.syncs
+    model.zero_grad(set_to_none=True)
 
 
 @pytest.mark.parametrize("loss", available_losses())
@@ -83,7 +90,7 @@ def recomputed(module, args, loss):
             pair = RotatedPair(p, t, lambda a, b: probiou(a, b, floor=module.floor))
         else:
             pair = BoxPair.of(p, t, stride, (96.0, 160.0))
-        gain, base = box_loss.split(pair)
+        gain, base = box_loss.gain_and_loss(pair)
         gains.append(gain.item())
         bases.append(pair.iou.item())
         terms.append(gain.item() * base.item() * scores[image, anchor].sum().item())

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 import ultralytics
-from conftest import MODEL, MODELS, TINY, columns, shell, stock, words
+from helpers.running import MODEL, MODELS, TINY, columns, shell, stock, words
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG
 from ultralytics.utils.loss import v8DetectionLoss
 
 from yolo_wiou import YOLO, FocusedDetectionLoss
+from yolo_wiou.training.criterion import unwrap
 from yolo_wiou.training.families import trainer_for
-from yolo_wiou.training.trainer import BoxLossMixin, unwrap
+from yolo_wiou.training.trainer import BoxLossMixin
 
 
 @pytest.mark.release("parity detect")
@@ -26,13 +27,13 @@ def test_ciou_is_stock_bit_for_bit(shapes, tmp_path):
     entrypoint = ("-c", "from ultralytics.cfg import entrypoint; entrypoint()")
     with stock():
         shell(*entrypoint, "train", *arguments, "name=stock", cwd=tmp_path)
-    shell("-m", "yolo_wiou.cli", "train", *arguments, "name=ours", "loss=ciou", cwd=tmp_path)
+    shell("-m", "yolo_wiou", "train", *arguments, "name=ours", "loss=ciou", cwd=tmp_path)
     theirs, ours = columns(tmp_path / "stock"), columns(tmp_path / "ours")
     assert [c for c in ours if c not in theirs] == ["wiou/iou", "wiou/running_mean", "wiou/gain"]
     assert {c: ours[c] for c in theirs if c != "time"} == {c: v for c, v in theirs.items() if c != "time"}
     for file in ("last.pt", "best.pt"):
-        one, other = (ultralytics.YOLO(tmp_path / run / "weights" / file).model for run in ("stock", "ours"))
-        assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+        models = [ultralytics.YOLO(tmp_path / run / "weights" / file).model for run in ("stock", "ours")]
+        assert all(map(torch.equal, *(model.state_dict().values() for model in models)))
     assert ours["wiou/gain"] == [1, 1]
 
 

@@ -7,15 +7,15 @@ import math
 
 import pytest
 import torch
-from conftest import MODEL, TINY, columns
+from helpers.running import MODEL, TINY, columns
 from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG, LOGGER
 
 from yolo_wiou import YOLO, ConfigError, FocusedDetectionLoss
-from yolo_wiou.cli import main
+from yolo_wiou.cli.main import run_command
 from yolo_wiou.training.checkpoint import ATTRIBUTE
-from yolo_wiou.training.trainer import unwrap
+from yolo_wiou.training.criterion import unwrap
 
 
 class Watch:
@@ -164,7 +164,7 @@ def test_two_runs_in_one_process_share_nothing(shapes, tmp_path, monkeypatch):
     arguments = [f"{key}={value}" for key, value in {**TINY, "epochs": 1, "project": tmp_path, "data": shapes}.items()]
     states = {}
     for loss in ("wiou3", "siou-v3"):
-        assert main(["train", f"model={MODEL}", *arguments, f"loss={loss}", f"name={loss}"]) == 0
+        assert run_command(["train", f"model={MODEL}", *arguments, f"loss={loss}", f"name={loss}"]) == 0
         model = torch.load(tmp_path / loss / "weights" / "last.pt", weights_only=False)["model"]
         states[loss] = getattr(model, ATTRIBUTE)
     for loss, state in states.items():
@@ -232,8 +232,8 @@ def test_slow_situations(arguments, shapes, tmp_path):
 def test_tuning_is_refused_where_it_would_silently_train_ciou(shapes, capsys):
     with pytest.raises(ConfigError, match="know CIoU alone"):
         YOLO(MODEL).tune(data=shapes, loss="wiou3")
-    for words in (["tune"], ["detect", "mode=tune", "loss=wiou3"]):
-        assert main([*words, f"data={shapes}"]) == 2
+    for command in (["tune"], ["detect", "mode=tune", "loss=wiou3"]):
+        assert run_command([*command, f"data={shapes}"]) == 2
         assert "know CIoU alone" in capsys.readouterr().err
 
 

@@ -7,7 +7,7 @@ import functools
 import pytest
 import ultralytics
 import yaml
-from conftest import MODEL, TINY, columns
+from helpers.running import MODEL, TINY, columns
 
 from yolo_wiou import RTDETR, YOLO, ConfigError, DetectionTrainer
 

@@ -6,11 +6,11 @@ import check_families
 import pytest
 import torch
 import ultralytics
-from conftest import TINY, columns
+from helpers.running import TINY, columns
 from ultralytics.utils.metrics import bbox_iou
 
 from yolo_wiou import RTDETR, YOLO, ConfigError, RTDETRTrainer
-from yolo_wiou.config import available_losses, load_config
+from yolo_wiou.losses.presets import available_losses, load_config
 from yolo_wiou.training.criterion import install
 
 
@@ -59,10 +59,10 @@ def test_gain_weighs_l1_of_the_same_box(detr):
     _, terms, calls, _ = step(detr, {**plain, "gain": {**plain["gain"], "dfl": True}})
     pred, target, _ = calls[0]  # boxes times their gains
     assert terms["loss_bbox"].item() == pytest.approx(5 * (pred - target).abs().sum().item() / 4, rel=1e-5)
-    unweighed, other, plain_calls, _ = step(detr, plain)
-    gain = unweighed.box_loss.split(unweighed._pair(*plain_calls[0][:2]))[0]
+    unweighed, unweighed_terms, plain_calls, _ = step(detr, plain)
+    gain = unweighed.box_loss.gain_and_loss(unweighed._pair(*plain_calls[0][:2]))[0]
     torch.testing.assert_close(pred, plain_calls[0][0] * gain[:, None])
-    assert terms["loss_giou"].item() == other["loss_giou"].item()
+    assert terms["loss_giou"].item() == unweighed_terms["loss_giou"].item()
 
 
 def test_batch_without_boxes_changes_nothing(detr):
@@ -85,8 +85,8 @@ def test_own_loss_is_giou_and_a_run_survives_stop_and_resume(detr, shapes, tmp_p
         YOLO(str(detr)).train(name=loss, loss=loss, **arguments)
     stock, giou, ciou, wiou3 = (columns(tmp_path / name) for name in ("stock", "giou", "ciou", "wiou3"))
     assert {c: giou[c] for c in stock if c != "time"} == {c: v for c, v in stock.items() if c != "time"}
-    one, other = (ultralytics.RTDETR(tmp_path / run / "weights" / "best.pt").model for run in ("stock", "giou"))
-    assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+    models = [ultralytics.RTDETR(tmp_path / run / "weights" / "best.pt").model for run in ("stock", "giou")]
+    assert all(map(torch.equal, *(model.state_dict().values() for model in models)))
     assert len({table["train/giou_loss"][-1] for table in (giou, ciou, wiou3)}) == 3
     assert wiou3["wiou/gain"][-1] != 1 == ciou["wiou/gain"][-1]
 

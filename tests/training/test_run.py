@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -9,11 +10,11 @@ import pytest
 import torch
 import ultralytics
 import yaml
-from conftest import MODEL, TINY, columns, shell, words
+from helpers.running import MODEL, TINY, columns, shell, words
 from ultralytics.engine.trainer import BaseTrainer
 
 from yolo_wiou import YOLO, ConfigError
-from yolo_wiou.config import load_config
+from yolo_wiou.losses.presets import load_config
 from yolo_wiou.training.checkpoint import ATTRIBUTE
 
 FOUR = {**TINY, "epochs": 4}
@@ -49,7 +50,7 @@ def run(shapes, tmp_path_factory) -> tuple[Path, str]:
         env=settings,
     )
     arguments = words(data=shapes, model=MODEL, project=folder, name="wiou3", **TINY)
-    command = ("-m", "yolo_wiou.cli", "train", *arguments, "loss=WIoU-v3", "loss.gain.delta=5")
+    command = ("-m", "yolo_wiou", "train", *arguments, "loss=WIoU-v3", "loss.gain.delta=5")
     done = shell(*command, cwd=folder, env=settings)
     return folder / "wiou3", done.stdout + done.stderr
 
@@ -93,8 +94,9 @@ def test_checkpoint_works_where_the_package_is_not(run, killed, shapes, tmp_path
     """The best and the last of a finished run, and the last of an interrupted one."""
     if safe and not hasattr(ultralytics.utils, "SAFE_LOAD"):
         pytest.skip("this release has no safe load")
-    weights = [run[0] / "weights" / "best.pt", run[0] / "weights" / "last.pt", killed / "weights" / "last.pt"]
-    arguments = map(str, (shapes, tmp_path, *weights))
+    weights = run[0] / "weights" / "best.pt", run[0] / "weights" / "last.pt", killed / "weights" / "last.pt"
+    copies = [shutil.copy(file, tmp_path / f"{number}.pt") for number, file in enumerate(weights)]
+    arguments = map(str, (shapes, tmp_path, *copies))
     done = shell("-c", WITHOUT_THE_PACKAGE, *arguments, cwd=tmp_path, env={"ULTRALYTICS_SAFE_LOAD": safe})
     exported = Path(done.stdout.split("EXPORTED ")[1].strip())
     assert torch.jit.load(exported)(torch.zeros(1, 3, 64, 64)).shape[0] == 1
@@ -124,8 +126,11 @@ def test_checkpoint_starts_a_new_run_with_another_loss(run, shapes, tmp_path):
 
 @pytest.fixture(scope="module")
 def killed(shapes, tmp_path_factory) -> Path:
-    """A run killed with SIGKILL in the middle of its third epoch."""
-    folder = tmp_path_factory.mktemp("killed")
+    """A run killed with SIGKILL in the middle of its third epoch, to look at."""
+    return a_killed_run(shapes, tmp_path_factory.mktemp("killed"))
+
+
+def a_killed_run(shapes: Path, folder: Path) -> Path:
     code = (
         "import os, signal\nfrom yolo_wiou import YOLO\nmodel = YOLO('" + MODEL + "')\n"
         "def stop(trainer):\n"
@@ -146,7 +151,7 @@ def state_of(checkpoint: Path) -> dict:
 def test_resume_with_another_loss_is_refused(killed, tmp_path):
     before = sorted(killed.parent.rglob("*"))
     last = killed / "weights" / "last.pt"
-    done = shell("-m", "yolo_wiou.cli", "train", "resume", f"model={last}", "loss=ciou", cwd=tmp_path, check=False)
+    done = shell("-m", "yolo_wiou", "train", "resume", f"model={last}", "loss=ciou", cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert "was trained with wiou3" in done.stderr
     assert "Traceback" not in done.stderr
@@ -155,12 +160,12 @@ def test_resume_with_another_loss_is_refused(killed, tmp_path):
         YOLO(last).train(resume=True, **{"loss.gain.delta": 4})
 
 
-def test_resume_goes_on_with_loss_and_state(killed, tmp_path):
-    """Last of this file's tests on the killed run: it finishes it."""
+def test_resume_goes_on_with_loss_and_state(shapes, tmp_path):
+    killed = a_killed_run(shapes, tmp_path)
     last = killed / "weights" / "last.pt"
     saved = state_of(last)
     assert saved["heads"][""]["steps"] == 6
-    done = shell("-m", "yolo_wiou.cli", "train", "resume", f"model={last}", "loss=wiou3", cwd=tmp_path)
+    done = shell("-m", "yolo_wiou", "train", "resume", f"model={last}", "loss=wiou3", cwd=tmp_path)
     line = next(line for line in (done.stdout + done.stderr).splitlines() if "yolo-wiou:" in line)
     assert "wiou3 = nonmonotonic" in line
     assert f"running mean {saved['heads']['']['mean']:.4g}," in line
@@ -188,7 +193,7 @@ def still(**more) -> dict:
 
 @pytest.mark.parametrize("yaml", [pytest.param(MODEL, marks=pytest.mark.release("resume")), "yolo26n.yaml"])
 def test_stop_and_resume_gives_the_state_of_no_stop(yaml, shapes, tmp_path):
-    """Of every head, also where Ultralytics builds the criterion of an end-to-end model anew as it resumes."""
+    """Of every head, also where Ultralytics builds the criterion of an end-to-end model again as it resumes."""
     if not list((Path(ultralytics.__file__).parent / "cfg" / "models").glob(f"*/{yaml.replace('n.', '.')}")):
         pytest.skip("this release has no such model")
     slow = {"loss": "wiou3", "loss.running_mean.momentum": 0.05}  # a mean that remembers where it started
@@ -212,13 +217,12 @@ def test_stop_and_resume_gives_the_state_of_no_stop(yaml, shapes, tmp_path):
     assert schedules["resumed"] == schedules["whole"]
     whole, resumed = (state_of(tmp_path / name / "weights" / "last.pt")["heads"] for name in ("whole", "stopped"))
     assert set(whole) == set(resumed) == ({""} if yaml == MODEL else {"one2many", "one2one"})
-    for path, one in whole.items():
-        other = resumed[path]
-        assert one["steps"] == other["steps"] == 4
-        assert one["momentum"] == other["momentum"]
-        assert other["mean"] == pytest.approx(one["mean"], abs=2e-4)  # the weights went through float16
-        assert 1 - one["mean"] > 3 * 2e-4  # else a start from 1 would pass too
-    means = [one["mean"] for one in whole.values()]
+    for path, state in whole.items():
+        assert state["steps"] == resumed[path]["steps"] == 4
+        assert state["momentum"] == resumed[path]["momentum"]
+        assert resumed[path]["mean"] == pytest.approx(state["mean"], abs=2e-4)  # the weights went through float16
+        assert 1 - state["mean"] > 3 * 2e-4  # else a start from 1 would pass too
+    means = [state["mean"] for state in whole.values()]
     assert len(means) == 1 or abs(means[0] - means[1]) > 3 * 2e-4  # nor does one head's mean stand in for the other's
 
 

@@ -7,14 +7,14 @@ from itertools import pairwise
 
 import pytest
 import torch
-from conftest import MODEL, TINY, columns
+from helpers.running import MODEL, TINY, columns
 from torch import nn
 
 from yolo_wiou import YOLO, ConfigError, FocusedDetectionLoss, available_losses
-from yolo_wiou.config import load_config
 from yolo_wiou.losses import BoxLoss
-from yolo_wiou.sections import Scale, TaskBalance
-from yolo_wiou.training.bbox_loss import FocusedBboxLoss
+from yolo_wiou.losses.presets import load_config
+from yolo_wiou.losses.settings import Scale, TaskBalance
+from yolo_wiou.training.bbox_loss import PluggableBboxLoss
 from yolo_wiou.training.cls_weighting import IoUBalancedBCE
 from yolo_wiou.training.task_balance import ALWA, BalancedBCE
 
@@ -33,7 +33,7 @@ class Assigner(nn.Module):
 def assigned(pred, targets, mask, eta=1.5):
     bce = nn.BCEWithLogitsLoss(reduction="none")
     assigner = Assigner(targets, mask)
-    weighted = IoUBalancedBCE(bce, assigner, FocusedBboxLoss(16, BoxLoss(load_config("ciou")), torch.ones(1)), eta)
+    weighted = IoUBalancedBCE(bce, assigner, PluggableBboxLoss(16, BoxLoss(load_config("ciou")), torch.ones(1)), eta)
     assigner(None, pred)
     return bce, weighted
 
@@ -132,15 +132,15 @@ def test_alwa_never_switches_classification_off(rule):
 
 def test_alwa_state_travels():
     config = TaskBalance(name="alwa", window=4)
-    one, other = (ALWA(config, torch.device("cpu")) for _ in "ab")
+    balance, resumed = (ALWA(config, torch.device("cpu")) for _ in "ab")
     for step in range(6):
-        one.observe(torch.tensor(1.0 + step % 2), torch.tensor(3.0 + 4 * (step % 2)))
-    other.import_state(one.export_state())
-    for balance in (one, other):
-        balance.observe(torch.tensor(1.5), torch.tensor(1.0))
-        balance.observe(torch.tensor(1.0), torch.tensor(3.0))
-    assert one.export_state() == other.export_state()
-    assert 0 < one.weight < 1
+        balance.observe(torch.tensor(1.0 + step % 2), torch.tensor(3.0 + 4 * (step % 2)))
+    resumed.import_state(balance.export_state())
+    for alwa in (balance, resumed):
+        alwa.observe(torch.tensor(1.5), torch.tensor(1.0))
+        alwa.observe(torch.tensor(1.0), torch.tensor(3.0))
+    assert balance.export_state() == resumed.export_state()
+    assert 0 < balance.weight < 1
 
 
 def test_alwa_weighs_training_only():

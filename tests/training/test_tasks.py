@@ -7,13 +7,13 @@ import math
 import pytest
 import torch
 import ultralytics
-from conftest import MODELS, TINY, columns, stock
+from helpers.running import MODELS, TINY, columns, stock
 from torch import Tensor
 from ultralytics.utils.metrics import probiou
 
 from yolo_wiou import YOLO, ConfigError
-from yolo_wiou.config import load_config
 from yolo_wiou.losses import BoxLoss, RotatedPair
+from yolo_wiou.losses.presets import load_config
 from yolo_wiou.losses.rotated import check_rotated
 
 TASK_RUNS = ("stock", "ciou", "wiou3")
@@ -73,10 +73,12 @@ def test_rotated_losses_follow_the_formula_over_probiou():
     attention = (pair.distance2 / pair.diagonal2).exp()
     expected = {"iou": 1 - similarity, "wiou1": attention * (1 - similarity), "alpha-iou": 1 - similarity**3}
     for name, value in expected.items():
-        torch.testing.assert_close(BoxLoss(load_config(name)).split(pair)[1], value, rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(BoxLoss(load_config(name)).gain_and_loss(pair)[1], value, rtol=1e-6, atol=1e-7)
     small = torch.tensor([1, 1, 0.75, 0.75, 1])
     inner = probiou(pred * small, target * small).squeeze(-1)
-    torch.testing.assert_close(BoxLoss(load_config("inner-iou")).split(pair)[1], 1 - inner, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(
+        BoxLoss(load_config("inner-iou")).gain_and_loss(pair)[1], 1 - inner, rtol=1e-6, atol=1e-7
+    )
 
 
 def test_every_preset_is_meaningful_or_refused_by_name_for_rotated_boxes(task_data, tmp_path):

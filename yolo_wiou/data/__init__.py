@@ -1,1 +1,1 @@
-"""Data sets that need no download."""
+"""Rendered data sets, which need no download, and label noise."""

@@ -1,4 +1,4 @@
-"""Label noise to order: boxes with jittered edges, and boxes that lie somewhere else.
+"""Label noise of a known kind: boxes with jittered edges, and boxes that lie somewhere else.
 
 Boxes are cx, cy, w, h, normalised to their image.
 """
@@ -51,12 +51,20 @@ def add_noise(
 
 
 def box_of(low: Points, high: Points) -> Row:
-    """Return the box between two corners."""
+    """Return the box (cx, cy, w, h) between two corners.
+
+    >>> box_of(np.array([0.0, 0.25]), np.array([0.5, 0.75]))
+    [0.25, 0.5, 0.5, 0.5]
+    """
     return [*((low + high) / 2).tolist(), *(high - low).tolist()]
 
 
 def decimals(values: Row) -> list[str]:
-    """Write coordinates as label files have them."""
+    """Write coordinates as label files have them.
+
+    >>> decimals([0.5, 1 / 3])
+    ['0.500000', '0.333333']
+    """
     return [f"{value:.6f}" for value in values]
 
 
@@ -70,8 +78,8 @@ def _jitter(rng: np.random.Generator, box: Row, most: float) -> Row:
 def _displace(rng: np.random.Generator, box: Row) -> Row:
     """Move a box by its own size, in the first of some random directions that keeps most of it in the image."""
     centre, size = np.array(box).reshape(2, 2)
-    turns = rng.uniform(0, 2 * np.pi, size=32)
-    centres = centre + np.stack([np.cos(turns), np.sin(turns)], axis=1) * size
+    angles = rng.uniform(0, 2 * np.pi, size=32)
+    centres = centre + np.stack([np.cos(angles), np.sin(angles)], axis=1) * size
     low, high = (centres - size / 2).clip(0, 1), (centres + size / 2).clip(0, 1)
     best = (high - low).prod(axis=1).round(9).argmax()
     return box_of(low[best], high[best])

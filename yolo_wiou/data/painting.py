@@ -1,4 +1,4 @@
-"""Pixels: textured grounds and embossed shapes. Colours are blue, green, red from 0 to 1."""
+"""Pixels: textured backgrounds and embossed shapes. Colours are blue, green, red from 0 to 1."""
 
 from __future__ import annotations
 
@@ -34,22 +34,26 @@ def clouds(rng: np.random.Generator, side: int) -> Plane:
 
 
 def colour_of(hue: float, saturation: float, value: float) -> Plane:
-    """Return a colour (hue in degrees, the others from 0 to 1) as blue, green, red, (3,)."""
+    """Return a colour (hue in degrees, saturation and value from 0 to 1) as blue, green, red, (3,).
+
+    >>> colour_of(120, 1, 0.5).tolist()
+    [0.0, 0.5, 0.0]
+    """
     pixel = np.array([[[hue % 360, saturation, value]]], dtype=np.float32)
     return np.asarray(cv2.cvtColor(pixel, cv2.COLOR_HSV2BGR)[0, 0], dtype=np.float32)
 
 
 def background(rng: np.random.Generator, side: int) -> Plane:
-    """Paint a marbled or grained ground in two pale or dark colours, (side, side, 3) from 0 to 1."""
+    """Paint a marbled or grained background in two pale or dark colours, (side, side, 3) from 0 to 1."""
     angle = rng.uniform(0, np.pi)
     y, x = np.mgrid[0:side, 0:side] / side
     phase = rng.uniform(1, 9) * (x * np.cos(angle) + y * np.sin(angle)) + rng.uniform(0.5, 3) * clouds(rng, side)
     blend = (0.5 + 0.5 * np.sin(2 * np.pi * phase))[..., None]
     hue, value = rng.uniform(0, 360), rng.uniform(0.25, 0.85)
-    one = colour_of(hue, rng.uniform(0.05, 0.35), value)
-    other = colour_of(hue + rng.normal(scale=30), rng.uniform(0.05, 0.35), value + rng.uniform(-0.15, 0.15))
+    first_colour = colour_of(hue, rng.uniform(0.05, 0.35), value)
+    second_colour = colour_of(hue + rng.normal(scale=30), rng.uniform(0.05, 0.35), value + rng.uniform(-0.15, 0.15))
     grain = rng.normal(scale=0.02, size=(side, side, 1))
-    return np.asarray(blend * one + (1 - blend) * other + grain, dtype=np.float32)
+    return np.asarray(blend * first_colour + (1 - blend) * second_colour + grain, dtype=np.float32)
 
 
 def paint(rng: np.random.Generator, canvas: Plane, alpha: Plane) -> None:

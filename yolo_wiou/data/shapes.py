@@ -40,9 +40,9 @@ def _unit(*points: tuple[float, float]) -> Points:
 
 
 def _circle(count: int, *radii: float) -> Points:
-    """Put points on circles around the centre, clockwise from the top, the radii taking turns."""
-    turns = np.arange(count) * 2 * np.pi / count
-    rays = np.stack([np.sin(turns), -np.cos(turns)], axis=1) * np.resize(radii, count)[:, None]
+    """Put points on circles around the centre, clockwise from the top, with the radii in turn."""
+    angles = np.arange(count) * 2 * np.pi / count
+    rays = np.stack([np.sin(angles), -np.cos(angles)], axis=1) * np.resize(radii, count)[:, None]
     return _unit(*rays)
 
 
@@ -82,7 +82,7 @@ class ShapesConfig(BaseModel):
     classes: tuple[str, ...] = Field(default=("disc", "box", "triangle", "star", "T"), min_length=1)
     objects: tuple[int, int] = Field(default=(2, 5), description="fewest and most shapes per image")
     sizes: tuple[float, float] = Field(default=(0.2, 0.6), description="longer side of a shape, in image sides")
-    rotation: float = Field(default=30.0, ge=0, le=180, description="most that a shape is turned, in degrees")
+    rotation: float = Field(default=30.0, ge=0, le=180, description="most that a shape is rotated, in degrees")
     noise: float = Field(default=0.0, ge=0, le=1, description="share of the training boxes to jitter")
     jitter: float = Field(default=0.3, gt=0, lt=0.5, description="most that a jittered edge moves, in box sides")
     outliers: float = Field(default=0.0, ge=0, le=1, description="share of the training boxes to move a whole box")
@@ -145,7 +145,7 @@ def _fingerprint(config: ShapesConfig) -> str:
 
 
 def _holds(root: Path, config: ShapesConfig) -> bool:
-    """Tell whether ``root`` holds this data set; refuse a root that holds anything else."""
+    """Return whether ``root`` holds this data set; refuse a root that holds anything else."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     file = root / FINGERPRINT
@@ -212,14 +212,14 @@ def _scene(rng: np.random.Generator, config: ShapesConfig) -> list[tuple[Row, Pl
 
 
 def _candidate(rng: np.random.Generator, config: ShapesConfig, covered: Plane) -> tuple[Row, Plane] | None:
-    """Draw a random shape; None where the image border or the shapes in front leave too little of it."""
+    """Draw a random shape; None if the image border or the shapes in front leave too little of it."""
     cls = int(rng.integers(len(config.classes)))
     unit = SHAPES[config.classes[cls]]
     size = np.exp(rng.uniform(*np.log(config.sizes)))
     aspect = MAX_ASPECT ** rng.uniform(-1, 1)
     angle = np.radians(rng.uniform(-1, 1) * config.rotation)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    matrix = np.diag([min(aspect, 1), min(1 / aspect, 1)]) @ turn * size / 2
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    matrix = np.diag([min(aspect, 1), min(1 / aspect, 1)]) @ rotation * size / 2
     centre = rng.uniform(size=2)
 
     polygon = unit @ matrix + centre

@@ -9,12 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from yolo_wiou.config import DEFAULT_LOSS, LossConfig, load_config
 from yolo_wiou.losses.boxes import BoxPair
-from yolo_wiou.losses.overlap import focaler
+from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses.gain import GAINS
+from yolo_wiou.losses.overlap import OVERLAPS, focaler
+from yolo_wiou.losses.penalty import PENALTIES
+from yolo_wiou.losses.presets import DEFAULT_LOSS, load_config
 from yolo_wiou.losses.rotated import RotatedPair
 from yolo_wiou.losses.running_mean import RunningMean
-from yolo_wiou.sections import GAINS, OVERLAPS, PENALTIES
 
 AnyPair = BoxPair | RotatedPair
 POWER_EPS = 1e-8
@@ -49,6 +51,10 @@ class BoxLoss(nn.Module):
     prediction requires a gradient, whatever `.training` says; who makes several calls a step, or has several processes,
     sets `self_advancing = False` and calls `advance` of running_mean.py at the end of a step.
 
+    >>> loss = BoxLoss(load_config("ciou"))
+    >>> loss(torch.tensor([[0.0, 0, 4, 2]]), torch.tensor([[1.0, 1, 4, 3]]))
+    tensor([0.7859])
+
     Args:
         config: which overlap, penalty and gain.
 
@@ -65,7 +71,7 @@ class BoxLoss(nn.Module):
         self.overlap = OVERLAPS.bind(config.overlap)
         self.penalty = PENALTIES.bind(config.penalty)
         self.gain = GAINS.bind(config.gain)
-        self.is_plain = config.overlap == OVERLAPS.parse("iou") and config.power == 1
+        self.has_plain_overlap = config.overlap == OVERLAPS.parse("iou") and config.power == 1
         self.running_mean = RunningMean(config.running_mean.value)
         self.self_advancing = True
         self.progress = 0.0
@@ -104,14 +110,14 @@ class BoxLoss(nn.Module):
         if self.running_mean.mean.device != pred.device:
             self.to(pred.device)
         pair = BoxPair.of(to_float32(pred), target.float(), stride, imgsz)
-        gain, loss = self.split(pair)
+        gain, loss = self.gain_and_loss(pair)
         if pred.requires_grad and torch.is_grad_enabled():
             self.observe(pair, gain)
         return gain * loss
 
-    def split(self, pair: AnyPair) -> tuple[Tensor, Tensor]:
+    def gain_and_loss(self, pair: AnyPair) -> tuple[Tensor, Tensor]:
         """Return (gain, 1 − overlap + penalty), (N,) each; nothing is observed."""
-        loss = self.base(pair)
+        loss = self.unweighted(pair)
         with torch.no_grad():
             gain: Tensor = self.gain(pair, loss, self.running_mean.mean)
         return gain, loss
@@ -122,12 +128,12 @@ class BoxLoss(nn.Module):
         if self.self_advancing:
             self.running_mean.advance()
 
-    def base(self, pair: AnyPair) -> Tensor:
+    def unweighted(self, pair: AnyPair) -> Tensor:
         """1 − overlap + penalty, every term to the power α of α-IoU; Inner and Focaler change the overlap alone."""
         settings, power = self.config.overlap, self.config.power
         boxes = pair.scaled(self.config.scale.ratio(self.progress))
         terms = self.penalty(boxes)
-        if self.is_plain:
+        if self.has_plain_overlap:
             return sum(terms, start=boxes.iou_loss)
         overlap = focaler(self.overlap(boxes.scaled(settings.inner)), settings.focaler)
         if power != 1:
@@ -149,6 +155,12 @@ def weighted_sum(loss: Tensor, gain: Tensor, weight: Tensor, normaliser: Tensor 
 
 def load_loss(loss: str | Path | Mapping[str, Any] | LossConfig = DEFAULT_LOSS, **overrides: Any) -> BoxLoss:
     """Build a loss from a preset's name, a YAML file, a mapping or a LossConfig.
+
+    >>> load_loss("wiou3", **{"gain.delta": 5})
+    BoxLoss(
+      wiou3* = nonmonotonic(alpha=1.9, delta=5.0) · (1 - iou + wiou)
+      (running_mean): RunningMean()
+    )
 
     Args:
         loss: e.g. "wiou3", "my_loss.yaml" or {"penalty": "ciou", "gain": {"name": "monotonic"}}.

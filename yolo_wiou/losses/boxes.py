@@ -1,34 +1,25 @@
-"""BoxPair: the geometry that two aligned sets of boxes share, each quantity computed once, when first asked for.
-
-Everything follows from two things: how far each edge of the prediction lies inside the target's, and both sizes. Two
-autograd functions, one a way to give the boxes, compute it with its gradient in closed form: a third of the operators
-that a graph of it needs. Their rows are (N,), so that every operator reads memory in order, and few of their operators
-take a Python number, which on a thousand boxes costs as much as another operator.
-"""
+"""BoxPair: the geometry that two aligned sets of boxes share, each quantity computed once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, TypeAlias
 
-import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-threshold_backward = torch.ops.aten.threshold_backward.default
+from yolo_wiou.losses._geometry import SIDE, Centres, Corners, Geometry, norm2
 
-SIDE = 1e-7
-"""No side of a box counts as shorter, so that no denominator is 0. Boxes of a thousandth of a unit don't notice."""
+__all__ = ["EPS", "BoxPair", "norm2", "product"]
+
 EPS = SIDE**2
 """On denominators that may be 0 all the same; its square is still a float32."""
 
 
-Outputs: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
-
-
 class BoxPair:
     """N predicted boxes and their N targets. Everything keeps its gradient; who wants a constant detaches it.
+
+    >>> pair = BoxPair.of(torch.tensor([[0.0, 0, 4, 2]]), torch.tensor([[1.0, 1, 4, 3]]))
+    >>> pair.iou.item(), pair.distance2.item(), pair.diagonal2.item()  # 3/11, 5/4, 25
+    (0.2727..., 1.25, 25.0)
 
     Args:
         geometry: the attributes below, in their order, as Corners or Centres computes them.
@@ -58,7 +49,7 @@ class BoxPair:
 
     def __init__(
         self,
-        geometry: Sequence[Tensor],
+        geometry: Geometry,
         stride: Tensor | float = 1.0,
         imgsz: Tensor | tuple[float, float] | None = None,
     ) -> None:
@@ -87,15 +78,15 @@ class BoxPair:
         return cls(Corners.apply(pred, target), stride, imgsz)
 
     def scaled(self, ratio: float) -> BoxPair:
-        """Scale both boxes about their own centres (Inner-IoU, 2311.02877)."""
-        return self if ratio == 1 else self._other(self.offset, self.size * ratio, self.target_size * ratio)
+        """Scale both boxes about their own centres (Inner-IoU, arXiv:2311.02877)."""
+        return self if ratio == 1 else self._with(self.offset, self.size * ratio, self.target_size * ratio)
 
     def interpolated(self, kappa: Tensor | float) -> BoxPair:
-        """Move the prediction towards the target by the share kappa, () or (N,) (InterpIoU, 2507.12420)."""
+        """Move the prediction towards the target by the share kappa, () or (N,) (InterpIoU, arXiv:2507.12420)."""
         size = self.size + (self.target_size - self.size) * kappa
-        return self._other(self.offset * (1 - kappa), size, self.target_size)
+        return self._with(self.offset * (1 - kappa), size, self.target_size)
 
-    def _other(self, offset: Tensor, size: Tensor, target_size: Tensor) -> BoxPair:
+    def _with(self, offset: Tensor, size: Tensor, target_size: Tensor) -> BoxPair:
         """Other boxes in place of these."""
         return BoxPair(Centres.apply(offset, size, target_size), self.stride, self.imgsz)
 
@@ -120,133 +111,7 @@ class BoxPair:
         return (self.inside.abs().sum(0) / self.target_size).sum(0) / 4
 
 
-class Corners(torch.autograd.Function):
-    """The geometry of boxes given by their corners, (N, 4) xyxy -> a BoxPair's attributes.
-
-    A box with swapped corners is the point at its first, and a side shorter than SIDE counts as SIDE. The gradient
-    knows nothing of that, so a loss that asks for a larger size or a nearer edge still gets it. An edge exactly on the
-    target's counts as one outside: the derivative there is one-sided, where that of min and max is the mean of both.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, pred: Tensor, target: Tensor) -> Outputs:
-        """Compute from both; only the prediction has a gradient."""
-        return attributes(ctx, *measure(pred, target))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *by: Tensor | None) -> tuple[Tensor, None]:
-        """Gradients of the attributes -> that of the predicted corners, (N, 4)."""
-        pred, by_centre, by_size = gradients(ctx, *by)
-        if by_size is not None:
-            pred -= by_size
-        pred.select(0, 1).neg_()
-        if by_centre is not None:
-            pred += by_centre
-        return pred.view(4, -1).t(), None
-
-
-class Centres(torch.autograd.Function):
-    """The geometry of boxes given by the offset of their centres and their sizes, (2, N) each."""
-
-    @staticmethod
-    def forward(ctx: Any, offset: Tensor, size: Tensor, target_size: Tensor) -> Outputs:
-        """Compute from all; the size of the target has no gradient."""
-        sizes = torch.stack((size, target_size)).clamp_min_(SIDE)
-        margin = torch.sub(target_size, size).mul_(0.5)
-        inside = torch.stack((margin + offset, margin - offset))
-        return attributes(ctx, inside, offset, sizes)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *by: Tensor | None) -> tuple[Tensor, Tensor, None]:
-        """Gradients of the attributes -> those of offset and size, (2, N) each."""
-        by_inside, by_centre, by_size = gradients(ctx, *by)
-        left_top, right_bottom = by_inside.unbind()
-        by_size = plus(torch.add(left_top, right_bottom).mul_(-0.5), by_size)
-        by_offset = left_top - right_bottom
-        return by_offset if by_centre is None else by_offset.add_(by_centre, alpha=2), by_size, None
-
-
-def measure(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Corners of both, (N, 4) xyxy -> how far the edges lie inside, the offset, and both sizes, (2, 2, N)."""
-    boxes = torch.cat((pred.t(), target.t())).view(2, 2, 2, -1)  # prediction and target, two corners, x and y
-    left_top, right_bottom = boxes.unbind(1)
-    sizes = torch.sub(right_bottom.clamp_min_(left_top), left_top).clamp_min_(SIDE)
-    inside = torch.sub(*boxes.unbind())
-    left_top, right_bottom = inside.unbind()
-    offset = torch.lerp(left_top, right_bottom, 0.5)
-    right_bottom.neg_()
-    return inside, offset, sizes
-
-
-def attributes(ctx: Any, inside: Tensor, offset: Tensor, sizes: Tensor) -> Outputs:
-    """Compute the attributes of a BoxPair, and keep what their gradients need.
-
-    How far the edges lie inside the target's says how much of the target's sides is missed, and so the shared sides
-    s = relu(g − missed) and the enclosing box p + missed, for sizes p and g. With I = Πs and U = Πp + Πg − I the IoU
-    loss is (U − I)/U.
-    """
-    size, target_size = sizes.unbind()
-    missed = torch.add(*inside.relu().unbind())
-    shared = torch.sub(target_size, missed).relu_()
-    intersection = shared.prod(0)
-    union = torch.add(*sizes.prod(1).unbind()).sub_(intersection)
-    iou_loss = torch.sub(union, intersection).relu_().div_(union)
-    enclosing = missed.add_(size)
-
-    ctx.save_for_backward(inside, offset, size, enclosing, shared, union, iou_loss)
-    ctx.mark_non_differentiable(target_size)
-    ctx.set_materialize_grads(False)
-    return inside, offset, size, enclosing, iou_loss, norm2(offset), norm2(enclosing), target_size
-
-
-def gradients(
-    ctx: Any,
-    by_inside: Tensor | None,
-    by_offset: Tensor | None,
-    by_size: Tensor | None,
-    by_enclosing: Tensor | None,
-    by_iou_loss: Tensor | None,
-    by_distance2: Tensor | None,
-    by_diagonal2: Tensor | None,
-    _: Tensor | None,
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Gradients of the attributes, None for those not in use -> those of inside, half the offset, and size.
-
-    ∂IoU/∂I = (1 + IoU)/U and ∂IoU/∂(Πp) = −IoU/U; the derivative of a product of two is the other one.
-    """
-    inside, offset, size, enclosing, shared, union, iou_loss = ctx.saved_tensors
-    by_centre = None if by_offset is None else by_offset / 2
-    if by_distance2 is not None:
-        by_centre = plus(by_distance2 * offset, by_centre)
-    if by_diagonal2 is not None:
-        by_enclosing = plus(2 * by_diagonal2 * enclosing, by_enclosing)
-    if by_enclosing is not None:
-        by_size = plus(by_enclosing, by_size)
-    by_missed = by_enclosing
-    if by_iou_loss is not None:
-        by_union = by_iou_loss / union
-        by_area = torch.addcmul(by_union, by_union, iou_loss, value=-1)
-        by_size = plus(size.flip(0).mul_(by_area), by_size)
-        by_shared = shared.flip(0).mul_(by_union.add_(by_area))
-        by_missed = plus(threshold_backward(by_shared, shared, 0), by_missed)
-        del by_union, by_area, by_shared  # what comes now is the peak of memory
-    through = torch.zeros_like(inside) if by_missed is None else threshold_backward(by_missed, inside, 0)
-    return through if by_inside is None else through.add_(by_inside), by_centre, by_size
-
-
-def plus(x: Tensor, y: Tensor | None) -> Tensor:
-    """Add what may not be there."""
-    return x if y is None else x + y
-
-
 def product(rows: Tensor) -> Tensor:
     """X · y: (2, N) -> (N,)."""
     x, y = rows.unbind()
     return x * y
-
-
-def norm2(rows: Tensor) -> Tensor:
-    """x² + y²: (2, N) -> (N,)."""
-    return (rows * rows).sum(0)

@@ -14,10 +14,27 @@ from pydantic import Field
 from torch import Tensor
 
 from yolo_wiou.losses.boxes import EPS, BoxPair
-from yolo_wiou.registry import Number
-from yolo_wiou.sections import GAINS
+from yolo_wiou.losses.registry import Registry
+from yolo_wiou.losses.settings import Component, FiniteFloat
 
-Exponent = Annotated[Number, Field(ge=0, le=5)]
+Exponent = Annotated[FiniteFloat, Field(ge=0, le=5)]
+
+
+class Gain(Component):
+    """How much a box counts, a constant for the gradient.
+
+    Attributes:
+        dfl: weigh the distance term (DFL, or L1) of the same box too. No paper does; a loose box misleads both.
+    """
+
+    dfl: bool = False
+
+
+GAINS: Registry[Gain] = Registry("gain", Gain, "none")
+"""The gains by name: `(pair, loss, mean, *, settings) -> (N,)`, called without a graph.
+
+`loss` is what will be weighed, (N,); `mean` the running mean of the IoU loss, a scalar.
+"""
 
 
 @GAINS.register("none")
@@ -28,7 +45,7 @@ def none(pair: BoxPair, loss: Tensor, mean: Tensor) -> Tensor:
 
 @GAINS.register("constant")
 def constant(
-    pair: BoxPair, loss: Tensor, mean: Tensor, *, weight: Annotated[Number, Field(gt=0, le=20)] = 1.0
+    pair: BoxPair, loss: Tensor, mean: Tensor, *, weight: Annotated[FiniteFloat, Field(gt=0, le=20)] = 1.0
 ) -> Tensor:
     """Every box counts `weight`: what `box=` does, for one loss of a study. A control for gains whose mean is not 1."""
     return mean.new_full((), weight).expand_as(loss)
@@ -36,13 +53,16 @@ def constant(
 
 @GAINS.register("iou-power")
 def iou_power(pair: BoxPair, loss: Tensor, mean: Tensor, *, gamma: Exponent = 0.5) -> Tensor:
-    """Focal-EIoU: IoU^γ, good boxes count more, boxes that don't touch nothing (2101.08158; γ UNVERIFIED)."""
+    """Focal-EIoU: IoU^γ, good boxes count more, boxes that don't touch nothing (arXiv:2101.08158).
+
+    Not checked against the paper: γ.
+    """
     return pair.iou.pow(gamma)
 
 
 @GAINS.register("iou-balanced")
 def iou_balanced(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Exponent = 1.5) -> Tensor:
-    """IoU-balanced localisation: IoU^λ (1908.05641), scaled so that the sum of the losses stays what it was.
+    """IoU-balanced localisation: IoU^λ (arXiv:1908.05641), scaled so that the sum of the losses stays what it was.
 
     The scaling is ours, in place of the authors' constant in the configuration. It keeps the plain sum; Ultralytics'
     task-aligned weights come after it. Where no box overlaps, all count 1.
@@ -53,11 +73,13 @@ def iou_balanced(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Exponent = 1
 
 
 @GAINS.register("piou2")
-def piou2(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Annotated[Number, Field(gt=0, le=10)] = 1.3) -> Tensor:
+def piou2(
+    pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Annotated[FiniteFloat, Field(gt=0, le=10)] = 1.3
+) -> Tensor:
     """PIoU v2: 3·λq·exp(−(λq)²) with q = exp(−P), most at medium quality (Neural Networks 170, 2024).
 
     The authors' code lets the gradient through, which pushes far boxes away from their target; here it is a constant.
-    Which of the two the paper means, and its λ for each detector, is UNVERIFIED.
+    Not checked against the paper: which of the two it means, and its λ for each detector.
     """
     quality = lam * torch.exp(-pair.edge_distance)
     return 3 * quality * torch.exp(-quality.square())
@@ -65,7 +87,7 @@ def piou2(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Annotated[Number, F
 
 @GAINS.register("monotonic")
 def monotonic(pair: BoxPair, loss: Tensor, mean: Tensor, *, gamma: Exponent = 0.5) -> Tensor:
-    """Wise-IoU v2: β^γ, hard boxes count more (2301.10051; γ from the authors' code)."""
+    """Wise-IoU v2: β^γ, hard boxes count more (arXiv:2301.10051; γ from the authors' code)."""
     return outlier_degree(pair, mean).pow(gamma)
 
 
@@ -75,14 +97,14 @@ def nonmonotonic(
     loss: Tensor,
     mean: Tensor,
     *,
-    alpha: Annotated[Number, Field(gt=1, le=10)] = 1.9,
-    delta: Annotated[Number, Field(gt=0, le=20)] = 3.0,
+    alpha: Annotated[FiniteFloat, Field(gt=1, le=10)] = 1.9,
+    delta: Annotated[FiniteFloat, Field(gt=0, le=20)] = 3.0,
 ) -> Tensor:
-    """Wise-IoU v3: r = β/(δ·α^(β−δ)), largest at β = 1/ln α, 1 at β = δ, small for outliers (2301.10051)."""
+    """Wise-IoU v3: r = β/(δ·α^(β−δ)), largest at β = 1/ln α, 1 at β = δ, small for outliers (arXiv:2301.10051)."""
     beta, log = outlier_degree(pair, mean), math.log(alpha)
     return beta * torch.exp(torch.rsub(beta, delta * log - math.log(delta), alpha=log))
 
 
 def outlier_degree(pair: BoxPair, mean: Tensor) -> Tensor:
-    """Wise-IoU's β: a box's IoU loss over the running mean (2301.10051)."""
+    """Wise-IoU's β: a box's IoU loss over the running mean (arXiv:2301.10051)."""
     return pair.iou_loss / mean

@@ -2,26 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from yolo_wiou.losses.boxes import BoxPair, norm2
-from yolo_wiou.registry import Number
-from yolo_wiou.sections import OVERLAPS
+from yolo_wiou.losses.registry import Registry
+from yolo_wiou.losses.settings import Component, FiniteFloat
+
+NO_INNER, NO_FOCALER = 1.0, (0.0, 1.0)
+"""The settings that change nothing."""
 
 
-@OVERLAPS.register("iou")
+class Overlap(Component):
+    """How much two boxes share.
+
+    Attributes:
+        inner: Inner-IoU's ratio; both boxes are scaled by it about their own centres. 1 changes nothing. Not checked
+            against the paper: the published ratios, about 0.7-0.8 and 1.1-1.25.
+        focaler: Focaler-IoU's interval (d, u), mapped to (0, 1). (0, 1) changes nothing.
+    """
+
+    inner: Annotated[FiniteFloat, Field(ge=0.1, le=3)] = NO_INNER
+    focaler: tuple[Annotated[FiniteFloat, Field(ge=0, lt=1)], Annotated[FiniteFloat, Field(gt=0, le=1)]] = NO_FOCALER
+
+    @field_validator("focaler")
+    @classmethod
+    def _ordered(cls, interval: tuple[float, float]) -> tuple[float, float]:
+        if interval[0] >= interval[1]:
+            raise ValueError("should be two numbers d < u")
+        return interval
+
+
+OVERLAPS: Registry[Overlap] = Registry("overlap", Overlap, "iou")
+"""The overlaps by name: `(pair, *, settings) -> (N,)`, 1 where the boxes are equal, with its gradient."""
+
+
+def _needs_a_pull(config: Any) -> Iterator[str]:
+    if config.overlap.focaler[0] > 0 and config.penalty.name == "none":
+        yield "boxes below 'focaler' d > 0 need a penalty to be moved at all."
+
+
+def _compares_sizes(config: Any) -> Iterator[str]:
+    if config.overlap.inner != NO_INNER:
+        yield "overlap 'nwd' compares sizes, which 'inner' would scale."
+    yield from _needs_a_pull(config)
+
+
+def _leaves_all_to_the_penalty(config: Any) -> Iterator[str]:
+    if (config.overlap.inner, config.overlap.focaler) != (NO_INNER, NO_FOCALER):
+        yield "overlap 'none' has nothing that 'inner' or 'focaler' could change."
+    if config.penalty.name == "none":
+        yield "overlap 'none' needs a penalty, or the loss is always 0."
+
+
+@OVERLAPS.register("iou", rule=_needs_a_pull)
 def iou(pair: BoxPair) -> Tensor:
     """Intersection over union."""
     return pair.iou
 
 
-@OVERLAPS.register("nwd")
-def nwd(pair: BoxPair, *, constant: Annotated[Number, Field(gt=0, le=1e4)] = 12.8) -> Tensor:
-    """Normalised Wasserstein distance of the boxes as Gaussians: exp(−W/K), K in pixels (2110.13389).
+@OVERLAPS.register("nwd", rule=_compares_sizes)
+def nwd(pair: BoxPair, *, constant: Annotated[FiniteFloat, Field(gt=0, le=1e4)] = 12.8) -> Tensor:
+    """Normalised Wasserstein distance of the boxes as Gaussians: exp(−W/K), K in pixels (arXiv:2110.13389).
 
     W² = ρ² + (Δw² + Δh²)/4. K is the data set's mean object size √(w·h) in pixels of the network's input; 12.8 is
     AI-TOD's. W is held above 1e-7 pixels, where the authors' code adds a constant: √ has no slope at 0.
@@ -31,16 +77,20 @@ def nwd(pair: BoxPair, *, constant: Annotated[Number, Field(gt=0, le=1e4)] = 12.
     return torch.exp(-pixels2.clamp(min=1e-14).sqrt() / constant)
 
 
-@OVERLAPS.register("none")
+@OVERLAPS.register("none", rule=_leaves_all_to_the_penalty)
 def none(pair: BoxPair) -> Tensor:
     """No overlap term, for a penalty that is a whole loss of its own."""
     return torch.ones_like(pair.size[0])
 
 
 def focaler(overlap: Tensor, interval: tuple[float, float]) -> Tensor:
-    """Focaler-IoU: map the interval (d, u) to (0, 1), flat outside (2401.10525).
+    """Focaler-IoU: map the interval (d, u) to (0, 1), flat outside (arXiv:2401.10525).
 
-    That it takes the place of IoU in any loss follows the known codes; the printed composition is UNVERIFIED.
+    That it takes the place of IoU in any loss follows the known codes. Not checked against the paper: the printed
+    composition.
+
+    >>> focaler(torch.tensor([0.25, 0.5, 0.75]), (0.25, 0.75)).tolist()
+    [0.0, 0.5, 1.0]
     """
     low, high = interval
-    return overlap if interval == (0.0, 1.0) else ((overlap - low) / (high - low)).clamp(0, 1)
+    return overlap if interval == NO_FOCALER else ((overlap - low) / (high - low)).clamp(0, 1)

@@ -7,19 +7,40 @@ but what the docstring names, and that by `detach()`: what a pair first computes
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from yolo_wiou.losses.boxes import EPS, BoxPair, norm2, product
-from yolo_wiou.registry import Number
-from yolo_wiou.sections import PENALTIES
+from yolo_wiou.losses.registry import Registry
+from yolo_wiou.losses.settings import Component, FiniteFloat
 
 Terms = tuple[Tensor, ...]
-Theta = Annotated[Number, Field(ge=1, le=10)]
-Kappa = Annotated[Number, Field(gt=0, lt=1)]
+Theta = Annotated[FiniteFloat, Field(ge=1, le=10)]
+Kappa = Annotated[FiniteFloat, Field(gt=0, lt=1)]
+
+PENALTIES: Registry[Component] = Registry("penalty", Component, "none")
+"""The penalties by name: `(pair, *, settings) -> terms`, (N,) each, 0 where boxes are equal, with their gradient."""
+
+
+def _multiplies_the_iou_loss(config: Any) -> Iterator[str]:
+    if config.overlap.name != "iou":
+        yield "penalty 'wiou' multiplies the IoU loss: it needs overlap 'iou'."
+    if config.power != 1:
+        yield "penalty 'wiou' multiplies the IoU loss, which has no power here: leave 'power' at 1."
+
+
+def _replaces_the_overlap(config: Any) -> Iterator[str]:
+    if config.overlap.name != "none":
+        yield "penalty 'focal-l1' replaces the overlap: set it 'none'."
+
+
+def _has_ordered_bounds(config: Any) -> Iterator[str]:
+    if config.penalty.low > config.penalty.high:
+        yield "penalty 'd-interp' needs 'low' below 'high', or equal to it."
 
 
 @PENALTIES.register("none")
@@ -30,20 +51,20 @@ def none(pair: BoxPair) -> Terms:
 
 @PENALTIES.register("giou")
 def giou(pair: BoxPair) -> Terms:
-    """GIoU: the empty share of the enclosing box, (C − U)/C (1902.09630, alg. 2)."""
+    """GIoU: the empty share of the enclosing box, (C − U)/C (arXiv:1902.09630, alg. 2)."""
     enclosing = product(pair.enclosing)
     return ((enclosing - pair.union) / enclosing,)
 
 
 @PENALTIES.register("diou")
 def diou(pair: BoxPair) -> Terms:
-    """DIoU: squared centre distance over the enclosing box's squared diagonal, ρ²/c² (1911.08287)."""
+    """DIoU: squared centre distance over the enclosing box's squared diagonal, ρ²/c² (arXiv:1911.08287)."""
     return (pair.distance2 / pair.diagonal2,)
 
 
 @PENALTIES.register("ciou")
 def ciou(pair: BoxPair) -> Terms:
-    """CIoU: DIoU's term and a·v (1911.08287; 2005.03572).
+    """CIoU: DIoU's term and a·v (arXiv:1911.08287; arXiv:2005.03572).
 
     v is the squared difference of the aspect angles, scaled to [0, 1); its trade-off a = v/(1 − IoU + v) is detached.
     """
@@ -54,17 +75,17 @@ def ciou(pair: BoxPair) -> Terms:
 
 @PENALTIES.register("eiou")
 def eiou(pair: BoxPair) -> Terms:
-    """EIoU: DIoU's term, Δw²/cw² and Δh²/ch², size differences over the enclosing box (2101.08158)."""
+    """EIoU: DIoU's term, Δw²/cw² and Δh²/ch², size differences over the enclosing box (arXiv:2101.08158)."""
     width, height = ((pair.size - pair.target_size) / pair.enclosing).square()
     return (*diou(pair), width, height)
 
 
 @PENALTIES.register("siou")
 def siou(pair: BoxPair, *, theta: Theta = 4.0) -> Terms:
-    """SIoU: half of distance cost Δ and half of shape cost Ω (2205.12740).
+    """SIoU: half of distance cost Δ and half of shape cost Ω (arXiv:2205.12740).
 
-    Δ = Σ 1 − exp(−(2 − Λ)·(d/c)²) over x and y, with the angle cost in closed form, Λ = sin 2α = 2|dx·dy|/ρ². The range
-    of θ is UNVERIFIED: the paper's text was not at hand.
+    Δ = Σ 1 − exp(−(2 − Λ)·(d/c)²) over x and y, with the angle cost in closed form, Λ = sin 2α = 2|dx·dy|/ρ².
+    Not checked against the paper: the range of θ.
     """
     aligned = 2 * product(pair.offset).abs() / (pair.distance2 + EPS)
     distance = (pair.offset / pair.enclosing).square() * (aligned - 2)
@@ -72,12 +93,12 @@ def siou(pair: BoxPair, *, theta: Theta = 4.0) -> Terms:
 
 
 @PENALTIES.register("shape")
-def shape(pair: BoxPair, *, scale: Annotated[Number, Field(ge=0, le=10)] = 0.0, theta: Theta = 4.0) -> Terms:
-    """Shape-IoU: distance and shape cost, weighted by the target's own shape (2312.17663).
+def shape(pair: BoxPair, *, scale: Annotated[FiniteFloat, Field(ge=0, le=10)] = 0.0, theta: Theta = 4.0) -> Terms:
+    """Shape-IoU: distance and shape cost, weighted by the target's own shape (arXiv:2312.17663).
 
     The weight of x is hh = 2·hg^s/(wg^s + hg^s), that of y is ww = 2 − hh: a flat target is held more firmly along its
-    short side. s = `scale` follows the data set's object sizes; how to choose it is UNVERIFIED, the authors' code has
-    0.
+    short side. s = `scale` follows the data set's object sizes; the authors' code has 0. Not checked against the paper:
+    how to choose it.
     """
     width, height = pair.target_size.log()
     across = 2 * torch.sigmoid(scale * (height - width))
@@ -88,9 +109,9 @@ def shape(pair: BoxPair, *, scale: Annotated[Number, Field(ge=0, le=10)] = 0.0, 
 
 @PENALTIES.register("mpdiou")
 def mpdiou(pair: BoxPair) -> Terms:
-    """MPDIoU: squared distances of both corners over the image's squared diagonal, in box units (2307.07662).
+    """MPDIoU: squared distances of both corners over the image's squared diagonal, in box units (arXiv:2307.07662).
 
-    That the normaliser is the network's input is UNVERIFIED in the paper's text; the known codes agree.
+    Not checked against the paper: that the normaliser is the network's input; the known codes agree.
 
     Raises:
         ValueError: the image size is not known.
@@ -111,22 +132,28 @@ def piou(pair: BoxPair) -> Terms:
 
 @PENALTIES.register("interp")
 def interp(pair: BoxPair, *, kappa: Kappa = 0.98) -> Terms:
-    """InterpIoU: 1 − IoU of the target and a box moved to it by the share κ (2507.12420); κ is UNVERIFIED."""
+    """InterpIoU: 1 − IoU of the target and a box moved to it by the share κ (arXiv:2507.12420).
+
+    Not checked against the paper: κ.
+    """
     return (pair.interpolated(kappa).iou_loss,)
 
 
-@PENALTIES.register("d-interp")
+@PENALTIES.register("d-interp", rule=_has_ordered_bounds)
 def d_interp(pair: BoxPair, *, low: Kappa = 0.6, high: Kappa = 0.99) -> Terms:
-    """D-InterpIoU: κ = 1 − IoU between two bounds, detached (2507.12420); the bounds are UNVERIFIED."""
+    """D-InterpIoU: κ = 1 − IoU between two bounds, detached (arXiv:2507.12420).
+
+    Not checked against the paper: the bounds.
+    """
     return (pair.interpolated(pair.iou_loss.detach().clamp(low, high)).iou_loss,)
 
 
-@PENALTIES.register("focal-l1")
-def focal_l1(pair: BoxPair, *, beta: Annotated[Number, Field(ge=1 / math.e, le=1)] = 0.8) -> Terms:
-    """Focal-L1: f(x) summed over |Δx|/wg, |Δy|/hg, |log(w/wg)|, |log(h/hg)| (2101.08158).
+@PENALTIES.register("focal-l1", rule=_replaces_the_overlap)
+def focal_l1(pair: BoxPair, *, beta: Annotated[FiniteFloat, Field(ge=1 / math.e, le=1)] = 0.8) -> Terms:
+    """Focal-L1: f(x) summed over |Δx|/wg, |Δy|/hg, |log(w/wg)|, |log(h/hg)| (arXiv:2101.08158).
 
-    f'(x) = −α·x·ln(βx) up to 1, and constant beyond; α = e·β makes the largest slope 1. A whole loss of its own. The
-    paper's text is UNVERIFIED, the algebra is not; heads without anchors have no offset of order 1 but these.
+    f'(x) = −α·x·ln(βx) up to 1, and constant beyond; α = e·β makes the largest slope 1. A whole loss of its own;
+    heads without anchors have no offset of order 1 but these. Not checked against the paper: all but the algebra.
     """
     x = torch.cat((pair.offset / pair.target_size, pair.log_ratio)).abs()
     alpha, tail = math.e * beta, math.log(beta)
@@ -135,9 +162,9 @@ def focal_l1(pair: BoxPair, *, beta: Annotated[Number, Field(ge=1 / math.e, le=1
     return tuple(torch.add(area, x - curved, alpha=-alpha * tail))
 
 
-@PENALTIES.register("wiou")
+@PENALTIES.register("wiou", rule=_multiplies_the_iou_loss)
 def wiou(pair: BoxPair) -> Terms:
-    """Wise-IoU's distance attention R = exp(ρ²/c²), as what R·(1 − IoU) adds to 1 − IoU (2301.10051).
+    """Wise-IoU's distance attention R = exp(ρ²/c²), as what R·(1 − IoU) adds to 1 − IoU (arXiv:2301.10051).
 
     c² is detached, so that no box grows to be forgiven; ρ² is not: it is the pull on boxes that don't touch.
     """

@@ -8,12 +8,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from yolo_wiou.config import LossConfig
+from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses.boxes import EPS, norm2
-from yolo_wiou.registry import ConfigError
+from yolo_wiou.losses.config import LossConfig
 
 Similarity = Callable[[Tensor, Tensor], Tensor]
-"""ProbIoU of two (N, 5) xywhr (2106.06072): (N, 1) or (N,)."""
+"""ProbIoU of two (N, 5) xywhr (arXiv:2106.06072): (N, 1) or (N,)."""
 
 PENALTIES = ("none", "diou", "wiou")
 """Those that a centre distance and a hull are enough for."""

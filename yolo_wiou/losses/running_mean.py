@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class RunningMean(nn.Module):
-    """Exponential mean of the plain IoU loss of all positives, unweighted, from 1.0 (2301.10051 §3.3).
+    """Exponential mean of the plain IoU loss of all positives, unweighted, from 1.0 (arXiv:2301.10051 §3.3).
 
     A step is judged by the mean of the steps before it. The authors' code moves the mean first, which needs the step's
     boxes of all ranks in the middle of the loss; the difference is one step of a mean that moves slowly.
@@ -80,15 +80,15 @@ class RunningMean(nn.Module):
         self.discard()
 
 
-def has_ranks() -> bool:
+def is_distributed() -> bool:
     """Whether several processes train together."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
-def of_first_rank(value: Any) -> Any:
+def broadcast_from_rank0(value: Any) -> Any:
     """Return the first rank's value on every rank; each must ask for it. Without a process group it is one's own."""
     held = [value]
-    if has_ranks():
+    if is_distributed():
         dist.broadcast_object_list(held, 0)
     return held[0]
 
@@ -99,7 +99,7 @@ def reduce_over_ranks(means: Sequence[RunningMean]) -> None:
     One small all-reduce, whatever the number of means; every rank must call it every step. Without a process group
     it does nothing.
     """
-    if means and has_ranks():
+    if means and is_distributed():
         seen = torch.stack([mean.seen for mean in means])
         dist.all_reduce(seen)
         for mean, row in zip(means, seen, strict=True):

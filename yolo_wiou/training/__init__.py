@@ -1,1 +1,1 @@
-"""Where the losses meet Ultralytics: the only package that imports it."""
+"""Where the losses meet Ultralytics: trainers, criteria and checkpoints with another box loss."""

@@ -1,4 +1,4 @@
-"""FocusedBboxLoss and FocusedRotatedBboxLoss: Ultralytics' box losses with another IoU term."""
+"""PluggableBboxLoss and PluggableRotatedBboxLoss: Ultralytics' box losses with another IoU term."""
 
 from __future__ import annotations
 
@@ -14,22 +14,26 @@ from yolo_wiou.losses import BoxLoss, BoxPair, RotatedPair
 from yolo_wiou.losses.box_loss import AnyPair, to_float32, weighted_sum
 
 
-class AllRows(tuple[slice]):
-    """An index that selects every row, accepted wherever the stock loss takes the mask of positives."""
+class AllPositive(tuple[slice]):
+    """The mask of positives for rows that are all positives: `rows[mask]` and `rows[mask.nonzero()]` are the rows.
 
-    def nonzero(self, as_tuple: bool = True) -> AllRows:
-        """Be the index of the true entries, as a mask's `nonzero` would give."""
+    A mask of ones would do the same, but the host would wait for the device to count them.
+    """
+
+    def __new__(cls) -> AllPositive:
+        """Index with every row."""
+        return super().__new__(cls, (slice(None),))
+
+    def nonzero(self, as_tuple: bool = True) -> AllPositive:
+        """Return where it is true, which is everywhere."""
         return self
 
 
-EVERY = AllRows((slice(None),))
-
-
-class Focused(BboxLoss):
+class IoUTermMixin(BboxLoss):
     """A stock box loss, its IoU term replaced by ours; DFL (or L1), weights and reduction are `super()`'s.
 
     The positives are gathered once, and the stock code then sees nothing else. Plain CIoU keeps the stock term.
-    A deep copy (the EMA's criterion) is the same object: what validation reads is the training's state.
+    `copy.deepcopy` returns the same object: the EMA's criterion, which validates, shares the training's running mean.
 
     Args:
         reg_max: the head's number of DFL bins; 1 means L1 distances.
@@ -45,7 +49,7 @@ class Focused(BboxLoss):
         self._positives: tuple[Tensor, tuple[Tensor, ...]] | None = None
 
     def positives(self, mask: Tensor) -> tuple[Tensor, ...]:
-        """Return the indices of a (B, A) mask's true entries; looked up once a mask, for it waits for the device."""
+        """Return the indices of a (B, A) mask's true entries, found once per mask, as that waits for the device."""
         if self._positives is None or self._positives[0] is not mask:
             self._positives = mask, mask.nonzero(as_tuple=True)
         return self._positives[1]
@@ -84,7 +88,7 @@ class Focused(BboxLoss):
             stride: (A, 1) pixels per box unit; likewise.
 
         Returns:
-            The two terms, scalars: Σ weight·loss / target_scores_sum each.
+            The two terms, scalars, each Σ weight·loss / target_scores_sum.
         """
         index = self.positives(fg_mask)
         anchors = index[-1]
@@ -101,7 +105,9 @@ class Focused(BboxLoss):
         config, learning = self.box_loss.config, pred.requires_grad and torch.is_grad_enabled()
         boxes = to_float32(pred.detach() if self.is_stock else pred)
         pair = self.pair(boxes, target.float(), stride.flatten().float(), imgsz)
-        gain, loss = (torch.ones_like(pair.iou_loss), pair.iou_loss) if self.is_stock else self.box_loss.split(pair)
+        gain, loss = (
+            (torch.ones_like(pair.iou_loss), pair.iou_loss) if self.is_stock else self.box_loss.gain_and_loss(pair)
+        )
         if learning:
             self.box_loss.observe(pair, gain)
         stock_term, distance_term = super().forward(
@@ -111,23 +117,23 @@ class Focused(BboxLoss):
             target,
             weight * gain[:, None] if config.gain.dfl else weight,
             target_scores_sum,
-            cast("Tensor", EVERY),
+            cast("Tensor", AllPositive()),
             *extra,
         )
         if self.is_stock:
             return stock_term, distance_term
         return weighted_sum(loss, gain, weight, target_scores_sum), distance_term
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Focused:
-        """Share, do not copy."""
+    def __deepcopy__(self, memo: dict[int, Any]) -> IoUTermMixin:
+        """Return the same object, as the class says."""
         return self
 
 
-class FocusedBboxLoss(Focused, BboxLoss):
+class PluggableBboxLoss(IoUTermMixin, BboxLoss):
     """Ultralytics' BboxLoss with our IoU term."""
 
 
-class FocusedRotatedBboxLoss(Focused, RotatedBboxLoss):
+class PluggableRotatedBboxLoss(IoUTermMixin, RotatedBboxLoss):
     """Ultralytics' RotatedBboxLoss with our overlap term: ProbIoU with the head's floor, its modifiers and gains."""
 
     def pair(self, pred: Tensor, target: Tensor, stride: Tensor | float = 1.0, imgsz: Tensor | None = None) -> AnyPair:

@@ -1,4 +1,4 @@
-"""The loss state in checkpoints: a plain dict on the EMA module, which stock Ultralytics carries and never reads.
+"""The loss's state in checkpoints: a plain dict on the EMA module, which stock Ultralytics carries and never reads.
 
 Not in the state dict, which a stock model would then refuse; not in the training arguments, which older releases
 filter; not as an object of ours, which a machine without this package could not unpickle.
@@ -15,29 +15,39 @@ from torch import nn
 from ultralytics.nn.tasks import torch_safe_load
 from ultralytics.utils import LOGGER
 
-from yolo_wiou.config import LossConfig
-from yolo_wiou.registry import ConfigError
+from yolo_wiou.errors import ConfigError
+from yolo_wiou.losses.config import LossConfig
 from yolo_wiou.training.criterion import BoxHead
 from yolo_wiou.training.task_balance import ALWA
 from yolo_wiou.version import __version__
 
 ATTRIBUTE = "yolo_wiou"
 VERSION = 1
+UNREADABLE = (
+    AssertionError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    pickle.PickleError,
+)
+"""What reading a file raises, by how it is damaged and by the releases of Ultralytics and PyTorch."""
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint of Ultralytics.
 
     Raises:
-        ConfigError: the file is none, or damaged.
+        ConfigError: the file is no checkpoint, or a damaged one.
     """
     if path.suffix != ".pt":
         raise ConfigError(f"'{path}' is no checkpoint. A run's are weights/last.pt and, with save_period, epochN.pt.")
-    broken = AssertionError, OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, pickle.PickleError
     try:
         ckpt: dict[str, Any] = torch_safe_load(str(path))[0]
         ckpt["epoch"]
-    except broken as error:
+    except UNREADABLE as error:
         raise ConfigError(
             f"'{path}' is no checkpoint, or a damaged one ({type(error).__name__}). Another one of its run may be "
             "whole: best.pt or, with save_period, epochN.pt beside it."
@@ -72,7 +82,7 @@ def read_state(ckpt: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def restore_state(state: Mapping[str, Any], heads: Mapping[str, BoxHead], balance: ALWA | None) -> None:
-    """Continue from a checkpoint's state; a head that it does not know starts anew, and is named."""
+    """Continue from a checkpoint's state; a head that is not in it starts afresh, with a warning that names it."""
     for path, head in heads.items():
         if path in state["heads"]:
             head.box_loss.running_mean.import_state(state["heads"][path])

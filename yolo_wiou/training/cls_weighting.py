@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from yolo_wiou.losses.boxes import EPS
-from yolo_wiou.training.bbox_loss import Focused
+from yolo_wiou.training.bbox_loss import IoUTermMixin
 
 
 class IoUBalancedBCE(nn.Module):
-    """The head's BCE; entries with a positive target are weighted by IoU^η, their sum is kept (1908.05641).
+    """The head's BCE; entries with a positive target are weighted by IoU^η, their sum is kept (arXiv:1908.05641).
 
     Weights are detached, normaliser included. The IoU is that of the predicted box and its assigned target in pixels,
     taken from the assigner's call just before. Where no positive overlaps its target nothing is weighted.
@@ -20,11 +20,11 @@ class IoUBalancedBCE(nn.Module):
     Args:
         bce: the head's own loss, without reduction.
         assigner: the head's task-aligned assigner.
-        box_loss: the head's box loss, which knows the overlap of its boxes, and where the positives are.
+        box_loss: the head's box loss, which computes the overlap of its boxes and finds the positives.
         eta: the exponent η.
     """
 
-    def __init__(self, bce: nn.Module, assigner: nn.Module, box_loss: Focused, eta: float) -> None:
+    def __init__(self, bce: nn.Module, assigner: nn.Module, box_loss: IoUTermMixin, eta: float) -> None:
         """Listen to the assigner."""
         super().__init__()
         self.bce, self.box_loss, self.eta = bce, box_loss, eta
@@ -49,5 +49,5 @@ class IoUBalancedBCE(nn.Module):
             weighted = (weight * plain).sum()
             weight = torch.where(weighted > EPS, weight * (plain.sum() / weighted.clamp(min=EPS)), 1.0)
             weight = torch.where(is_positive, weight, 1.0)
-        # Added to the rows of the positives in place: no pass over all the others, forward or back.
+        # Added to the rows of the positives in place: no pass over all rows, forward or backward.
         return loss.index_put_(index, (entropy * (weight - 1)).to(loss.dtype), accumulate=True)

@@ -1,4 +1,4 @@
-"""Put a loss on every head of a stock criterion."""
+"""Put a loss on every head of a stock criterion, and find the criterion of a model."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 from torch import nn
 from ultralytics.utils.loss import RotatedBboxLoss, v8DetectionLoss
 
-from yolo_wiou.config import DEFAULT_LOSS, LossConfig, load_config
+from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import BoxLoss
-from yolo_wiou.registry import ConfigError
-from yolo_wiou.training.bbox_loss import Focused, FocusedBboxLoss, FocusedRotatedBboxLoss
+from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses.presets import DEFAULT_LOSS, load_config
+from yolo_wiou.training.bbox_loss import IoUTermMixin, PluggableBboxLoss, PluggableRotatedBboxLoss
 from yolo_wiou.training.cls_weighting import IoUBalancedBCE
-from yolo_wiou.training.contract import ContractError, check_contract, check_head
-from yolo_wiou.training.rtdetr import FocusedDETRLoss, install_detr
+from yolo_wiou.training.compatibility import broken_contract, check_contract, check_head
+from yolo_wiou.training.rtdetr import PluggableDETRLoss, install_detr
 from yolo_wiou.training.task_balance import ALWA, BalancedBCE
 
-BoxHead = Focused | FocusedDETRLoss
+BoxHead = IoUTermMixin | PluggableDETRLoss
 Heads = dict[str, BoxHead]
 """The box losses of a criterion by the path of their head: "" for one head, "one2many" and "one2one" for two."""
 
@@ -34,10 +35,10 @@ def find_heads(criterion: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def is_installed(criterion: Any) -> bool:
-    """Whether every head that regresses boxes has a box loss of ours."""
+    """Return whether every head that regresses boxes has a box loss of ours."""
     if hasattr(criterion, "_get_loss_bbox"):
-        return isinstance(criterion._get_loss_bbox, FocusedDETRLoss)
-    return all(isinstance(head.bbox_loss, Focused) for _, head in find_heads(criterion))
+        return isinstance(criterion._get_loss_bbox, PluggableDETRLoss)
+    return all(isinstance(head.bbox_loss, IoUTermMixin) for _, head in find_heads(criterion))
 
 
 def install(
@@ -46,16 +47,16 @@ def install(
     heads: Mapping[str, BoxHead] | None = None,
     balance: ALWA | None = None,
 ) -> Heads:
-    """Replace the box loss on every head of a criterion, and weigh its BCE where that is asked for, in place.
+    """Replace the box loss on every head of a criterion, and weight its BCE where the loss asks for it, in place.
 
     Args:
         criterion: any Ultralytics criterion that regresses boxes, already on its device.
         config: which loss.
-        heads: box losses of another criterion of the same model to share with; the EMA's reads the training's state.
-        balance: who weighs the classification loss, if anybody.
+        heads: the box losses of another criterion of the same model, to share: the EMA's reads the training's state.
+        balance: the weight of the classification loss, if it is balanced.
 
     Returns:
-        The box losses now in place, by head.
+        The box losses now in place, by the path of their head.
 
     Raises:
         ContractError: the criterion is not built as we know it.
@@ -69,7 +70,7 @@ def install(
         if heads:
             head.bbox_loss = heads[path]
         else:
-            kind = FocusedRotatedBboxLoss if isinstance(head.bbox_loss, RotatedBboxLoss) else FocusedBboxLoss
+            kind = PluggableRotatedBboxLoss if isinstance(head.bbox_loss, RotatedBboxLoss) else PluggableBboxLoss
             head.bbox_loss = kind(head.reg_max, BoxLoss(config), head.stride).to(head.device)
         if config.cls_weighting.name != "none":
             head.bce = IoUBalancedBCE(head.bce, head.assigner, head.bbox_loss, config.cls_weighting.eta)
@@ -77,18 +78,21 @@ def install(
             head.bce = BalancedBCE(head.bce, balance)
         installed[path] = head.bbox_loss
     if not installed:
-        raise ContractError(f"regresses no boxes in {type(criterion).__name__}")
+        raise broken_contract(f"regresses no boxes in {type(criterion).__name__}")
     return installed
 
 
 class FocusedDetectionLoss(v8DetectionLoss):
-    """Ultralytics' detection criterion with another box loss, for own training loops.
+    """Ultralytics' detection criterion with another box loss, for your own training loop.
+
+    >>> criterion = FocusedDetectionLoss(model, loss="wiou3")  # doctest: +SKIP
+    >>> loss, items = criterion(model(batch["img"]), batch)  # doctest: +SKIP
 
     Args:
         model: a de-paralleled DetectionModel with `args`.
-        *args: what else the stock criterion takes.
+        *args: further arguments of the stock criterion.
         loss: a preset's name, a YAML file, a mapping or a LossConfig; its running mean advances by itself.
-        **kwargs: likewise.
+        **kwargs: further arguments of the stock criterion.
 
     Raises:
         ConfigError: `loss` is wrong, or has a task balance, which decides at the end of a batch and needs a trainer.
@@ -107,3 +111,24 @@ class FocusedDetectionLoss(v8DetectionLoss):
             raise ConfigError("task_balance 'alwa' decides at the end of a batch, which only a trainer knows.")
         super().__init__(model, *args, **kwargs)
         install(self, config)
+
+
+def criterion_of(model: nn.Module) -> Any:
+    """Return a model's criterion, built if it has none yet."""
+    inner = unwrap(model)
+    if getattr(inner, "criterion", None) is None:
+        inner.criterion = inner.init_criterion()
+    return inner.criterion
+
+
+def unwrap(model: nn.Module) -> Any:
+    """Return the model inside DataParallel, DistributedDataParallel and torch.compile.
+
+    >>> unwrap(nn.DataParallel(nn.Linear(2, 1)))
+    Linear(in_features=2, out_features=1, bias=True)
+    """
+    while True:
+        inner = getattr(model, "module", None) or getattr(model, "_orig_mod", None)
+        if inner is None:
+            return model
+        model = inner

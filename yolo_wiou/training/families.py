@@ -1,4 +1,4 @@
-"""Every family and task that regresses boxes: Ultralytics' trainer with `loss=`, and which losses it takes."""
+"""Ultralytics' trainers of every family and task that regresses boxes, with `loss=`, and which losses they take."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from ultralytics.models import yolo
 from ultralytics.models.rtdetr import train as rtdetr
 
+from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses.rotated import check_rotated
-from yolo_wiou.registry import ConfigError
 from yolo_wiou.training.rtdetr import STOCK, check_detr
 from yolo_wiou.training.trainer import BoxLossMixin
 
@@ -46,13 +46,13 @@ class RTDETRTrainer(BoxLossMixin, rtdetr.RTDETRTrainer):
     check_loss = staticmethod(check_detr)
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Prepare a batch, and tell the box loss its size: RT-DETR's boxes are shares of the image."""
+        """Prepare a batch, and pass its size to the box loss: RT-DETR's boxes are shares of the image."""
         batch = super().preprocess_batch(batch)
         self._resize(*batch["img"].shape[2:])
         return batch
 
     def validate(self) -> Any:
-        """Validate, in the size that is asked for, whatever `multi_scale` trains in."""
+        """Validate, in the size `imgsz`, whatever sizes `multi_scale` trains in."""
         self._resize(self.args.imgsz, self.args.imgsz)
         return super().validate()
 
@@ -97,11 +97,14 @@ REFUSED = {
     "YOLOE": "changes the number of classes as it validates; YOLOE takes 'loss=' in fine-tuning on fixed classes: "
     "YOLO(...).train(trainer=YOLOEPETrainer, ...), or YOLOEPESegTrainer, of ultralytics.models.yolo.yoloe",
 }
-"""Why, by a word in the name of a stock trainer."""
+"""Why a stock trainer takes no loss, by a part of its name."""
 
 
 def trainer_for(stock: type) -> type[BoxLossMixin]:
-    """Return our trainer for one of Ultralytics', and one that has `loss=` already as it is.
+    """Return our trainer in place of one of Ultralytics'; one that has `loss=` already is returned as it is.
+
+    >>> trainer_for(yolo.obb.OBBTrainer).__name__, trainer_for(yolo.obb.OBBTrainer).kind
+    ('OBBTrainer', 'obb')
 
     Raises:
         ConfigError: it trains no boxes, or in a way that we do not know.
@@ -113,12 +116,12 @@ def trainer_for(stock: type) -> type[BoxLossMixin]:
     for ours in TRAINERS:
         if ours.__bases__[-1] is stock:
             return ours
-    for ours in reversed(TRAINERS):  # the special ones, which are detection's too, first
+    for ours in reversed(TRAINERS):  # the special ones, which derive from detection's, first
         if issubclass(stock, ours.__bases__[-1]) and stock.__module__.partition(".")[0] != "ultralytics":
             raise ConfigError(
                 f"{stock.__name__} is a {ours.__bases__[-1].__name__} of Ultralytics. For 'loss=' derive it from ours: "
                 f"class {stock.__name__}({ours.__module__}.{ours.__name__})."
             )
-    reason = next((why for word, why in REFUSED.items() if word in stock.__name__), "has no box loss to exchange")
+    reason = next((why for part, why in REFUSED.items() if part in stock.__name__), "has no box loss to exchange")
     known = ", ".join(dict.fromkeys(ours.kind for ours in TRAINERS))
     raise ConfigError(f"{stock.__name__} {reason}. 'loss=' works with: {known}.")

@@ -1,4 +1,4 @@
-"""What the epochs of a run showed: columns of results.csv, histograms, and the picture loss_curves.png."""
+"""The log of a run's loss: columns of results.csv, histograms, and the picture loss_curves.png."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from yolo_wiou.files import read_table, write_whole
 from yolo_wiou.losses.running_mean import RunningMean
-from yolo_wiou.storage import read_table, write_whole
 
 SAMPLE = 64
-"""Batches of an epoch, the last ones, that its histograms are made of: kept by reference, so they cost nothing."""
+"""How many of an epoch's last batches go into its histograms: kept by reference, so they cost nothing."""
 BINS = 20
 HISTOGRAM, PICTURE = "iou_histogram.csv", "loss_curves.png"
 
 
 class Logbook:
-    """The epochs of a run, head by head; on the first rank it writes.
+    """The epochs of a run, head by head; the first rank's writes files.
 
     Args:
         means: the running mean of every head, by its path.
@@ -40,7 +40,7 @@ class Logbook:
         self.sample: dict[str, deque[tuple[Tensor, Tensor]]] = {path: deque(maxlen=SAMPLE) for path in self.means}
 
     def add(self, path: str, seen: Tensor) -> None:
-        """Add a step of a head: what its mean has seen, over all ranks."""
+        """Add a step of a head: the sums that its running mean has taken in, over all ranks."""
         self.seen[path] += seen
         last = self.means[path].last
         if self.folder and last:
@@ -48,11 +48,11 @@ class Logbook:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no head has seen a box in this epoch."""
+        """Return whether no head has seen a box in this epoch."""
         return not any(count.item() for _, count, _ in self.seen.values())
 
     def columns(self) -> dict[str, float]:
-        """Means of the epoch, by column; the head that predicts has the plain names."""
+        """Return the means of the epoch, by column; the head that predicts has the names without a suffix."""
         columns: dict[str, float] = {}
         for path, mean in self.means.items():
             total, count, gain = self.seen[path].tolist()
@@ -62,10 +62,10 @@ class Logbook:
         return columns
 
     def end_epoch(self, epoch: int) -> None:
-        """Show the epoch's distributions: β and gain in TensorBoard, IoU in a table beside results.csv."""
+        """Log the epoch's distributions: β and gain in TensorBoard, IoU in a table beside results.csv."""
         if not self.folder:
             return
-        from ultralytics.utils.callbacks import tensorboard  # which Ultralytics, too, imports when a training starts
+        from ultralytics.utils.callbacks import tensorboard  # as Ultralytics does, when a training has started
 
         for path, sample in self.sample.items():
             if not sample:
@@ -74,7 +74,7 @@ class Logbook:
             finite = iou_loss.isfinite() & gain.isfinite()
             iou_loss, gain = iou_loss[finite], gain[finite]
             writer = getattr(tensorboard, "WRITER", None)
-            if writer and len(iou_loss):  # it refuses to draw nothing
+            if writer and len(iou_loss):  # it refuses an empty histogram
                 beta = iou_loss / self.means[path].mean.cpu()
                 writer.add_histogram(f"wiou/beta{suffix(path)}", beta, epoch + 1)
                 writer.add_histogram(f"wiou/gain{suffix(path)}", gain, epoch + 1)
@@ -83,12 +83,16 @@ class Logbook:
 
 
 def suffix(path: str) -> str:
-    """What a head's columns end with."""
+    """Return the end of the names of a head's columns.
+
+    >>> suffix(""), suffix("one2one"), suffix("one2many")
+    ('', '', '_one2many')
+    """
     return "" if path in {"", "one2one"} else f"_{path}"
 
 
 def write_histogram(file: Path, epoch: int, iou: Any) -> None:
-    """Put an epoch's distribution of IoU into a table, shares of the boxes by bin; later epochs there go."""
+    """Write an epoch's distribution of IoU into a table, shares of the boxes by bin; drop rows of later epochs."""
     counts = np.histogram(iou, bins=BINS, range=(0, 1))[0]
     shares = counts / max(counts.sum(), 1)
     rows = [row for row in read_table(file) if row["epoch"] <= epoch] if file.exists() else []
@@ -106,7 +110,7 @@ def draw(folder: Path) -> Path | None:
     Returns:
         The picture's path; None where the run has not logged them.
     """
-    from matplotlib.figure import Figure  # a fifth of a second that only those wait who draw
+    from matplotlib.figure import Figure  # takes a fifth of a second to import
     from matplotlib.ticker import MaxNLocator
 
     results = read_table(folder / "results.csv")

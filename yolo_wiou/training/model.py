@@ -12,10 +12,11 @@ from ultralytics.nn.modules import RTDETRDecoder
 from ultralytics.utils import LOGGER
 from ultralytics.utils.checks import check_yaml
 
-from yolo_wiou.config import LossConfig, load_config, take_loss
-from yolo_wiou.registry import ConfigError
+from yolo_wiou.errors import ConfigError
+from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses.presets import as_plain, belongs_to_loss, load_config, take_loss
+from yolo_wiou.training.crash_safety import checkpoint_to_resume
 from yolo_wiou.training.families import trainer_for
-from yolo_wiou.training.files import checkpoint_to_resume
 
 NO_TUNE = (
     "tune runs plain 'yolo train' processes, which know CIoU alone. Tune with Ray, which runs this package: "
@@ -25,15 +26,15 @@ NO_TUNE = (
 
 
 class BoxLossModel(Model):
-    """What a model of Ultralytics needs to train with another box loss; mixed into a stock one, before it."""
+    """Adds `loss=` to `train` and `tune`; a mixin that stands before a stock model of Ultralytics among the bases."""
 
-    def check_loss(self, loss: LossConfig, trainer: type | None = None) -> None:
+    def check_loss(self, loss: LossConfig) -> None:
         """Refuse a loss that this model cannot train with.
 
         Raises:
             ConfigError: it has no boxes, or boxes of a kind for which the loss has no meaning.
         """
-        trainer_for(trainer or self._smart_load("trainer")).check_loss(loss)
+        trainer_for(self._smart_load("trainer")).check_loss(loss)
 
     def train(self, trainer: Any = None, *, loss: Any = None, **kwargs: Any) -> Any:
         """Train with a box loss.
@@ -49,19 +50,18 @@ class BoxLossModel(Model):
         Raises:
             ConfigError: the loss is wrong, has no meaning for the task, or differs from that of the resumed run.
         """
-        if kwargs.get("resume") is True:  # what cannot be resumed Ultralytics would train anew
+        if kwargs.get("resume") is True:  # Ultralytics starts a new training where it cannot resume one
             checkpoint_to_resume(self.ckpt_path or self.model_name)
         if loss is None:
             loss = self.overrides.get("loss")  # of `tune`
         if loss is not None:
-            kwargs["loss"] = loss.spec if isinstance(loss, LossConfig) else loss
-        file = cfg2dict(check_yaml(kwargs["cfg"])) if kwargs.get("cfg") else {}
-        trainer = trainer or self._smart_load("trainer")
-        if config := take_loss(file, dict(kwargs)):  # a look at what the trainer will read, from both together
-            self.check_loss(config, trainer)
+            kwargs["loss"] = loss
         try:
-            trainer = trainer_for(trainer)
-        except ConfigError as error:  # no loss is asked for, so nothing is lost
+            trainer = trainer_for(trainer or self._smart_load("trainer"))  # the trainer resolves and checks the loss
+        except ConfigError as error:
+            file = cfg2dict(check_yaml(kwargs["cfg"])) if kwargs.get("cfg") else {}
+            if any(map(belongs_to_loss, (*file, *kwargs))):
+                raise
             LOGGER.warning(f"yolo-wiou: {error} This run is Ultralytics' own.")
         return super().train(trainer=trainer, **kwargs)
 
@@ -70,8 +70,8 @@ class BoxLossModel(Model):
 
         Args:
             use_ray: has to be true: Ultralytics' own tuner runs plain `yolo train`, which would train CIoU silently.
-            iterations: as in Ultralytics, as is everything else.
-            *args: likewise.
+            iterations: as in Ultralytics.
+            *args: as in Ultralytics.
             loss: as in `train`; a search space may hold its settings, `space={"loss.gain.delta": tune.uniform(2, 5)}`.
             **kwargs: any argument of Ultralytics' `tune`, and settings of the loss.
 
@@ -79,13 +79,13 @@ class BoxLossModel(Model):
             What Ultralytics' `tune` returns.
 
         Raises:
-            ConfigError: not with Ray, or the loss is wrong or has no meaning for the task.
+            ConfigError: `use_ray` is false, or the loss is wrong or has no meaning for the task.
         """
         if not use_ray:
             raise ConfigError(NO_TUNE)
         config = take_loss(kwargs, {} if loss is None else {"loss": loss}) or load_config()
         self.check_loss(config)
-        self.overrides["loss"] = config.spec  # travels to the workers; Ray's own arguments have no room for it
+        self.overrides["loss"] = as_plain(config)  # reaches the workers; Ray's arguments cannot hold it
         try:
             return super().tune(use_ray, iterations, *args, **kwargs)
         finally:
@@ -101,7 +101,7 @@ class YOLOWorld(BoxLossModel, ultralytics.YOLOWorld):
 
 
 KINDS: dict[type, type[BoxLossModel]] = {ultralytics.RTDETR: RTDETR, ultralytics.YOLOWorld: YOLOWorld}
-"""What Ultralytics' YOLO turns itself into, by the model that it finds; and ours."""
+"""The classes that Ultralytics' YOLO turns itself into, depending on the model, and ours in their place."""
 
 if hasattr(ultralytics, "YOLOE"):  # since 8.3.99
 
@@ -120,13 +120,13 @@ class YOLO(BoxLossModel, ultralytics.YOLO):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Build or load the model; like Ultralytics, make an RTDETR, a YOLOWorld or a YOLOE of it where it is one."""
+        """Build or load the model; as in Ultralytics, it becomes an RTDETR, YOLOWorld or YOLOE for their files."""
         file = Path(str(args[0] if args else kwargs.get("model", "")))
-        if "rtdetr" in file.stem.lower() and file.suffix in {".yaml", ".yml"}:  # as `yolo` does
+        if "rtdetr" in file.stem.lower() and file.suffix in {".yaml", ".yml"}:  # as the command `yolo` does
             self.__class__, self.__dict__ = RTDETR, RTDETR(str(file)).__dict__
             return
         super().__init__(*args, **kwargs)
         if not isinstance(self, YOLO):  # Ultralytics' own __init__ has changed the class
             self.__class__ = KINDS[type(self)]
-        elif isinstance(getattr(self.model, "model", [None])[-1], RTDETRDecoder):  # older releases have no look at it
+        elif isinstance(getattr(self.model, "model", [None])[-1], RTDETRDecoder):  # older releases don't check
             self.__class__, self.__dict__ = RTDETR, RTDETR(str(file)).__dict__

@@ -1,4 +1,4 @@
-"""RT-DETR: its GIoU term exchanged; L1, classification, matching and denoising stay Ultralytics' own."""
+"""RT-DETR: its GIoU term replaced; L1, classification, matching and denoising stay Ultralytics' own."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from ultralytics.utils.ops import xywh2xyxy
 
-from yolo_wiou.config import LossConfig
+from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import BoxLoss, BoxPair
 from yolo_wiou.losses.box_loss import to_float32
-from yolo_wiou.registry import ConfigError
-from yolo_wiou.training.contract import expect_equal, ours
+from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.training.compatibility import expect_equal, stock_by_formula
 
 STOCK = "giou"
 """RT-DETR's own loss."""
@@ -37,13 +37,14 @@ def check_detr(config: LossConfig) -> None:
         )
 
 
-class FocusedDETRLoss:
+class PluggableDETRLoss:
     """Stands in for a criterion's `_get_loss_bbox`: the stock L1 term, and our loss in place of GIoU.
 
-    Decoder layers, the encoder's proposals and denoising queries all get the loss, each box's gain by one running
-    mean, which the main layer alone moves: the stock criterion computes it first. Plain GIoU keeps the stock term.
+    Decoder layers, the encoder's proposals and denoising queries all get the loss, and one running mean for their
+    gains, which the main layer alone moves: the stock criterion computes it first. Plain GIoU keeps the stock term.
+    `copy.deepcopy` returns the same object: the EMA's criterion, which validates, shares the training's running mean.
 
-    No module: RT-DETR's criterion is one, a part of the model, and whatever it held would enter the model's state_dict.
+    Not an nn.Module: RT-DETR's criterion is a part of the model, and a module in it would enter the state_dict.
 
     Args:
         criterion: the stock criterion, an RTDETRDetectionLoss.
@@ -57,12 +58,12 @@ class FocusedDETRLoss:
         """Keep the stock method."""
         self.stock: Callable[[Tensor, Tensor, str], dict[str, Tensor]] = criterion._get_loss_bbox
         self.gain = criterion.loss_gain["giou"]
-        self.box_loss, self.is_stock = box_loss, box_loss.config.is_plain(STOCK)
+        self.box_loss, self.is_stock = box_loss, box_loss.config.is_unmodified(STOCK)
         self.imgsz = (640, 640)
         self.is_main = True
 
     def new_step(self, *_: Any) -> None:
-        """Before each forward of the criterion: what comes first is the main layer."""
+        """Begin a forward of the criterion: the first call after this is the main layer's."""
         self.is_main = True
 
     def __call__(self, pred: Tensor, target: Tensor, postfix: str = "") -> dict[str, Tensor]:
@@ -80,7 +81,7 @@ class FocusedDETRLoss:
         if not len(target):
             return self.stock(pred, target, postfix)
         pair = self._pair(pred.detach() if self.is_stock else pred, target)
-        gain, loss = self.box_loss.split(pair)
+        gain, loss = self.box_loss.gain_and_loss(pair)
         if is_main and pred.requires_grad and torch.is_grad_enabled():
             self.box_loss.observe(pair, gain)
         if self.box_loss.config.gain.dfl:  # L1 between boxes times a gain is the gain times their L1
@@ -91,17 +92,17 @@ class FocusedDETRLoss:
         return terms
 
     def _pair(self, pred: Tensor, target: Tensor) -> BoxPair:
-        """The geometry in pixels: centre distances have no meaning in shares of an image that is not square."""
+        """Geometry in pixels: centre distances have no meaning in shares of an image that is not square."""
         imgsz = torch.linspace(*self.imgsz, 2, device=pred.device)  # filled on the device: nothing waits for the host
         pixels = imgsz.flip(0).repeat(2)
         return BoxPair.of(xywh2xyxy(to_float32(pred)) * pixels, xywh2xyxy(target.float()) * pixels, imgsz=imgsz)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> FocusedDETRLoss:
-        """Share, do not copy."""
+    def __deepcopy__(self, memo: dict[int, Any]) -> PluggableDETRLoss:
+        """Return the same object, as the class says."""
         return self
 
 
-def install_detr(criterion: Any, config: LossConfig, shared: FocusedDETRLoss | None = None) -> FocusedDETRLoss:
+def install_detr(criterion: Any, config: LossConfig, shared: PluggableDETRLoss | None = None) -> PluggableDETRLoss:
     """Put a box loss on RT-DETR's criterion, in place; `shared` is that of another criterion of the same model.
 
     Raises:
@@ -109,14 +110,14 @@ def install_detr(criterion: Any, config: LossConfig, shared: FocusedDETRLoss | N
     """
     if not shared:
         check_detr_contract(criterion)
-        shared = FocusedDETRLoss(criterion, BoxLoss(config))
+        shared = PluggableDETRLoss(criterion, BoxLoss(config))
     criterion._get_loss_bbox = shared
     criterion.register_forward_pre_hook(shared.new_step)
     return shared
 
 
 def check_detr_contract(criterion: Any) -> None:
-    """Check on three pairs of boxes that the stock box terms are what we take them for.
+    """Check on three pairs of boxes that the stock box terms are L1 and GIoU.
 
     Raises:
         ContractError: they aren't.
@@ -124,9 +125,14 @@ def check_detr_contract(criterion: Any) -> None:
     target = torch.linspace(0.2, 0.7, 12).view(3, 4)
     pred = target + torch.linspace(-0.1, 0.15, 12).view(3, 4)
 
-    def terms(build: Callable[[], Any]) -> tuple[Tensor, Tensor]:
-        answer = build()(pred, target, "")
-        return answer["loss_bbox"], answer["loss_giou"]
+    def terms_of(build: Callable[[], Any]) -> tuple[Tensor, Tensor]:
+        terms = build()(pred, target, "")
+        return terms["loss_bbox"], terms["loss_giou"]
 
-    builds = (lambda: criterion._get_loss_bbox), (lambda: FocusedDETRLoss(criterion, BoxLoss(ours(STOCK))))
-    expect_equal("computes RT-DETR's box loss in its own way", terms, builds)
+    def stock() -> Any:
+        return criterion._get_loss_bbox
+
+    def pluggable() -> PluggableDETRLoss:
+        return PluggableDETRLoss(criterion, BoxLoss(stock_by_formula(STOCK)))
+
+    expect_equal("computes RT-DETR's box loss in its own way", terms_of, (stock, pluggable))

@@ -1,4 +1,4 @@
-"""Is the loss active? A real head's IoU term with stock Ultralytics, with the loss on it, and by the loss's formula."""
+"""Is the loss active? A head's IoU term with stock Ultralytics, with the loss on it, and by the loss's formula."""
 
 from __future__ import annotations
 
@@ -9,31 +9,37 @@ from torch import Tensor
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG
 
-from yolo_wiou.config import LossConfig
 from yolo_wiou.losses import BoxLoss
+from yolo_wiou.losses.config import LossConfig
 from yolo_wiou.training.bbox_loss import infer_grid
 from yolo_wiou.training.criterion import install
 
 MEAN = 0.4
-"""Running mean that all are judged by: at its start of 1, Wise-IoU v3 weighs hardly at all."""
+"""The running mean for all three; at its start value of 1 Wise-IoU v3 would change little."""
 SIZE = 96
 
 
-class Answer(NamedTuple):
-    """The IoU term of one batch, three times."""
+class SelfTestResult(NamedTuple):
+    """The IoU term of one batch, three times.
+
+    Attributes:
+        stock: by stock Ultralytics.
+        installed: by the criterion with the loss on it.
+        formula: by the loss itself.
+    """
 
     stock: float
     installed: float
     formula: float
 
     def is_right(self, config: LossConfig) -> bool:
-        """Whether what is installed is the formula; and stock's to the last bit, where the loss is stock's."""
+        """Return whether the installed term is the formula's, and stock's to the last bit where the loss is stock's."""
         is_formula = abs(self.installed - self.formula) <= 1e-4 * abs(self.formula)
         return is_formula and (self.installed == self.stock or not config.is_stock)
 
 
-def self_test(config: LossConfig) -> Answer:
-    """Build a small model, give it a batch, and compare; about a second on a CPU, without any file."""
+def self_test(config: LossConfig) -> SelfTestResult:
+    """Build a small model, run a batch through it, and compare; takes about a second on a CPU, and no files."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model: Any = DetectionModel("yolo11n.yaml", verbose=False)
@@ -45,22 +51,22 @@ def self_test(config: LossConfig) -> Answer:
     preds = model(image)
 
     stock, _ = iou_term(model, preds, batch, None)
-    installed, call = iou_term(model, preds, batch, config)
-    return Answer(stock, installed, by_formula(config, model.stride, *call[1:7]))
+    installed, arguments = iou_term(model, preds, batch, config)
+    return SelfTestResult(stock, installed, by_formula(config, model.stride, *arguments[1:7]))
 
 
 def iou_term(model: Any, preds: Any, batch: dict[str, Tensor], config: LossConfig | None) -> tuple[float, Any]:
-    """The IoU term of a fresh criterion, with a loss on it or as it is, and what its box loss was called with."""
+    """Return the IoU term of a new criterion, stock or with a loss on it, and the arguments of its box loss."""
     criterion = model.init_criterion()
     if config:
         for head in install(criterion, config).values():
             head.box_loss.self_advancing = False
             head.box_loss.running_mean.mean.fill_(MEAN)
-    seen: list[Any] = []
-    criterion.bbox_loss.register_forward_hook(lambda module, call, answer: seen.append((answer[0].item(), call)))
+    calls: list[Any] = []
+    criterion.bbox_loss.register_forward_hook(lambda _, arguments, terms: calls.append((terms[0].item(), arguments)))
     criterion(preds, batch)
-    term, call = seen[-1]
-    return term, call
+    term, arguments = calls[-1]
+    return term, arguments
 
 
 def by_formula(
@@ -73,7 +79,7 @@ def by_formula(
     total: Tensor | float,
     mask: Tensor,
 ) -> float:
-    """The IoU term from what a box loss is called with, by the loss itself: Σ weight·loss / total."""
+    """Return the IoU term from the arguments of a box loss, by the loss itself: Σ weight·loss / total."""
     loss = BoxLoss(config)
     loss.running_mean.mean.fill_(MEAN)
     stride, imgsz = infer_grid(anchors, strides)

@@ -8,18 +8,19 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from yolo_wiou.losses.running_mean import has_ranks
-from yolo_wiou.sections import TaskBalance
+from yolo_wiou.losses.running_mean import is_distributed
+from yolo_wiou.losses.settings import TaskBalance
 
 
 class ALWA:
-    """The weight of the classification loss, decided anew every `window` batches (2103.09488).
+    """The weight of the classification loss, decided again every `window` batches (arXiv:2103.09488).
 
     CLS and BOX are a statistic of the two losses over the window, as they enter the objective: after Ultralytics' gains
     and after the present weight; BOX is the box and the distance term together. They stay on the device. In a multi-GPU
-    run they are averaged over the ranks, batch by batch, before the decision: one reduction a window, and one weight.
-    Of an end-to-end model Ultralytics shows the one-to-one head's losses alone; they decide for both heads. Terms of
-    masks, keypoints and angles are in neither.
+    run they are averaged over the ranks, batch by batch, before the decision: one reduction per window, and one weight.
+    Of an end-to-end model Ultralytics reports the losses of the one-to-one head only; they decide for both heads.
+    Terms of masks, keypoints and angles are in neither. `copy.deepcopy` returns the same object: the EMA's criterion
+    has the training's weight.
 
     Attributes:
         weight: float32 scalar in (0, 1], on the device.
@@ -34,7 +35,7 @@ class ALWA:
 
     @torch.no_grad()
     def observe(self, box: Tensor, cls: Tensor) -> None:
-        """Add one batch, and decide where it fills the window."""
+        """Add one batch, and decide if it fills the window."""
         self.history[self.count] = torch.stack((box, cls)).float()
         self.count += 1
         if self.count == self.config.window:
@@ -42,21 +43,21 @@ class ALWA:
             self.count = 0
 
     def _decide(self) -> None:
-        """Move the weight; a window with a loss that is not finite, or that does not vary at all, decides nothing."""
+        """Move the weight, except after a window with a loss that is not finite, or that does not vary at all."""
         history = self.history.clone()
-        if has_ranks():
+        if is_distributed():
             dist.all_reduce(history)
             history /= dist.get_world_size()
         statistic = history.std(0)
         if self.config.statistic == "mean+std":
             statistic = statistic + history.mean(0)
         box, cls = statistic.unbind()
-        moved = box / cls if self.config.rule == "paper" else (self.weight * box / cls).clamp(max=1)
-        decides = (cls > box if self.config.rule == "paper" else cls > 0) & (box > 0) & history.isfinite().all()
-        self.weight = torch.where(decides, moved, self.weight)
+        new_weight = box / cls if self.config.rule == "paper" else (self.weight * box / cls).clamp(max=1)
+        moves = (cls > box if self.config.rule == "paper" else cls > 0) & (box > 0) & history.isfinite().all()
+        self.weight = torch.where(moves, new_weight, self.weight)
 
     def export_state(self) -> dict[str, Any]:
-        """The state as plain numbers."""
+        """Return the state as plain numbers."""
         return {"weight": self.weight.item(), "history": self.history[: self.count].tolist()}
 
     def import_state(self, state: dict[str, Any]) -> None:
@@ -66,7 +67,7 @@ class ALWA:
         self.history[: self.count] = torch.tensor(state["history"]).reshape(self.count, 2)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ALWA:
-        """Share, do not copy: the EMA's criterion has the training's weight."""
+        """Return the same object, as the class says."""
         return self
 
 
@@ -75,11 +76,11 @@ class BalancedBCE(nn.Module):
 
     Args:
         bce: the head's own loss, without reduction.
-        balance: whose weight.
+        balance: holds the weight.
     """
 
     def __init__(self, bce: nn.Module, balance: ALWA) -> None:
-        """Wrap."""
+        """Wrap the head's own loss."""
         super().__init__()
         self.bce, self.balance = bce, balance
         self.reduction = "none"

@@ -1,4 +1,4 @@
-"""BoxLossMixin: what a trainer of Ultralytics needs to train with the box loss that `loss=` names."""
+"""BoxLossMixin: makes a trainer of Ultralytics train with the box loss that `loss=` names."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch import Tensor, nn
 from ultralytics.cfg import cfg2dict
 from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK, colorstr
 
-from yolo_wiou.config import LossConfig, load_config, take_loss
-from yolo_wiou.losses.running_mean import RunningMean, of_first_rank, reduce_over_ranks
-from yolo_wiou.registry import ConfigError
-from yolo_wiou.storage import write_whole
+from yolo_wiou.errors import ConfigError
+from yolo_wiou.files import write_whole
+from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses.presets import as_plain, load_config, take_loss
+from yolo_wiou.losses.running_mean import RunningMean, broadcast_from_rank0, reduce_over_ranks
 from yolo_wiou.training.checkpoint import read_state, restore_state, write_state
-from yolo_wiou.training.contract import check_contract
-from yolo_wiou.training.criterion import Heads, install, is_installed
-from yolo_wiou.training.files import KillableMixin, checkpoint_to_resume
+from yolo_wiou.training.compatibility import check_contract
+from yolo_wiou.training.crash_safety import CrashSafeMixin, checkpoint_to_resume
+from yolo_wiou.training.criterion import Heads, criterion_of, install, is_installed, unwrap
 from yolo_wiou.training.logbook import Logbook, draw
 from yolo_wiou.training.task_balance import ALWA
 
 OWN_KEYS = ("loss",)
 """Arguments of ours among a run's `args`; Ultralytics' validator and stock releases refuse them."""
-
 
 UNREACHED = (
     "yolo-wiou: no box reached '{}' in this epoch, or none with a finite loss. Either the data has no boxes, or "
@@ -32,15 +32,15 @@ UNREACHED = (
 )
 
 
-class BoxLossMixin(KillableMixin):
-    """What a trainer needs to train with another box loss; mixed into a stock trainer, before it.
+class BoxLossMixin(CrashSafeMixin):
+    """Makes a trainer train with another box loss; a mixin that stands before a stock trainer among the bases.
 
-    It hangs on the few methods of Ultralytics' trainer whose signatures never changed, and always calls them.
+    It extends the few methods of Ultralytics' trainer whose signatures never changed, and always calls them.
     `args.loss` is a preset's name or the whole configuration as a dict, so it reaches args.yaml, the loggers and the
     worker processes of a multi-GPU run by itself.
 
     Attributes:
-        kind: what it trains, in words.
+        kind: what it trains, as users call it.
         stock_loss: the preset that is the stock trainer's own loss.
     """
 
@@ -49,11 +49,11 @@ class BoxLossMixin(KillableMixin):
 
     @staticmethod
     def check_loss(config: LossConfig) -> None:
-        """Refuse a loss that has no meaning here; raises ConfigError. Any has one for upright boxes of a YOLO head."""
+        """Refuse a loss that has no meaning here; raises ConfigError. A YOLO head's upright boxes take every loss."""
 
     @classmethod
     def takes(cls, config: LossConfig) -> bool:
-        """Whether a loss has a meaning here."""
+        """Return whether a loss has a meaning here."""
         try:
             cls.check_loss(config)
         except ConfigError:
@@ -91,18 +91,18 @@ class BoxLossMixin(KillableMixin):
                     f"the loss, or start a new run from its weights, without resume: model={self.args.resume}."
                 )
         self.check_loss(self.config)
-        self.args.loss = self.config.spec
+        self.args.loss = as_plain(self.config)  # what reaches args.yaml, loggers and other processes
 
     def run_callbacks(self, event: str) -> None:
-        """Do our part of an event, then let everybody else's callbacks run."""
+        """Do our part of an event, then let all other callbacks run."""
         match event:
             case "on_pretrain_routine_end":
                 self._attach()
             case "on_train_epoch_start":
-                if self._share_heads(self.model):  # a callback has made the model forget its criterion, or exchanged it
+                if self._share_heads(self.model):  # a callback has removed or replaced the model's criterion
                     LOGGER.warning(f"yolo-wiou: the model has a new criterion; {self.config.name} is put on it again.")
                 self.logbook.start_epoch()
-                epochs = of_first_rank(self.epochs)  # with `time=` every rank estimates its own
+                epochs = broadcast_from_rank0(self.epochs)  # with `time=` every rank estimates its own
                 for head in self.heads.values():
                     head.box_loss.progress = self.epoch / epochs
                 if self.length != (len(self.train_loader), epochs):  # out of memory, or `time=`
@@ -117,7 +117,7 @@ class BoxLossMixin(KillableMixin):
                     self.logbook.add(path, mean.advance())
                 if self.balance:
                     self.balance.observe(*self._box_and_cls())
-            case "on_train_epoch_end":  # every logger, and results.csv, takes the learning rates
+            case "on_train_epoch_end":  # results.csv and every logger write the learning rates, and so our columns
                 self.lr.update(self._columns())
                 self.logbook.end_epoch(self.epoch)
                 if self.logbook.is_empty and RANK in {-1, 0}:
@@ -134,7 +134,7 @@ class BoxLossMixin(KillableMixin):
     def _attach(self) -> None:
         """Put the loss on the criterion: class weights are set by now, and resume has rebuilt what it rebuilds."""
         if self.ema:
-            unwrap(self.ema.ema).criterion = None  # a stock one, where a release made it before us
+            unwrap(self.ema.ema).criterion = None  # some releases have made a stock one already
         if self.config.task_balance.name == "alwa":
             self.balance = ALWA(self.config.task_balance, self.device)
         self.heads = install(criterion_of(self.model), self.config, balance=self.balance)
@@ -155,7 +155,7 @@ class BoxLossMixin(KillableMixin):
             )
 
     def _share_heads(self, model: nn.Module) -> bool:
-        """Put the run's box losses on a model's criterion; returns whether they were not there yet."""
+        """Put the run's box losses on a model's criterion; returns whether it had none of them yet."""
         criterion = criterion_of(model)
         is_new = not is_installed(criterion)
         if is_new:
@@ -180,19 +180,19 @@ class BoxLossMixin(KillableMixin):
         write_whole(self.save_dir / "loss.yaml", resolved.to_yaml())
 
     def _columns(self) -> dict[str, float]:
-        """What the epoch showed, by column."""
+        """Return our columns of the epoch."""
         if self.resume and not self.state:
             return {}  # a stock run's results.csv goes on without them
         balance = {"wiou/cls_weight": self.balance.weight.item()} if self.balance else {}
         return {**self.logbook.columns(), **balance}
 
     def _draw(self) -> None:
-        """Draw loss_curves.png, and show it to the loggers as one of Ultralytics' own plots."""
+        """Draw loss_curves.png, and hand it to the loggers as one of Ultralytics' own plots."""
         if picture := draw(self.save_dir):
             self.on_plot(picture)
 
     def _box_and_cls(self) -> tuple[Tensor, Tensor]:
-        """The batch's localisation loss, box and distance term together, and classification loss, with their gains."""
+        """Return the batch's localisation loss (box and distance term) and classification loss, with their gains."""
         items = self.loss_items
         if not isinstance(items, dict):  # before 8.4.104; before 8.3.218 the first rank alone knows the names
             known = len(self.loss_names) == len(items)
@@ -202,7 +202,7 @@ class BoxLossMixin(KillableMixin):
         return torch.as_tensor(box), items["cls_loss"]
 
     def get_validator(self) -> Any:
-        """Return the stock validator, which knows stock arguments only."""
+        """Return the stock validator, which takes stock arguments only."""
         with self._stock_args():
             return super().get_validator()
 
@@ -221,7 +221,7 @@ class BoxLossMixin(KillableMixin):
             return super().save_model()
 
     def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
-        """Recover from NaN (or resume): the running means go back with the weights."""
+        """Go back to a checkpoint, after NaN or to resume: the running means go back with the weights."""
         super()._load_checkpoint_state(ckpt)
         state = read_state(ckpt)
         if state:
@@ -229,7 +229,7 @@ class BoxLossMixin(KillableMixin):
 
     @contextlib.contextmanager
     def _stock_args(self) -> Iterator[None]:
-        """Hide our arguments for a while."""
+        """Take our arguments out of `args` for the time of a stock call."""
         own = {key: self.args.__dict__.pop(key) for key in OWN_KEYS if key in self.args.__dict__}
         try:
             yield
@@ -237,26 +237,20 @@ class BoxLossMixin(KillableMixin):
             self.args.__dict__.update(own)
 
 
-def same_loss(asked: LossConfig, stored: LossConfig, state: Mapping[str, Any] | None) -> bool:
-    """Whether a loss is that of a run to resume, whatever its file is called, and also with the momentum resolved."""
-    momenta = {stored.running_mean.momentum, *(mean["momentum"] for mean in (state or {"heads": {}})["heads"].values())}
-    update = {"name": asked.name, "running_mean": asked.running_mean}
-    converge = asked.running_mean.converge == stored.running_mean.converge
-    return asked == stored.model_copy(update=update) and converge and asked.running_mean.momentum in momenta
+def same_loss(requested: LossConfig, stored: LossConfig, state: Mapping[str, Any] | None) -> bool:
+    """Return whether a loss is that of the run to resume.
 
+    Its name does not count, nor whether its momentum is written as "auto" or as the number that the run resolved it to:
+    the run's own loss.yaml has to be taken.
 
-def criterion_of(model: nn.Module) -> Any:
-    """Return a model's criterion, built if it has none yet."""
-    inner = unwrap(model)
-    if getattr(inner, "criterion", None) is None:
-        inner.criterion = inner.init_criterion()
-    return inner.criterion
-
-
-def unwrap(model: nn.Module) -> Any:
-    """Return the model inside DataParallel, DistributedDataParallel and torch.compile."""
-    while True:
-        inner = getattr(model, "module", None) or getattr(model, "_orig_mod", None)
-        if inner is None:
-            return model
-        model = inner
+    Args:
+        requested: the loss that the user asks for.
+        stored: the run's loss.
+        state: the checkpoint's state, which has the resolved momentum; None of a stock run.
+    """
+    heads = state["heads"] if state else {}
+    momenta = {stored.running_mean.momentum, *(mean["momentum"] for mean in heads.values())}
+    if requested.running_mean.momentum not in momenta:
+        return False
+    running_mean = stored.running_mean.model_copy(update={"momentum": requested.running_mean.momentum})
+    return requested == stored.model_copy(update={"name": requested.name, "running_mean": running_mean})

@@ -1,0 +1,59 @@
+"""`yolo-wiou checks`: the self-test finds what is wrong; a checkpoint tells what it was trained with."""
+
+from __future__ import annotations
+
+import pytest
+import ultralytics
+from helpers.running import MODEL, TINY, shell
+
+from yolo_wiou import YOLO, ConfigError
+from yolo_wiou.cli.checks import check_installation, describe_checkpoint
+from yolo_wiou.errors import ContractError
+from yolo_wiou.losses.presets import load_config
+from yolo_wiou.training import selftest
+from yolo_wiou.training.bbox_loss import IoUTermMixin
+
+
+@pytest.mark.parametrize("loss", ["wiou3", "ciou", "mpdiou"])
+def test_the_installed_loss_has_the_value_of_its_formula_and_not_that_of_stock(loss):
+    config = load_config(loss)
+    result = selftest.self_test(config)
+    assert result.installed == pytest.approx(result.formula, rel=1e-5)
+    assert (result.installed == result.stock) == (loss == "ciou")
+    assert f"{result.installed:.6f} with {loss} on it" in check_installation(config)
+
+
+def test_a_neutral_setting_is_no_broken_installation():
+    neutral = load_config("ciou", {"gain.name": "iou-power", "gain.gamma": 0})
+    assert "with ciou* on it" in check_installation(neutral)
+
+
+def test_a_loss_that_is_not_active_is_found_out(monkeypatch):
+    monkeypatch.setattr(selftest, "install", lambda criterion, config: {})
+    with pytest.raises(ContractError, match="than its formula"):
+        check_installation(load_config("wiou3"))
+
+
+def test_a_loss_in_another_unit_is_found_out(monkeypatch):
+    pair = IoUTermMixin.pair
+    monkeypatch.setattr(IoUTermMixin, "pair", lambda self, p, t, stride=1.0, imgsz=None: pair(self, p, t, 1.0, imgsz))
+    with pytest.raises(ContractError, match="than its formula"):
+        check_installation(load_config("nwd"))
+
+
+def test_a_checkpoint_says_what_it_was_trained_with(shapes, tmp_path):
+    for name, kind, loss in (("ours", YOLO, {"loss": "wiou3"}), ("stock", ultralytics.YOLO, {})):
+        kind(MODEL).train(data=shapes, project=tmp_path, name=name, **{**TINY, "epochs": 1}, **loss)
+    ours = describe_checkpoint(str(tmp_path / "ours" / "weights" / "best.pt"))
+    assert "wiou3 = nonmonotonic(alpha=1.9, delta=3.0) · (1 - iou + wiou)" in ours
+    assert "after 3 steps" in ours
+    assert "stock Ultralytics" in describe_checkpoint(str(tmp_path / "stock" / "weights" / "best.pt"))
+    assert "wiou3" in shell("-m", "yolo_wiou", "checks", "model=ours/weights/best.pt", cwd=tmp_path).stdout
+
+
+def test_no_file_and_no_checkpoint_are_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"there is no file 'nothing\.pt'"):
+        describe_checkpoint("nothing.pt")
+    (tmp_path / "text.pt").write_text("hello")
+    with pytest.raises(ConfigError, match="is no checkpoint"):
+        describe_checkpoint(str(tmp_path / "text.pt"))

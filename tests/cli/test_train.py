@@ -1,0 +1,296 @@
+"""The command line: what passes through, and what a mistake gets."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from helpers.running import shell
+
+from yolo_wiou import YOLO, __version__, available_losses
+from yolo_wiou.cli import main
+from yolo_wiou.cli.main import run_command
+from yolo_wiou.losses.presets import load_config
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.yaml").write_text("penalty: [unclosed")
+    (tmp_path / "list.yaml").write_text("- wiou3\n- ciou\n")
+    (tmp_path / "unknown.yaml").write_text("penalty: ciou\ngian: none\n")
+    (tmp_path / "numbers.yaml").write_text("1: 2\non: 3\n")
+    (tmp_path / "mine.yaml").write_text("penalty: siou\ngain: {name: monotonic, gamma: 1}\n")
+    (tmp_path / "w.onnx").touch()
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: {0: thing}\n")
+
+
+MISTAKES = {
+    "loss=wiuo3": "Did you mean 'wiou3'?",
+    "loss.gain.detla=3": "unknown key 'loss.gain.detla'. Did you mean 'delta'? Valid: alpha, delta, dfl, name.",
+    "loss.gain.delta=abc": "loss.gain.delta=abc is wrong: it should be a valid number",
+    "loss.gain.delta=-1": "loss.gain.delta=-1 is wrong: it should be greater than 0",
+    "loss.gain.delta=": "'loss.gain.delta' needs a value",
+    "loss.gain.delta=true": "it should be a number",
+    "loss.gain.delta=inf": "loss.gain.delta=inf is wrong",
+    "loss.gian.delta=3": "unknown key 'loss.gian'. Did you mean 'gain'?",
+    "loss.gain.name=nonmonotnic": "unknown gain 'nonmonotnic'. Did you mean 'nonmonotonic'?",
+    "loss.penalty.name=wiu": "unknown penalty 'wiu'. Did you mean 'wiou'?",
+    "loss.penalty.theta=3": "unknown key 'loss.penalty.theta'. Valid: name.",
+    "loss.running_mean.momentum=2": "it should be 'auto' or a number between 0 and 1",
+    "loss.overlap.focaler=[0.9,0.1]": "it should be two numbers d < u",
+    "loss.overlap.name=none": "penalty 'wiou' multiplies the IoU loss",
+    "loss=missing.yaml": "cannot read 'missing.yaml': No such file or directory",
+    "loss=broken.yaml": "'broken.yaml' is not YAML",
+    "loss=list.yaml": "'list.yaml' holds no mapping",
+    "loss=unknown.yaml": "unknown key 'loss.gian'. Did you mean 'gain'?",
+    "loss=numbers.yaml": "unknown key 'loss.1'",
+    "loss.gain.name=[a]": "unknown gain '['a']'",
+    "loss=": "'loss' needs a name or a YAML file",
+    "loss": "'loss' needs a value, with an equals sign: loss=wiou3.",
+    "loss.gain.delta": "with an equals sign: loss.gain.delta=VALUE.",
+    "loss.delta=5": "Did you mean loss.gain.delta?",
+    "los=wiou3": "'loss=wiou3'",
+    "data": "with an equals sign: data=VALUE.",
+    "seed": "with an equals sign: seed=0.",
+    "epohcs=3": "'epohcs' is not a valid YOLO argument",
+    "epochs=many": "'epochs=many' is of invalid type",
+    "epochs": "'epochs' needs a value",
+    "noise=0.3": "belong to the demo",
+    "data=nowhere.yaml": "nowhere.yaml",
+    "data=mine.yaml": "'mine.yaml' is no data set: it has no 'train'. It looks like a loss: loss=mine.yaml.",
+    "data=nodir": "'nodir' does not exist",
+    "imgsz=64": "images not found, missing path",  # of data.yaml
+    "device=99": "Invalid CUDA 'device=99' requested",
+    "data=numbers.yaml": "'numbers.yaml' is no data set: it has no 'train'. It needs train, val and names.",
+    "model=nowhere.pt": "nowhere.pt",
+    "model=sam_b.pt": "no training for 'sam_b.pt'",
+    "model=data.yaml": "'data.yaml' describes no model: it has no",
+    "model=mine.yaml": "'mine.yaml' describes no model: it has no",
+    "task=foo": "'task=foo' is unknown. Valid: ",
+    "task=segment": "'model=yolo11n.yaml' is a model of task detect, not segment.",
+    "imgsz=[640": "imgsz=[640",
+    "loss.gain.delta=[1": "loss.gain.delta=[1",
+    "loss.name=giou": "would give 'wiou3' another name. Did you mean loss=giou?",
+    "optimizer=adm": "'optimizer=adm' is unknown. Valid: Adam, AdamW, Adamax, MuSGD",
+    "split=foo": "'split=foo' is unknown",
+    "pretrained=nowhere.pt": "nowhere.pt",
+    "pretrained=data.yaml": "data.yaml",
+    "data=['data.yaml','numbers.yaml']": "'numbers.yaml' is no data set",
+    "model=w.onnx": "'w.onnx' is an exported model, which cannot be trained",
+    "cfg=nowhere.yaml": "nowhere.yaml",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_costs_one_message_and_nothing_else(mistake, capsys, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    loss = [] if mistake.startswith("loss") else ["loss=wiou3"]
+    assert run_command(["train", "data=data.yaml", "model=yolo11n.yaml", *loss, mistake]) == 2
+    error = capsys.readouterr().err
+    assert MISTAKES[mistake] in error
+    assert "Traceback" not in error
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["train", "noise=2"], "noise"),
+        (["frobnicate"], "yolo-wiou: 'frobnicate' is not a valid YOLO argument."),
+        (["train", "loss.penalty.name=centre"], "One of your own is known once its module is imported"),
+        (["train", "shapes.colour=red"], "colour"),
+        (["classify", "train", "loss=wiou3", "data=data.yaml", "model=yolo11n-cls.yaml"], "has no box loss"),
+        (["val", "model=yolo11n.yaml", "loss=wiou3"], "'loss=wiou3' belongs to train"),
+        (["val", "model=nowhere.pt", "data=data.yaml"], "cannot open 'nowhere.pt': No such file or directory."),
+        (["val", "model=yolo11n.yaml", "data=nowhere.yaml"], "'nowhere.yaml' does not exist"),
+        (["trian", "loss=wiou3", "data=data.yaml"], "unknown command 'trian'. Did you mean 'train'?"),
+        (["losse"], "Did you mean 'losses'?"),
+        (["train", "resume", "model=mine.yaml"], "'mine.yaml' is no checkpoint. A run's are weights/last.pt"),
+        (["predict", "model=nowhere.pt", "source=data.yaml"], "cannot open 'nowhere.pt': No such file or directory."),
+        (["export", "model=nowhere.pt"], "cannot open 'nowhere.pt': No such file or directory."),
+        (["train", "loss", "wiou3"], "with an equals sign: loss=wiou3"),
+        (["train", "shapes.task=segment"], "yolo-wiou segment train"),
+        (["obb", "train", "loss=siou"], "penalty 'siou' needs upright boxes"),
+        (["segment", "train", "noise=0.3"], "label noise supports task 'detect' only"),
+        (["losses", "wiuo3"], "Did you mean 'wiou3'?"),
+        (["losses", "wiou3", "ciou"], "unknown option 'ciou'"),
+        (["losses", "wiou3", "loss.gain.detla=5"], "Did you mean 'delta'?"),
+        (["version", "foo=3"], "unknown option 'foo'"),
+        (["train", "data=data.yaml", "traim"], "traim"),
+        (
+            ["train", "loss=siou", "loss.gain.delta=3"],
+            "'delta' belongs to gain nonmonotonic: loss.gain.name=nonmonotonic",
+        ),
+    ],
+)
+def test_other_mistakes(argv, message, capsys, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    assert run_command(argv) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("word", ["train project=/there", "curves out=there", "simulate out=there"])
+def test_where_nothing_may_be_written_is_told_at_once(word, monkeypatch, capsys):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    assert run_command([*word.split(), *["data=data.yaml", "model=yolo11n.yaml"] * word.startswith("train")]) == 2
+    assert "there' cannot be made: you may not write in" in capsys.readouterr().err
+
+
+def test_a_file_of_the_name_of_a_relative_project_is_in_nobody_s_way(monkeypatch, tmp_path):
+    """Ultralytics resolves it below its own folder of runs."""
+    (tmp_path / "exp").touch()
+    monkeypatch.setattr(main, "check_images", lambda data: {})
+    trained = []
+    monkeypatch.setattr(YOLO, "train", lambda model, **arguments: trained.append(arguments["project"]))
+    assert run_command(["train", "data=data.yaml", "model=yolo11n.yaml", "project=exp"]) == 0
+    assert trained == ["exp"]
+
+
+def test_a_listed_loss_can_be_changed_in_place(capsys):
+    assert run_command(["losses", "wiou3", "loss.gain.delta=5"]) == 0
+    assert load_config(yaml.safe_load(capsys.readouterr().out)).gain.delta == 5
+
+
+@pytest.mark.parametrize("argv", [["val", "help"], ["detect", "--help"], ["losses", "-h"]])
+def test_help_is_for_whoever_asks(argv, capsys):
+    assert run_command(argv) == 0
+    assert "yolo-wiou losses [NAME]" in capsys.readouterr().out
+
+
+def test_a_misspelt_argument_costs_no_page_of_syntax(capsys):
+    for mode in ("train", "val"):
+        assert run_command([mode, "data=data.yaml", "epohcs=3"]) == 2
+        said = capsys.readouterr()
+        assert "epohcs" in said.err
+        assert "epochs" in said.err
+        assert len((said.out + said.err).splitlines()) < 5
+
+
+@pytest.mark.parametrize(
+    ("age", "resume", "can_go_on"), [(None, False, False), (60, False, False), (-1, False, True), (60, True, True)]
+)
+def test_ctrl_c_in_a_training_names_what_can_be_resumed(age, resume, can_go_on, monkeypatch, capsys, tmp_path):
+    """Bare `resume` would go on with another run where this one has no checkpoint yet."""
+
+    def stopped(model, **arguments):
+        model.trainer = SimpleNamespace(last=tmp_path / "last.pt", resume=resume)
+        if age is not None:
+            model.trainer.last.touch()
+            os.utime(model.trainer.last, (time.time() - age,) * 2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(YOLO, "train", stopped)
+    monkeypatch.setattr(main, "check_images", lambda data: {})
+    assert run_command(["train", "data=data.yaml", "model=yolo11n.yaml"]) == 130
+    said = capsys.readouterr().err
+    assert ("nothing to resume" in said) == (not can_go_on)
+    assert (f"train resume model={tmp_path / 'last.pt'}" in said) == can_go_on
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
+    def stopped(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "run_as_ultralytics", stopped)
+    assert run_command(["predict", "model=best.pt"]) == 130
+    assert capsys.readouterr().err == "yolo-wiou: stopped.\n"
+
+
+def test_the_extras_are_not_needed_to_train(tmp_path):
+    """Whoever installed without `[compare]` still has the command."""
+    blocked = ("scipy", "plotly", "jinja2", "faster_coco_eval", "ray")
+    code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import yolo_wiou.cli.main"
+    shell("-c", code, cwd=tmp_path)
+
+
+def test_losses_lists_the_catalogue(capsys):
+    assert run_command(["losses"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert set(available_losses()) <= set(listed)
+    assert listed.count("tasks:") == len(available_losses())
+
+
+@pytest.mark.parametrize("name", available_losses())
+def test_a_loss_as_yaml_can_be_passed_back(name, capsys, tmp_path):
+    assert run_command(["losses", name]) == 0
+    (tmp_path / "copy.yaml").write_text(capsys.readouterr().out)
+    assert load_config(tmp_path / "copy.yaml") == load_config(name)
+
+
+def test_losses_resolves_files_too(capsys):
+    assert run_command(["losses", "mine.yaml"]) == 0
+    resolved = yaml.safe_load(capsys.readouterr().out)
+    assert resolved["name"] == "mine"
+    assert resolved["penalty"] == {"name": "siou", "theta": 4.0}
+    assert resolved["gain"] == {"name": "monotonic", "dfl": False, "gamma": 1.0}
+
+
+def test_version_help_and_nothing(capsys):
+    assert run_command(["version"]) == 0
+    assert f"yolo-wiou {__version__} (ultralytics " in capsys.readouterr().out
+    for argv in ([], ["help"], ["--help"], ["train", "--help"], ["losses", "-h"]):
+        assert run_command(argv) == 0
+        assert "yolo-wiou train data=my.yaml" in capsys.readouterr().out
+
+
+def test_other_commands_are_ultralytics_own(monkeypatch):
+    seen = []
+    monkeypatch.setattr(main, "entrypoint", lambda: seen.append(sys.argv[1:]))
+    monkeypatch.setattr("sys.argv", ["yolo-wiou"])
+    assert run_command(["val", "model=best.pt", "data=my.yaml"]) == 0
+    assert run_command(["settings"]) == 0
+    assert run_command(["rect", "val"]) == 0  # a bare switch of Ultralytics, not a mistyped command
+    assert seen == [["val", "model=best.pt", "data=my.yaml"], ["settings"], ["rect", "val"]]
+    assert sys.argv[0] == "yolo"  # or predict would save nothing
+
+
+def test_curves_and_simulate_write_table_and_picture(capsys, tmp_path):
+    assert run_command(["curves", "losses=siou,ciou", "loss.power=2"]) == 0
+    assert run_command(["simulate", "losses=ciou,wiou1", "points=2", "iterations=3", "experiment=wiou", "out=sim"]) == 0
+    said = capsys.readouterr().out
+    for stem in ("runs/curves/curves", "sim/simulate-wiou"):
+        assert f"{stem}.png" in said
+        assert (tmp_path / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
+        assert {row.split(",")[0] for row in (tmp_path / f"{stem}.csv").read_text().splitlines()[1:]} >= {
+            "ciou*" if "curves" in stem else "ciou"
+        }
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["curves", "loses=wiou3"], "Did you mean 'losses'?"),
+        (["curves", "losses=wiou3,wiuo3"], "Did you mean"),
+        (["curves", "losses=wiou3,WIoUv3"], "two of the losses have one name"),
+        (["curves", "means=0"], "numbers above 0"),
+        (["curves", "means=nan"], "numbers above 0"),
+        (["curves", "means=2"], "numbers above 0, up to 1"),
+        (["curves", "out=data.yaml"], "'out=data.yaml' is to be a folder"),
+        (["simulate", "out=data.yaml/below"], "data.yaml' is a file"),
+        (["simulate", "experiment=siou"], "Valid: diou, wiou."),
+        (["simulate", "points=many"], "whole number"),
+        (["simulate", "points=0"], "'points' needs one whole number, 1 or above"),
+        (["simulate", "loss.gain.delta=3", "losses=ciou"], "unknown key 'loss.gain.delta'"),
+    ],
+)
+def test_mistakes_of_curves_and_simulate(argv, message, capsys, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    assert run_command(argv) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_unknown_ultralytics_is_named_without_a_traceback(monkeypatch, capsys):
+    from ultralytics.utils.loss import BboxLoss
+
+    monkeypatch.setattr(BboxLoss, "forward", lambda self, boxes: None)
+    assert run_command(["checks"]) == 1
+    error = capsys.readouterr().err
+    assert "calls its box loss with ['boxes']" in error
+    assert "pip install 'ultralytics" in error

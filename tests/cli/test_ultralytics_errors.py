@@ -1,0 +1,98 @@
+"""A mistake of the user ends in one message; a mistake of ours, or of a library, keeps its traceback."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from ultralytics.cfg import check_dict_alignment, get_cfg, parse_key_value_pair
+from ultralytics.utils import DEFAULT_CFG_DICT
+from ultralytics.utils.torch_utils import select_device
+
+from yolo_wiou.cli.main import run_command
+from yolo_wiou.cli.ultralytics_errors import is_from_ultralytics, users_mistakes
+from yolo_wiou.errors import ConfigError
+from yolo_wiou.training import model
+
+TRAIN = ["train", "data=data.yaml", "loss=wiou3"]
+CONV, HEAD = "  - [-1, 1, Conv, [16, 3, 2]]", "head:\n  - [[0], 1, Detect, [nc]]\n"
+BROKEN_MODELS = {
+    "unknown activation": (f"nc: 2\nactivation: nnn.SiLU()\nbackbone:\n{CONV}\n", "name 'nnn' is not defined"),
+    "half an activation": (f"nc: 2\nactivation: nn.SiLU(\nbackbone:\n{CONV}\n", "was never closed"),
+    "unknown layer": ("nc: 2\nbackbone:\n  - [-1, 1, Konv, [16, 3, 2]]\n", "describes no model: it has no 'Konv'"),
+    "word for a number": ("nc: 2\nbackbone:\n  - [-1, 1, Conv, [wide, 3, 2]]\n", "'<' not supported"),
+    "no layers": ("nc: 2\nbackbone:\n", "'NoneType'"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: {0: thing}\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("mistake", BROKEN_MODELS)
+def test_a_model_file_that_ultralytics_cannot_build_is_the_user_s_mistake(mistake, folder, capsys):
+    backbone, message = BROKEN_MODELS[mistake]
+    (folder / "model.yaml").write_text(backbone + HEAD)
+    assert run_command([*TRAIN, "model=model.yaml"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_type_error_in_our_own_model_is_no_mistake_of_the_user(folder, monkeypatch):
+    monkeypatch.setattr(model, "RTDETRDecoder", None)  # isinstance(…, None), in our YOLO.__init__
+    with pytest.raises(TypeError, match="isinstance"):
+        run_command([*TRAIN, "model=yolo11n.yaml"])
+
+
+def test_a_key_error_in_our_own_model_is_no_mistake_of_the_user(folder, monkeypatch):
+    monkeypatch.setattr(model, "KINDS", {})  # a kind of model that we do not know
+    with pytest.raises(KeyError):
+        run_command([*TRAIN, "model=yolov8s-world.yaml"])
+
+
+def test_an_ultralytics_that_is_called_in_a_wrong_way_is_no_mistake_of_the_user():
+    with pytest.raises(TypeError, match="unexpected keyword"), users_mistakes(TypeError):
+        select_device("cpu", loud=True)
+
+
+def test_what_a_function_is_not_known_to_raise_passes_through():
+    with pytest.raises(AssertionError, match="missing 'epochs' value"), users_mistakes(SyntaxError):
+        parse_key_value_pair("epochs=")
+
+
+@pytest.mark.parametrize(
+    ("call", "known", "message"),
+    [
+        (lambda: parse_key_value_pair("epochs="), AssertionError, "missing 'epochs' value"),
+        (lambda: check_dict_alignment({"epochs": 1}, {"epohcs": 1}), SyntaxError, r"'epohcs' is not a valid"),
+        (lambda: get_cfg(DEFAULT_CFG_DICT, {"epochs": "many"}), TypeError, "'epochs=many' is of invalid type"),
+        (lambda: select_device("99", verbose=False), ValueError, "Invalid CUDA 'device=99'"),
+        (lambda: check_dict_alignment({"epochs": 1}, {1: 1}), TypeError, "."),  # by difflib, which it calls
+        (lambda: Path("nowhere.pt").read_bytes(), OSError, r"cannot open 'nowhere\.pt': No such file or directory\."),
+    ],
+)
+def test_what_it_is_known_to_raise_becomes_a_message_without_the_page_of_help(call, known, message):
+    with pytest.raises(ConfigError, match=message) as error, users_mistakes(known):
+        call()
+    assert "Arguments received" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "is_theirs"),
+    [
+        (lambda: parse_key_value_pair("epochs="), True),
+        (lambda: json.loads("{"), False),
+        (lambda: pickle.loads(b"nothing"), False),
+        (lambda: torch.empty("three"), False),
+        (lambda: torch.nn.Conv2d(3, 4, 1, groups=5), False),
+    ],
+)
+def test_an_error_belongs_to_whoever_raised_it(call, is_theirs):
+    with pytest.raises(Exception) as error:  # noqa: PT011 - of several kinds
+        call()
+    assert is_from_ultralytics(error.value) == is_theirs

@@ -1,0 +1,89 @@
+"""A study that release 0.1.0 has trained, tests/fixtures/study: it goes on, and its report says the same."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.running import ROOT, shell
+
+from yolo_wiou.cli.compare import read
+from yolo_wiou.compare.analysis import analyse
+from yolo_wiou.compare.report.html import page, table_of_runs
+from yolo_wiou.compare.study import Study
+from yolo_wiou.data.shapes import ShapesConfig, render_dataset
+
+FIXTURES = ROOT / "tests" / "fixtures"
+COMMAND = [
+    *("data=study-shapes/data.yaml", "model=model.yaml", "losses=ciou,wiou3", "seeds=6", "jobs=2", "out=study"),
+    *("imgsz=64", "epochs=30", "batch=8", "nbs=8", "workers=0", "close_mosaic=10", "max_det=20"),
+    *("lr0=0.002", "optimizer=AdamW", "warmup_epochs=1"),
+]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study in a folder beside its data and its model, as the command left it."""
+    root = tmp_path_factory.mktemp("old")
+    shutil.copytree(FIXTURES / "study", root / "study")
+    shutil.copy(FIXTURES / "model.yaml", root)
+    for file in root.rglob("*.json"):
+        file.write_text(file.read_text().replace("@ROOT@", str(root)))
+    config = ShapesConfig(train=96, val=12, imgsz=64, classes=("disc", "star"), sizes=(0.3, 0.6), objects=(1, 3))
+    render_dataset(root / "study-shapes", config)
+    return root
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every number and word of a JSON value, by its path."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(item, f"{path}/{key}")
+    else:
+        yield path, value
+
+
+def approximately(value: Any) -> Any:
+    """A number to rounding, which differs from machine to machine; a word to the letter."""
+    return pytest.approx(value, rel=1e-6) if isinstance(value, float) else value
+
+
+def test_it_reports_the_same(kept: Path) -> None:
+    study = Study.load(kept / "study")
+    records = study.records(kept / "study")
+    findings = analyse(records, kept / "study", study.baseline, study.arguments)
+    then = dict(leaves(json.loads((kept / "study" / "report.json").read_text())))
+    now = dict(leaves(findings.plain()))
+    del then["/provenance/command"], now["/provenance/command"]
+    assert now.keys() == then.keys()
+    assert {path for path in then if now[path] != approximately(then[path])} == set()
+    assert "No detectable difference between wiou3 and ciou: +0.07 AP points" in page(findings, records)
+    assert len(table_of_runs(findings).splitlines()) == 25
+
+
+def test_the_command_still_means_it(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(kept)
+    study = read(COMMAND).study
+    assert study == Study.load(kept / "study")
+    assert study.plain() == json.loads((kept / "study" / "study.json").read_text())
+    with study.claim(kept / "study"):  # nothing that has finished is lost
+        assert all(run.is_finished(kept / "study") for run in study.runs())
+
+
+@pytest.mark.slow
+def test_it_goes_on(kept: Path, tmp_path: Path) -> None:
+    shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
+    for file in tmp_path.rglob("*.json"):
+        file.write_text(file.read_text().replace(str(kept), str(tmp_path)))
+    *others, last = Study.load(tmp_path / "study").runs()
+    shutil.rmtree(last.folder(tmp_path / "study"))
+    before = [run.result(tmp_path / "study") for run in others]
+    done = shell("-m", "yolo_wiou", "compare", *COMMAND, cwd=tmp_path)
+    assert "Finished: 11." in done.stderr
+    assert "12/12 study-shapes, wiou3, seed 5:" in done.stderr
+    assert [run.result(tmp_path / "study") for run in others] == before
+    assert "6 seeds" in done.stdout

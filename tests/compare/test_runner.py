@@ -1,0 +1,144 @@
+"""Doing the runs of a study: side by side, failing, cut off and gone on with. Processes are real, trainings are not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.processes import is_alive, wait_for
+from helpers.running import ROOT
+
+from yolo_wiou.compare.run import LOG, RUNNING
+from yolo_wiou.compare.run_study import run_study
+from yolo_wiou.compare.runner import LocalJob, train
+from yolo_wiou.compare.study import Study
+from yolo_wiou.files import read_json
+
+HERE = Path(__file__).parent
+HELPERS = HERE.parent / "helpers"
+STUDY = Study(
+    losses={"ciou": "ciou", "wiou3": "wiou3"}, data={"a": "/a.yaml"}, seeds=(0, 1), arguments={"model": "yolo11n.yaml"}
+)
+
+
+def fake(folder: Path) -> LocalJob:
+    """A runner whose processes do not train."""
+    return LocalJob(folder, "fake_worker")
+
+
+@pytest.fixture(autouse=True)
+def _fake(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, HELPERS))))
+
+
+def finished(study: Path) -> list[str]:
+    return sorted(str(run) for run in STUDY.runs() if run.is_finished(study))
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_every_run_is_done_once_whatever_jobs(jobs, tmp_path):
+    done = [str(run) for run in train(STUDY.runs(), tmp_path, fake, jobs)]
+    assert sorted(done) == sorted(map(str, STUDY.runs())) == finished(tmp_path)
+    assert jobs > 1 or done == [str(run) for run in STUDY.runs()]  # in the plan's order
+    assert [run.result(tmp_path).stream for run in STUDY.runs()] == [(0,), (0,), (1,), (1,)]
+    assert not (tmp_path / RUNNING).exists()
+    assert list(train(STUDY.runs(), tmp_path, fake, jobs)) == []
+
+
+def test_a_failing_run_leaves_its_log_and_stops_no_other(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FAIL", "wiou3")
+    monkeypatch.setattr("yolo_wiou.compare.run_study.check_pairing", lambda *_: {})
+    assert run_study(STUDY, tmp_path, fake) == 1
+    said = capsys.readouterr().err
+    assert "2/4 a, wiou3, seed 0 FAILED: no such luck" in said
+    assert "2 of 4 runs failed" in said
+    assert finished(tmp_path) == ["a, ciou, seed 0", "a, ciou, seed 1"]
+    assert "no such luck" in (STUDY.runs()[1].folder(tmp_path) / LOG).read_text()
+
+    monkeypatch.setenv("FAIL", "")
+    before = STUDY.runs()[0].result(tmp_path)
+    assert run_study(STUDY, tmp_path, fake) == 0
+    assert "Finished: 2." in capsys.readouterr().err
+    assert len(finished(tmp_path)) == 4
+    assert STUDY.runs()[0].result(tmp_path) == before
+
+
+def test_stopping_ends_what_is_running(tmp_path, monkeypatch):
+    runs = train(STUDY.runs(), tmp_path, fake, 1)
+    next(runs)
+    monkeypatch.setenv("UNTIL", str(tmp_path / "never"))
+    pids: list[int] = []
+
+    def interrupt(_: float) -> None:
+        """What Ctrl-C does, once the second run has begun."""
+        found = list((tmp_path / RUNNING).glob("*/pid"))
+        if found and found[0].read_text():
+            pids.append(int(found[0].read_text()))
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("yolo_wiou.compare.runner.time.sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        next(runs)
+    assert not is_alive(pids[0])
+    assert finished(tmp_path) == ["a, ciou, seed 0"]
+    assert not (tmp_path / RUNNING).exists()
+
+
+PARENT = """
+import sys
+from pathlib import Path
+sys.path[:0] = [{here!r}, {tests!r}]
+from test_runner import STUDY, fake
+from yolo_wiou.compare.runner import train
+with STUDY.claim(Path({study!r})):
+    for run in train(STUDY.runs(), Path({study!r}), fake, 2):
+        print(run, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_killed_at_any_moment_only_what_was_running_is_lost(tmp_path, monkeypatch):
+    STUDY.save(tmp_path)
+    next(runs := train(STUDY.runs(), tmp_path, fake))
+    runs.close()
+    before = finished(tmp_path)
+    monkeypatch.setenv("UNTIL", str(tmp_path / "never"))
+    code = PARENT.format(here=str(HERE), tests=str(HERE.parent), study=str(tmp_path))
+    parent = subprocess.Popen([sys.executable, "-c", code])
+
+    def told() -> list[int]:
+        """Who has written all of its number."""
+        return [int(text) for file in (tmp_path / RUNNING).glob("*/pid") if (text := file.read_text())]
+
+    wait_for(lambda: len(told()) == 2 or parent.poll() is not None)
+    pids = told()
+    assert len(pids) == 2
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not any(map(is_alive, pids)))  # nobody is left behind
+
+    assert finished(tmp_path) == before == ["a, ciou, seed 0"]
+    first = STUDY.runs()[0].result(tmp_path)
+    monkeypatch.delenv("UNTIL")
+    with STUDY.claim(tmp_path):  # the lock died with its process
+        assert len(list(train(STUDY.runs(), tmp_path, fake, 2))) == 3
+    assert len(finished(tmp_path)) == 4
+    assert STUDY.runs()[0].result(tmp_path) == first
+
+
+def test_what_outlives_its_study_spoils_nothing(tmp_path):
+    """A process that goes on writing after its study was killed has no folder that counts."""
+    STUDY.save(tmp_path)
+    left = tmp_path / RUNNING / "a-ciou-seed0-1"
+    left.mkdir(parents=True)
+    with STUDY.claim(tmp_path):
+        assert not left.exists()
+        runs = train(STUDY.runs(), tmp_path, fake)
+        next(runs)
+        runs.close()
+    assert finished(tmp_path) == ["a, ciou, seed 0"]
+    assert read_json(STUDY.runs()[0].folder(tmp_path) / "result.json")["seconds"] == 1.0

@@ -1,0 +1,181 @@
+"""`yolo-wiou compare` on a tiny data set: two losses, two seeds, trained for real."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.running import shell
+
+from yolo_wiou.compare.pairing import FirstBatches, objections, read_first_batches
+from yolo_wiou.compare.run import Run
+from yolo_wiou.compare.runner import LocalJob, train
+from yolo_wiou.compare.study import Study
+from yolo_wiou.compare.worker import first_batches
+from yolo_wiou.files import read_json
+
+TINY = ["model=yolo11n.yaml", "imgsz=32", "epochs=1", "batch=4", "nbs=4", "workers=0"]
+TINY += ["losses=ciou,wiou3", "seeds=2", "jobs=2"]
+
+
+@pytest.fixture(scope="session")
+def compared(shapes, tmp_path_factory) -> tuple[Path, str, str]:
+    """The folder of a study, and what `compare --json` wrote to stdout and stderr."""
+    folder = tmp_path_factory.mktemp("compare")
+    env = {"YOLO_CONFIG_DIR": str(tmp_path_factory.mktemp("new"))}  # Ultralytics greets a machine that it is new on
+    command = ("-m", "yolo_wiou", "compare", f"data={shapes}", *TINY, "out=study", "--json")
+    done = shell(*command, cwd=folder, env=env)
+    return folder / "study", done.stdout, done.stderr
+
+
+@pytest.fixture(scope="session")
+def study(compared) -> Path:
+    """The folder of a finished study."""
+    return compared[0]
+
+
+def test_stdout_is_the_report_alone(compared):
+    folder, out, err = compared
+    assert json.loads(out) == read_json(folder / "report.json")
+    assert "4 runs: 2 losses (ciou, wiou3) x 2 seeds x 1 data set (shapes), 2 at a time" in err
+    assert "4/4 shapes" in err
+    assert " left." in err
+    assert {"report.html", "runs.csv", "study.json"} <= {file.name for file in folder.iterdir()}
+    assert sorted(map(str, Study.load(folder).data.values())) == [str(Study.load(folder).data["shapes"])]
+
+
+def test_losses_saw_the_same_images_and_seeds_did_not(study):
+    runs = Study.load(study).runs()
+    streams = {(run.loss, run.seed): run.result(study).stream for run in runs}
+    assert streams["ciou", 0] == streams["wiou3", 0] != streams["ciou", 1] == streams["wiou3", 1]
+    assert all(len(stream) == 1 for stream in streams.values())
+    beginnings = read_first_batches(study)
+    assert [(run.loss, run.seed) for run in beginnings] == [("ciou", 0), ("wiou3", 0), ("ciou", 1)]
+    assert objections(beginnings) == []
+    assert {run.result(study).optimizer.name for run in runs} == {"AdamW"}  # what auto came to
+
+
+def test_runs_are_trained_as_asked(study):
+    for run in Study.load(study).runs():
+        folder = run.folder(study)
+        arguments = (folder / "train" / "args.yaml").read_text()
+        assert f"loss: {run.loss}\n" in arguments
+        assert f"seed: {run.seed}\n" in arguments
+        assert (folder / "train" / "weights" / "last.pt").is_file()
+
+
+def test_the_truth_is_the_labels(study, shapes):
+    """Boxes of truth.json are those of the label files, read by hand."""
+    run = Study.load(study).runs()[0]
+    truth = read_json(run.folder(study) / "truth.json")
+    boxes = {}
+    for image in truth["images"]:
+        rows = [one for one in truth["annotations"] if one["image_id"] == image["id"]]
+        boxes[Path(image["file_name"]).stem] = sorted([one["category_id"], *one["bbox"]] for one in rows)
+    for file in (shapes.parent / "labels" / "val").glob("*.txt"):
+        c, x, y, w, h = np.loadtxt(file, ndmin=2).T
+        by_hand = np.stack([c, (x - w / 2) * 64, (y - h / 2) * 64, w * 64, h * 64], 1)
+        np.testing.assert_allclose(boxes[file.stem], sorted(by_hand.tolist()), atol=1e-4)
+    assert len(boxes) == 6
+
+
+def test_detections_are_boxes_of_those_images(study):
+    run = Study.load(study).runs()[0]
+    for checkpoint in run.checkpoints:
+        table = np.load(run.folder(study) / f"detections-{checkpoint}.npz")["detections"]
+        assert table.shape[1] == 7
+        assert len(table) > 0
+        assert set(table[:, 0]) <= set(range(6))
+        assert (table[:, 3:5] > 0).all()
+        assert ((table[:, 5] > 0) & (table[:, 5] <= 1)).all()
+        assert set(table[:, 6]) <= {0, 1}
+
+
+def test_the_same_command_goes_on(study, shapes):
+    """A run that is gone is trained again, and comes out the same though it is alone; the others stay as they are."""
+    first, *others = Study.load(study).runs()
+    before = {str(run): run.result(study) for run in others}
+    kept = study.parent / "kept"
+    shutil.copytree(first.folder(study), kept)
+    shutil.rmtree(first.folder(study))
+
+    done = shell("-m", "yolo_wiou", "compare", f"data={shapes}", *TINY[:-1], "out=study", cwd=study.parent)
+    assert "Finished: 3." in done.stderr
+    assert "wiou3" in done.stdout  # the verdicts
+    assert {str(run): run.result(study) for run in others} == before
+    old, new = (np.load(folder / "detections-last.npz")["detections"] for folder in (kept, first.folder(study)))
+    np.testing.assert_array_equal(old, new)
+    assert tuple(read_json(kept / "result.json")["stream"]) == first.result(study).stream
+
+
+def test_another_study_is_refused(study, shapes):
+    before = sorted(study.rglob("*"))
+    words = [word.replace("epochs=1", "epochs=2") for word in TINY]
+    done = shell("-m", "yolo_wiou", "compare", f"data={shapes}", *words, "out=study", cwd=study.parent, check=False)
+    assert done.returncode == 2
+    assert "arguments.epochs is 1 there and 2 here" in done.stderr
+    assert sorted(study.rglob("*")) == before
+
+
+def test_images_and_objects_of_a_data_set_are_counted(shapes, tmp_path):
+    shutil.copytree(shapes.parent, tmp_path / "set", ignore=shutil.ignore_patterns("*.cache"))
+    first, second, *_ = sorted((tmp_path / "set" / "labels" / "train").iterdir())
+    first.write_text("cell 0.5 0.5 0.1 0.1\n")
+    second.write_text("9 0.5 0.5 0.1 0.1\n")  # there are two classes
+    arguments = {"model": "yolo11n.yaml", "imgsz": 32, "epochs": 1, "batch": 2, "workers": 0}
+    arguments["data"] = str(tmp_path / "set" / shapes.name)
+    run = Run(data="set", loss="ciou", seed=0, config="ciou", arguments=arguments)
+    counts = {split: count.plain() for split, count in first_batches(run, tmp_path).images.items()}
+    objects = [len(file.read_text().split("\n")) - 1 for file in (tmp_path / "set" / "labels" / "val").iterdir()]
+    assert counts["validation"] == {"images": 6, "left out": 0, "objects": sum(objects)}
+    assert (counts["training"]["images"], counts["training"]["left out"]) == (12, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["segment", "pose"])
+def test_boxes_of_other_tasks(task, tmp_path):
+    from yolo_wiou.data.shapes import ShapesConfig, render_dataset
+
+    config = ShapesConfig(task=task, train=8, val=4, imgsz=64, classes=("disc", "box"))
+    data = render_dataset(tmp_path / "set", config)
+    words = [word.replace("yolo11n", f"yolo11n-{task[:4].replace('segm', 'seg')}") for word in TINY]
+    shell("-m", "yolo_wiou", task, "compare", f"data={data}", *words, "out=study", cwd=tmp_path)
+    run = Study.load(tmp_path / "study").runs()[0]
+    assert np.load(run.folder(tmp_path / "study") / "detections-last.npz")["detections"].shape[1] == 7
+
+
+@pytest.mark.slow
+def test_ray_trains_the_same(study, tmp_path):
+    """Detections and data of a run are equal, whatever runner did it."""
+    ray = pytest.importorskip("ray")
+    from yolo_wiou.compare.ray_runner import RayRunner
+
+    run = Study.load(study).runs()[-1]
+    try:
+        runner = RayRunner()
+        assert runner.room >= 1
+        (done,) = train([run], tmp_path, runner)
+    finally:
+        ray.shutdown()
+    assert done.result(tmp_path).stream == run.result(study).stream
+    local, far = (np.load(run.folder(folder) / "detections-last.npz")["detections"] for folder in (study, tmp_path))
+    np.testing.assert_array_equal(local, far)
+
+
+@pytest.mark.slow
+def test_workers_load_what_the_seed_says(shapes, tmp_path):
+    """With worker processes too, losses see the same images under one seed, and others under the next."""
+    arguments = {"model": "yolo11n.yaml", "imgsz": 32, "epochs": 1, "batch": 4, "nbs": 4, "workers": 2}
+    study = Study(
+        losses={"ciou": "ciou", "wiou3": "wiou3"}, data={"shapes": str(shapes)}, seeds=(0, 1), arguments=arguments
+    )
+    assert len(list(train(study.runs(), tmp_path, LocalJob, 2))) == 4
+    results = [(run, run.result(tmp_path)) for run in study.runs()]
+    whole = [
+        FirstBatches(data="", loss=run.loss, seed=run.seed, stream=result.stream, optimizer=result.optimizer)
+        for run, result in results
+    ]
+    assert objections(whole) == []

@@ -1,0 +1,63 @@
+"""Verdicts in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yolo_wiou.compare.findings import Comparison
+from yolo_wiou.compare.report.text import headlines, points, sentence
+
+PLAIN: dict[str, Any] = {
+    "loss": "wiou3",
+    "seeds": range(6),
+    "pairs": [(0.3, 0.312)] * 6,
+    "differences": [0.012] * 6,
+    "mean": 0.012,
+    "interval": (0.004, 0.02),
+    "p": 0.03125,
+    "p_holm": 0.03125,
+    "sd": 0.005,
+    "detectable": 0.008,
+    "seeds_needed": 6,
+    "seeds_waiting": (),
+    "seeds_and_images": (0.002, 0.022),
+}
+
+
+def comparison(verdict: str, **changes: Any) -> Comparison:
+    return Comparison.model_validate({**PLAIN, "verdict": verdict, **changes})
+
+
+def test_sentences() -> None:
+    better = "wiou3 is better than ciou by 1.20 AP points [0.40, 2.00], p = 0.031 over 6 seeds."
+    assert sentence(comparison("better"), "ciou", 1) == better
+    assert "corrected for 3 losses" in sentence(comparison("better"), "ciou", 3)
+    narrow = sentence(comparison("better", seeds_and_images=[-0.001, 0.025]), "ciou", 1)
+    assert narrow == better + " On other images it may be otherwise: [−0.10, 2.50]."
+    worse = sentence(comparison("worse", mean=-0.012, interval=[-0.02, -0.004]), "ciou", 1)
+    assert worse.startswith("wiou3 is worse than ciou by 1.20 AP points [−2.00, −0.40]")
+    none = sentence(comparison("no detectable difference"), "ciou", 1)
+    assert none.startswith("No detectable difference between wiou3 and ciou: +1.20 AP points")
+    assert none.endswith("such a study finds 0.80 points four times out of five.")
+    few = sentence(comparison("too few seeds", seeds=[0, 1]), "ciou", 1)
+    assert (
+        few == "Too few seeds to tell wiou3 from ciou: 2 of the 6 seeds that a verdict takes. So far +1.20 AP points."
+    )
+
+
+def test_many_undecided_losses_share_a_headline() -> None:
+    many = [comparison("no detectable difference", loss=f"l{i}") for i in range(9)]
+    found = headlines([*many, comparison("better", sentence="won")], "ciou")
+    assert found[0] == ("better", "won")
+    assert len(found) == 2
+    assert "9 losses" in found[1][1]
+
+
+def test_points() -> None:
+    assert [points(v) for v in (0.0123, -0.0123, 0.0, -0.0004, None)] == [
+        "+1.23",
+        "−1.23",
+        "0.00",
+        "−0.04",
+        "—",
+    ]

@@ -1,0 +1,1 @@
+"""What tests share; `from helpers.running import shell`."""

@@ -1,0 +1,108 @@
+"""Configurations: names, files, mappings, overrides, and back."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import pickle
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from yolo_wiou import ConfigError, available_losses, load_loss
+from yolo_wiou.files import CFG
+from yolo_wiou.losses.presets import load_config
+
+
+@pytest.mark.parametrize("name", ["wiou3", "WIoU3", "wiou-v3", "WIoUv3", "wiou_3", "Wise-IoU v3"])
+def test_spellings_of_a_preset(name):
+    assert load_config(name) == load_config("wiou3")
+
+
+@pytest.mark.parametrize("name", available_losses())
+def test_every_form_gives_the_same_back(name, tmp_path):
+    config = load_config(name)
+    changed = load_config(name, {"running_mean.converge": 0.5})
+    for one in (config, changed):
+        (tmp_path / "copy.yaml").write_text(one.to_yaml())
+        assert load_config(one.spec) == load_config(one.model_dump(mode="json")) == one
+        assert load_config(tmp_path / "copy.yaml").model_copy(update={"name": one.name}) == one
+        assert pickle.loads(pickle.dumps(one)) == copy.deepcopy(one) == one
+        assert load_config(ast.literal_eval(repr(one.spec))) == one  # what a worker of an older release reads
+    assert config.spec == name
+    assert changed.name == f"{name}*"
+
+
+def test_a_name_never_stands_for_another_formula(tmp_path):
+    """A preset's name in a file or a mapping means that preset; whatever differs is called otherwise."""
+    assert load_config({"name": "wiou3"}) == load_config("wiou3")
+    assert load_config({"name": "wiou3", "gain": {"delta": 5}}) == load_config("wiou3", {"gain.delta": 5})
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: wiou3\ngain: {delta: 5}\n")
+    assert load_config(file).name == "mine"
+    assert load_config(file).gain == load_config("wiou3", {"gain.delta": 5}).gain
+    assert load_config("wiou3", {"gain.delta": 5}).name == "wiou3*"
+    assert load_config("wiou3", {"gain.delta": 3.0}).name == "wiou3"
+    assert load_config({"penalty": "siou"}).name == "custom"
+
+
+def test_a_preset_s_own_file_is_the_preset():
+    assert load_config(CFG / "losses" / "siou.yaml") == load_config("siou")
+    assert load_config(CFG / "losses" / "wiou3.yaml", {"gain.delta": 9}).name == "wiou3*"
+
+
+def test_a_new_name_starts_its_section_afresh():
+    config = load_config("focal-eiou", {"gain.delta": 5, "gain.name": "nonmonotonic"})
+    assert config.gain.model_dump() == {"name": "nonmonotonic", "dfl": False, "alpha": 1.9, "delta": 5.0}
+    assert load_config("wiou3", {"gain": "monotonic", "gain.gamma": 1}).gain.gamma == 1
+
+
+def test_the_design_s_own_example():
+    config = load_config("shape-iou", {"overlap.inner": 0.75, "gain.name": "nonmonotonic", "gain.delta": 5})
+    assert str(config) == (
+        "shape-iou* = nonmonotonic(alpha=1.9, delta=5.0) · (1 - iou(inner=0.75) + shape(scale=0.0, theta=4.0))"
+    )
+
+
+def test_configurations_do_not_change():
+    config = load_config("wiou3")
+    with pytest.raises(ValidationError, match="frozen"):
+        config.power = 2
+    with pytest.raises(ValidationError, match="frozen"):
+        config.gain.delta = 2
+    assert load_config("wiou3", {"gain.delta": 9}) != load_config("wiou3") == config
+
+
+@pytest.mark.parametrize(
+    ("loss", "overrides", "reason"),
+    [
+        ("wiou3", {"overlap.name": "none"}, "penalty 'wiou' multiplies the IoU loss"),
+        ("inner-wiou3", {"power": 2}, "leave 'power' at 1"),
+        ("d-interpiou", {"penalty.low": 0.9, "penalty.high": 0.5}, "'low' below 'high'"),
+        ("iou", {"overlap.name": "none"}, "always 0"),
+        ("nwd", {"overlap.inner": 0.7}, "which 'inner' would scale"),
+        ("iou", {"overlap.focaler": [0.1, 0.9]}, "need a penalty"),
+        ({"penalty": "focal-l1"}, {}, "replaces the overlap"),
+        ({"penalty": "siou", "overlap": {"name": "none", "inner": 2}}, {}, "nothing that 'inner'"),
+        ("wiou3", {"running_mean.momentum": True}, "'auto' or a number"),
+        ("wiou3", {"gain.dfl": "perhaps"}, "loss.gain.dfl=perhaps"),
+        ("wiou3", {"scale": 2}, "loss.scale=2 is wrong"),
+        (3, {}, "needs a name or a YAML file"),
+    ],
+)
+def test_contradictions_are_refused_with_the_reason(loss, overrides, reason):
+    with pytest.raises(ConfigError) as error:
+        load_config(loss, overrides)
+    assert reason in str(error.value)
+
+
+def test_a_loss_can_be_saved_whole(tmp_path):
+    loss = load_loss("wiou3", **{"running_mean.momentum": 0.1})
+    box = torch.tensor([[0.0, 0.0, 3.0, 2.0]])
+    loss(box.clone().requires_grad_(), box + 1)
+    torch.save(loss, tmp_path / "loss.pt")
+    loaded = torch.load(tmp_path / "loss.pt", weights_only=False)
+    assert loaded.running_mean.export_state() == loss.running_mean.export_state()
+    assert torch.equal(loaded(box, box + 1), loss(box, box + 1))
+    assert "wiou3* = nonmonotonic" in repr(loss)

@@ -1,0 +1,1 @@
+"""The command `yolo-wiou`: Ultralytics' grammar, a module per command."""

@@ -1,0 +1,227 @@
+"""Reading the command line: the `key=value` grammar by Ultralytics' own helpers, and our keys beside theirs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ultralytics.engine.trainer
+import yaml
+from torch import nn, optim
+from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASKS, check_dict_alignment, get_cfg, parse_key_value_pair
+from ultralytics.nn.tasks import guess_model_task, torch_safe_load
+from ultralytics.utils.torch_utils import select_device
+
+from yolo_wiou.cli.datasets import check_data, find_yaml
+from yolo_wiou.cli.ultralytics_errors import is_from_ultralytics, users_mistakes
+from yolo_wiou.errors import ConfigError, choices
+from yolo_wiou.files import read_mapping
+from yolo_wiou.losses.presets import DEFAULT_LOSS
+from yolo_wiou.training.model import YOLO
+
+KNOWN = {**DEFAULT_CFG_DICT, "loss": DEFAULT_LOSS, "noise": 0.3}
+"""The arguments that a misspelt one may have been meant to be, each with an example of its value."""
+
+CHOICES = {
+    "task": sorted(TASKS),
+    "split": ["train", "val", "test"],
+    "optimizer": ["auto", "SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp"],
+}
+"""Values that Ultralytics checks only when a run has begun."""
+FURTHER_CHOICES = {"optimizer": (*dir(optim), *dir(ultralytics.engine.trainer))}
+"""Taken too, though not named as valid: the modules from which other releases take their optimizers."""
+
+
+def is_own(argument: str) -> bool:
+    """Whether a `key=value` is ours and not Ultralytics'."""
+    key = argument.lstrip("-").partition("=")[0]
+    return key in {"loss", "noise"} or key.startswith(("loss.", "shapes."))
+
+
+def parse(argv: list[str]) -> dict[str, Any]:
+    """Read `[TASK] train key=value …` by the rules of `yolo`; the other arguments override those of a `cfg=` file.
+
+    Raises:
+        ConfigError: an argument is neither a task, a mode, nor a `key=value`.
+    """
+    arguments: dict[str, Any] = {}
+    for text in argv:
+        arguments.update(parse_argument(text.removeprefix("--").rstrip(",")))
+    if file := arguments.pop("cfg", None):
+        arguments = {**read_mapping(find_yaml(file)), **arguments}
+    arguments.pop("mode", None)
+    return arguments
+
+
+def parse_argument(argument: str) -> dict[str, Any]:
+    """Read one argument of the command line; a mode gives none.
+
+    Raises:
+        ConfigError: it is neither a task, a mode, nor a `key=value`.
+    """
+    key, equals, value = argument.partition("=")
+    if is_own(argument):
+        if not equals:
+            raise ConfigError(f"'{key}' needs a value, with an equals sign: {example(key)}.")
+        return {key: value if key == "loss" else own_value(argument)}
+    if equals:
+        with users_mistakes(AssertionError):
+            return dict([parse_key_value_pair(argument)])
+    if argument in TASKS:
+        return {"task": argument}
+    if argument in MODES:
+        return {}
+    if isinstance(DEFAULT_CFG_DICT.get(argument), bool):
+        return {argument: True}
+    with users_mistakes(SyntaxError, TypeError):
+        check_dict_alignment(KNOWN, {argument: ""})
+    raise ConfigError(f"'{argument}' needs a value, with an equals sign: {example(argument)}.")
+
+
+def example(key: str) -> str:
+    """Return an argument as it is to be written."""
+    default = KNOWN.get(key)
+    return f"{key}={'VALUE' if default is None else default}"
+
+
+def own_value(argument: str) -> Any:
+    """Read the value of one of our `key=value` as YAML.
+
+    >>> own_value("loss.gain.delta=5")
+    5
+    """
+    key, _, value = argument.partition("=")
+    if not value:
+        raise ConfigError(f"'{key}' needs a value: {key}=...")
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"cannot read the value of '{key}': {value}") from error
+
+
+def parse_options(argv: list[str], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Read the `key=value` of one of our own commands; a dotted `loss.…` is taken beside the command's own keys.
+
+    >>> parse_options(["points=9", "loss.gain.delta=5"], {"points": 5000, "out": "runs/simulate"})
+    {'points': 9, 'out': 'runs/simulate', 'loss.gain.delta': 5}
+
+    Raises:
+        ConfigError: an unknown key, or a value of another type than the default's.
+    """
+    options = dict(defaults)
+    for argument in argv:
+        key, _, text = argument.partition("=")
+        if key not in defaults and not key.startswith("loss."):
+            raise ConfigError(f"unknown option '{key}'. {choices(key, defaults)}")
+        default = defaults.get(key)
+        value = text if isinstance(default, str) and text else own_value(argument)
+        if isinstance(default, list):
+            value = parse_means(key, text)
+        if isinstance(default, int) and (type(value) is not int or value < min(default, 1)):
+            raise ConfigError(f"'{key}' needs one whole number, {min(default, 1)} or above, not '{text}'.")
+        options[key] = value
+    return options
+
+
+def as_list(value: Any, separator: str | None = ",") -> list[str]:
+    """Return the items of a list, or of a text such as `A,B`, with or without brackets.
+
+    >>> as_list("[a.yaml, b.yaml]"), as_list(None)
+    (['a.yaml', 'b.yaml'], [])
+
+    Args:
+        value: a list, a text, or None for no items.
+        separator: what stands between the items of a text; None where a text is one item, as in Ultralytics' `data=`.
+    """
+    if isinstance(value, list | tuple):
+        items = list(value)
+    elif separator is None:
+        items = [] if value is None else [value]
+    else:
+        items = str("" if value is None else value).strip("[]").split(separator)
+    return [str(item).strip() for item in items if str(item).strip()]
+
+
+def parse_means(key: str, text: str) -> list[float]:
+    """Read `0.2,0.5` as means of the IoU loss, above 0 and up to 1."""
+    try:
+        means = [float(item) for item in as_list(text)]
+    except ValueError:
+        means = []
+    if not means or not all(0 < mean <= 1 for mean in means):
+        raise ConfigError(f"'{key}' needs numbers above 0, up to 1, e.g. {key}=0.2,0.5, not '{text}'.")
+    return means
+
+
+def check_arguments(arguments: dict[str, Any], known: Mapping[str, Any] = KNOWN) -> None:
+    """Check what Ultralytics will be given before anything is written: names, values, the data file, the device.
+
+    Args:
+        arguments: what the user wrote.
+        known: what a misspelt name may have been meant to be.
+
+    Raises:
+        ConfigError: in Ultralytics' own words.
+    """
+    with users_mistakes(SyntaxError, TypeError):
+        check_dict_alignment(known, arguments)
+    with users_mistakes(SyntaxError, TypeError, ValueError):
+        get_cfg(DEFAULT_CFG_DICT, arguments)
+    for key in CHOICES.keys() & arguments.keys():
+        valid, value = CHOICES[key], str(arguments[key])
+        if value.lower() not in map(str.lower, (*valid, *FURTHER_CHOICES.get(key, ()))):
+            raise ConfigError(f"'{key}={value}' is unknown. {choices(value, valid)}")
+    if isinstance(pretrained := arguments.get("pretrained"), str):
+        with users_mistakes(AssertionError, TypeError, ValueError, OSError):
+            torch_safe_load(pretrained)
+    imgsz = arguments.get("imgsz", 640)
+    for size in imgsz if isinstance(imgsz, list | tuple) else [imgsz]:
+        if type(size) is not int or size <= 0:
+            raise ConfigError(f"'imgsz={imgsz}' is not an image size: pixels as a whole number, e.g. imgsz=640.")
+    for data in as_list(arguments.get("data"), separator=None):
+        if data.endswith((".yaml", ".yml")):
+            check_data(data)
+    if arguments.get("device") is not None:
+        with users_mistakes(ValueError):
+            select_device(arguments["device"], verbose=False)
+    if Path(str(arguments.get("project") or "")).is_absolute():  # releases differ in where a relative one lies
+        out_folder(arguments["project"], "project")
+
+
+def find_model(name: str, task: str | None) -> YOLO:
+    """Build or load the model that a training starts from.
+
+    Raises:
+        ConfigError: there is none, it cannot be trained, or it is one of another task.
+    """
+    try:
+        with users_mistakes(AssertionError, NameError, SyntaxError, TypeError, ValueError, OSError):
+            model = YOLO(name, task=task)
+    except LookupError as error:
+        if not is_from_ultralytics(error):
+            raise
+        raise ConfigError(f"'{name}' describes no model: it has no {error}.") from error
+    if not isinstance(model.model, nn.Module):
+        raise ConfigError(
+            f"'{name}' is an exported model, which cannot be trained: model= needs weights (.pt) or a YAML."
+        )
+    if task and (own_task := guess_model_task(model.model.yaml) or task) != task:
+        raise ConfigError(f"'model={name}' is a model of task {own_task}, not {task}.")
+    return model
+
+
+def out_folder(option: Any, key: str = "out") -> Path:
+    """Read an `out=`, before anything is computed for it.
+
+    Raises:
+        ConfigError: a file is in its place, or above it, or nothing may be written there.
+    """
+    folder = Path(str(option))
+    existing = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
+    if not existing.is_dir():
+        raise ConfigError(f"'{key}={option}' is to be a folder, and '{existing}' is a file.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(f"'{key}={option}' cannot be made: you may not write in '{existing}'.")
+    return folder

@@ -1,0 +1,55 @@
+"""The catalogue of all presets as text, for the command line and the docs."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from typing import Any
+
+from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses.presets import about
+from yolo_wiou.training.families import TRAINERS
+
+
+def listing() -> str:
+    """Return all presets: formula, what each is good for, settings, source and tasks."""
+    width = shutil.get_terminal_size((10_000, 0)).columns  # a pipe has no width
+    lines = []
+    for name, description, config in about():
+        settings = "  ".join([*settings_of(config), paper_of(description)])
+        texts = description["formula"], f"good for: {description['good_for']}", settings, f"tasks: {tasks_of(config)}"
+        for head, text in zip((name, "", "", ""), texts, strict=True):
+            lines.append(textwrap.fill(f"{head:20}{text}", width, subsequent_indent=" " * 22, break_on_hyphens=False))
+    lines.append("\n'yolo-wiou losses NAME' prints one as YAML; edit it and pass it back as loss=FILE.yaml.")
+    return "\n".join(line for line in lines if line.strip())
+
+
+def tasks_of(config: LossConfig) -> str:
+    """Return where a loss has a meaning: tasks, and families with boxes of their own kind.
+
+    >>> tasks_of(LossConfig(penalty="siou"))
+    'detect, segment, pose, RT-DETR, YOLO-World, YOLOE'
+    """
+    return ", ".join(dict.fromkeys(trainer.kind for trainer in TRAINERS if trainer.takes(config)))
+
+
+def settings_of(config: LossConfig) -> list[str]:
+    """Return the dotted settings in which a preset differs from the empty configuration, with their values.
+
+    >>> settings_of(LossConfig(penalty="siou", power=2))
+    ['penalty.name=siou', 'penalty.theta=4.0', 'power=2.0']
+    """
+    defaults = LossConfig().model_dump(mode="json")
+    settings = []
+    for section, values in config.model_dump(mode="json").items():
+        for key, value in values.items() if isinstance(values, dict) else [("", values)]:
+            default = defaults[section].get(key) if isinstance(values, dict) else defaults[section]
+            if value != default and section != "name":
+                settings.append(f"{section}.{key}={value}".replace(".=", "="))
+    return settings
+
+
+def paper_of(description: dict[str, Any]) -> str:
+    """Return where a loss comes from."""
+    paper = description["paper"]
+    return f"[{'arXiv ' if paper[:1].isdigit() else ''}{paper}]" if paper else ""

@@ -1,0 +1,68 @@
+"""`yolo-wiou checks`: whether everything is as it should be, and what a checkpoint was trained with."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import torch
+from ultralytics import __version__ as ultralytics_version
+
+from yolo_wiou.errors import ConfigError
+from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses.presets import load_config
+from yolo_wiou.training.checkpoint import load_checkpoint, read_state
+from yolo_wiou.training.compatibility import broken_contract, check_contract
+from yolo_wiou.training.selftest import self_test
+from yolo_wiou.version import __version__
+
+
+def versions() -> str:
+    """Return what is installed, in one line."""
+    return f"yolo-wiou {__version__} (ultralytics {ultralytics_version})"
+
+
+def check_installation(config: LossConfig) -> str:
+    """Try out the installed Ultralytics with a loss on a small head.
+
+    Returns:
+        The result as text.
+
+    Raises:
+        ContractError: the loss does not do what its formula says.
+    """
+    check_contract()
+    result = self_test(config)
+    if not result.is_right(config):
+        raise broken_contract(f"gives another IoU term with {config.name} on a head than its formula ({result})")
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    return "\n".join(
+        [
+            f"{versions()}, torch {torch.__version__}, Python {platform.python_version()}, {device}",
+            "Ultralytics' box loss is as this release knows it.",
+            f"Self-test on a head: IoU term {result.stock:.6f} with stock CIoU, {result.installed:.6f} with "
+            f"{config.name} on it, {result.formula:.6f} by the formula of {config.name}.",
+        ]
+    )
+
+
+def describe_checkpoint(path: str) -> str:
+    """Say with which loss, and which state of it, a checkpoint was trained.
+
+    Raises:
+        ConfigError: there is no such file, or it is no checkpoint.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f"there is no file '{path}'.")
+    state = read_state(load_checkpoint(Path(path)))
+    if not state:
+        return f"{path}: trained by stock Ultralytics, with its own box loss."
+    lines = [f"{path}: {load_config(state['loss'])}"]
+    for head, mean in state["heads"].items():
+        lines.append(
+            f"  {head or 'head'}: running mean {mean['mean']:.6g} after {mean['steps']} steps, "
+            f"momentum {mean['momentum']:.3g}"
+        )
+    if balance := state.get("task_balance"):
+        lines.append(f"  weight of the classification loss: {balance['weight']:.4g}")
+    return "\n".join(lines)

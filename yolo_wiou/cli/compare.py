@@ -1,0 +1,249 @@
+"""The command `compare`: its words become a study, which is checked before anything is written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ultralytics.cfg import DEFAULT_CFG_DICT, TASK2MODEL
+from ultralytics.utils import LOGGER
+
+from yolo_wiou.cli.arguments import KNOWN, as_list, check_arguments, find_model, out_folder, parse, parse_options
+from yolo_wiou.cli.datasets import check_images, check_labels
+from yolo_wiou.cli.demo import DEMO_MODELS, demo_data, take_shapes, yaml_section
+from yolo_wiou.compare.naming import name_data, name_losses
+from yolo_wiou.compare.report.text import table
+from yolo_wiou.compare.run_study import publish, run_study, say
+from yolo_wiou.compare.runner import LocalJob, Runner
+from yolo_wiou.compare.study import Study
+from yolo_wiou.errors import ConfigError, choices
+from yolo_wiou.files import CFG, read_mapping
+from yolo_wiou.losses.config import LossConfig
+
+NEEDED = ("faster_coco_eval", "jinja2", "plotly", "scipy")
+RUNNERS = ("local", "ray")
+DEMO = "No 'data=', so this is the demo, on a rendered data set. It shows the way, not which loss is better."
+REFUSED = {
+    "loss": "losses=A,B names the losses",
+    "seed": "seeds=N trains every loss under N seeds",
+    "project": "out=FOLDER says where the study lies",
+    "name": "out=FOLDER says where the study lies",
+    "exist_ok": "the same command goes on with a study",
+    "resume": "the same command goes on with a study",
+    "save": "the checkpoints are what is judged",
+    "time": "how far a run comes must not depend on what else the machine does. Use epochs=N",
+}
+"""Training arguments that have no place in a study, and why."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a study is run; cfg/compare.yaml has the defaults."""
+
+    out: str
+    jobs: int
+    engine: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for.
+
+    Attributes:
+        study: the study.
+        render_demo: renders the demo's data set; None where the user has data.
+        options: how it is run.
+    """
+
+    study: Study
+    render_demo: Callable[[], Path] | None
+    options: Options
+
+
+def compare(argv: list[str]) -> None:
+    """`[TASK] compare data=A,B model=… losses=A,B seeds=N …`: plan, train what is missing, report.
+
+    Raises:
+        ConfigError: a mistake of the user, before anything is written.
+        SystemExit: the exit code, 1 where runs failed and 130 after Ctrl-C; the report covers what there is.
+    """
+    as_json = "--json" in argv
+    with stdout_free() if as_json else contextlib.nullcontext():
+        request = read([word for word in argv if word not in {"compare", "--json"}])
+        folder = out_folder(request.options.out)
+        runner = choose_runner(request)
+        with request.study.claim(folder):
+            if request.render_demo:
+                say(DEMO)
+                request.render_demo()
+            code = run_study(request.study, folder, runner, request.options.jobs)
+            findings = publish(request.study, folder)
+    if findings:
+        print(json.dumps(findings.plain(), indent=1) if as_json else table(findings))
+    sys.exit(code)
+
+
+def read(argv: Sequence[str]) -> Request:
+    """Understand the words of the command.
+
+    Raises:
+        ConfigError: any of them is wrong, or a package is missing.
+    """
+    if missing := [package for package in NEEDED if not find_spec(package)]:
+        raise ConfigError(f"compare needs {', '.join(missing)}. In yolo-wiou's checkout: pip install '.[compare]'")
+    defaults = read_mapping(CFG / "compare.yaml")
+    keys = {word: word.removeprefix("--").partition("=")[0] for word in argv}
+    own = [word.removeprefix("--") for word, key in keys.items() if key in defaults["study"]]
+    grid = {key.removeprefix("loss."): grid_values(word) for word, key in keys.items() if key.startswith("loss.")}
+    rest = [word for word, key in keys.items() if key not in defaults["study"] and not key.startswith("loss.")]
+    options, arguments = parse_options(own, defaults["study"]), parse(rest)
+    refuse_arguments(arguments)
+    losses = name_losses(as_list(options.pop("losses")) or [""], grid)
+    seeds = tuple(range(options.pop("seeds")))
+
+    shapes = take_shapes(arguments)
+    files = as_list(arguments.pop("data", None))
+    if files and shapes:
+        raise ConfigError("'noise' and 'shapes.…' belong to the demo, which has no 'data='.")
+    demo = None if files else demo_data({**defaults["demo"]["data"], **shapes})
+    if demo:
+        arguments = as_demo(arguments, defaults["demo"]["train"])
+    check_alike(arguments)
+    for changes in [{"data": file} for file in files] or [{}]:  # the demo's is not there yet
+        check_arguments({**arguments, **changes}, {**KNOWN, **defaults["study"]})
+    found = [check_images(file) for file in files]
+    task, arguments = with_model(arguments, losses)
+    if demo:
+        files = [str(demo.folder.resolve() / "data.yaml")]
+    for data_set in found:
+        check_labels(data_set, task)
+    study = Study(
+        losses=losses,
+        data={name: absolute(path) for name, path in name_data(files).items()},
+        seeds=seeds,
+        arguments=arguments,
+        checkpoints=("last", "best") if arguments.get("val", True) else ("last",),
+    )
+    return Request(study, demo.render if demo else None, Options(**options))
+
+
+def refuse_arguments(arguments: dict[str, Any]) -> None:
+    """Refuse training arguments that have no place in a study; a file of all settings has their defaults.
+
+    Raises:
+        ConfigError: says why.
+    """
+    for key, why in REFUSED.items():
+        if key in arguments and arguments.pop(key) != DEFAULT_CFG_DICT.get(key):
+            raise ConfigError(f"'{key}' has no place in a study: {why}.")
+
+
+def as_demo(arguments: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return the training arguments of the demo.
+
+    Raises:
+        ConfigError: of another task than detect.
+    """
+    arguments = {**yaml_section("train"), **defaults, "model": DEMO_MODELS["detect"], **arguments}
+    if arguments.get("task", "detect") != "detect":
+        raise ConfigError("the demo of compare has loose boxes, which it renders for detect alone; give data=.")
+    return arguments
+
+
+def grid_values(word: str) -> list[Any]:
+    """Read the values of `loss.SETTING=A,B`."""
+    key, _, text = word.partition("=")
+    with contextlib.suppress(yaml.YAMLError):
+        if values := yaml.safe_load(f"[{text}]"):
+            return list(values)
+    raise ConfigError(f"'{key}' needs a value, or some with commas between them, not '{text}'.")
+
+
+def check_alike(arguments: dict[str, Any]) -> None:
+    """Refuse what lets runs differ in more than their loss.
+
+    Raises:
+        ConfigError: with the way out.
+    """
+    batch, device = arguments.get("batch", 16), arguments.get("device")
+    if not isinstance(batch, int) or batch < 1:
+        raise ConfigError(f"'batch={batch}' depends on the memory that is free when a run starts; give a number.")
+    patience, epochs = arguments.get("patience", 0), arguments.get("epochs", DEFAULT_CFG_DICT["epochs"])
+    if isinstance(patience, int) and isinstance(epochs, int) and 0 < patience < epochs:
+        raise ConfigError(
+            f"'patience={patience}' ends runs where the validation images say so, below epochs={epochs}, so that they "
+            "would differ in more than their loss. Leave it out, or give patience=0."
+        )
+    if len(as_list(device)) > 1:
+        raise ConfigError(f"'device={device}': a run has one device. engine=ray spreads the runs over several GPUs.")
+
+
+def with_model(arguments: dict[str, Any], losses: dict[str, LossConfig]) -> tuple[str, dict[str, Any]]:
+    """Load the model once, so that no run need download it, and see that the losses fit its task; returns that too.
+
+    Raises:
+        ConfigError: there is no such model, or a loss has no meaning for its task.
+    """
+    task = arguments.get("task")
+    name = arguments.get("model") or TASK2MODEL[task or "detect"]
+    model = find_model(name, task)
+    for config in losses.values():
+        model.check_loss(config)
+    if model.task == "obb":
+        raise ConfigError("compare measures AP of upright boxes by COCO's rules, which have none for rotated ones yet.")
+    if model.task != "detect":
+        say(f"Task {model.task}: what is compared is the AP of its boxes.")
+    return model.task, {"patience": 0, **arguments, "model": absolute(name)}
+
+
+def absolute(path: str) -> str:
+    """Return the full path of a file that is there; a name that Ultralytics finds stays as it is."""
+    return str(Path(path).resolve()) if Path(path).exists() else path
+
+
+def choose_runner(request: Request) -> Runner:
+    """Return what `engine=` names.
+
+    Raises:
+        ConfigError: there is no such runner, or it cannot be reached.
+    """
+    options = request.options
+    if options.engine not in RUNNERS:
+        raise ConfigError(f"unknown engine '{options.engine}'. {choices(options.engine, RUNNERS)}")
+    if options.engine == "local":
+        if options.address:
+            raise ConfigError("'address' belongs to engine=ray.")
+        return LocalJob
+    if not find_spec("ray"):
+        raise ConfigError("engine=ray needs ray. In yolo-wiou's checkout: pip install '.[compare,ray]'")
+    if "device" in request.study.arguments:
+        raise ConfigError("'device' and engine=ray: Ray gives every run its GPU.")
+    from yolo_wiou.compare.ray_runner import RayRunner
+
+    runner = RayRunner(options.address)
+    if options.jobs < runner.room:
+        say(f"The cluster has room for {runner.room} runs at a time; jobs={runner.room} uses it.")
+    return runner
+
+
+@contextlib.contextmanager
+def stdout_free() -> Iterator[None]:
+    """Send to stderr what is printed, and Ultralytics' log."""
+    handlers = [handler for handler in LOGGER.handlers if isinstance(handler, logging.StreamHandler)]
+    streams = [handler.setStream(sys.stderr) for handler in handlers]
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        for handler, stream in zip(handlers, streams, strict=True):
+            if stream:
+                handler.setStream(stream)

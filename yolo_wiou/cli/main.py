@@ -1,0 +1,241 @@
+"""The command line: Ultralytics' grammar, `yolo-wiou TASK MODE key=value …`, with `loss=` in train."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASK2MODEL, TASKS, entrypoint, merge_equals_args
+from ultralytics.engine.trainer import BaseTrainer
+from ultralytics.utils import LOGGER, checks
+
+from yolo_wiou.cli.arguments import as_list, check_arguments, find_model, is_own, parse, parse_options
+from yolo_wiou.cli.catalogue import listing
+from yolo_wiou.cli.checks import check_installation, describe_checkpoint, versions
+from yolo_wiou.cli.compare import compare
+from yolo_wiou.cli.datasets import check_images, check_labels
+from yolo_wiou.cli.demo import DEMO_MODELS, demo_data, take_shapes, yaml_section
+from yolo_wiou.cli.plots import draw_curves, draw_simulation
+from yolo_wiou.cli.ultralytics_errors import users_mistakes
+from yolo_wiou.errors import ConfigError, ContractError
+from yolo_wiou.files import CFG
+from yolo_wiou.losses.presets import DEFAULT_LOSS, load_config, take_loss
+from yolo_wiou.training.crash_safety import checkpoint_to_resume
+from yolo_wiou.training.model import NO_TUNE, YOLO
+from yolo_wiou.version import __version__
+
+HELP = f"""
+yolo-wiou {__version__}: Ultralytics YOLO with the whole family of IoU losses.
+Every command and argument of `yolo` works here too.
+
+  yolo-wiou train
+      offline demo: renders a data set, trains {DEFAULT_LOSS} on it
+  yolo-wiou train data=my.yaml model=yolo11n.pt loss=wiou3 epochs=100
+      any argument of `yolo train` passes through
+  yolo-wiou train data=my.yaml loss=wiou3 loss.gain.delta=5
+      changes a setting of the loss
+  yolo-wiou train data=my.yaml loss=my_loss.yaml
+      a loss of your own
+  yolo-wiou train resume model=runs/detect/train/weights/last.pt
+      continues with the run's own loss
+  yolo-wiou val|predict|track|export|benchmark ...
+      handed to Ultralytics unchanged
+  yolo-wiou losses [NAME] [loss.gain.delta=5]
+      the catalogue; or one loss as YAML, ready to edit
+  yolo-wiou curves losses=wiou2,wiou3,focal-eiou
+      picture and table: gain, loss and gradient against IoU
+  yolo-wiou simulate losses=ciou,wiou1 experiment=diou|wiou
+      the papers' regression experiments
+  yolo-wiou compare [data=my.yaml losses=ciou,wiou3 seeds=6]
+      does it help? trained in pairs, with a report; without data= a demo
+  yolo-wiou checks | version | help
+
+Demo settings: noise=0.3 (share of loose boxes), shapes.KEY=value
+(see cfg/shapes.yaml).
+"""
+
+HELP_COMPARE = """
+yolo-wiou compare data=my.yaml,other.yaml model=yolo11n.pt losses=ciou,wiou3 seeds=6 [any training argument] [--json]
+    trains every loss under every seed, and writes report.html, report.json and runs.csv; --json prints the second
+yolo-wiou compare ... losses=ciou,wiou3 loss.gain.delta=3,5 seeds=7
+    a grid: every loss but the first, the baseline, is trained with each of the values
+
+"""
+
+UNTRAINED = ("sam_", "sam2", "sam3", "fastsam", "yolo_nas")
+"""Parts of the names of models that `yolo` knows, but not how to train."""
+ULTRALYTICS_OWN = ("settings", "cfg", "login", "logout", "copy-cfg", "solutions")
+
+
+def run_command(argv: list[str]) -> int:
+    """Run one command; returns the exit code: 2 for a mistake of the user, 1 for an Ultralytics we do not know.
+
+    130 after Ctrl-C, 141 where nobody reads the output any more.
+    """
+    try:
+        dispatch(argv)
+    except ConfigError as error:
+        print(f"yolo-wiou: {error}", file=sys.stderr)
+        return 2
+    except ContractError as error:
+        print(f"yolo-wiou: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stop:
+        print(" ".join(["yolo-wiou: stopped.", *map(str, stop.args)]), file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return 0
+
+
+def dispatch(argv: list[str]) -> None:
+    """Find whose command it is: one of ours, a training, or Ultralytics'."""
+    command = argv[0].lstrip("-").lower() if argv else "help"
+    with users_mistakes(SyntaxError):
+        merged: list[str] = merge_equals_args(argv)
+    own = [argument for argument in merged if is_own(argument)]
+    if {"-h", "--help", "help"} & set(argv):
+        show_help(argv)
+    elif command in COMMANDS:
+        COMMANDS[command](argv[1:])
+    elif suggestion := correction_of(command):
+        raise ConfigError(f"unknown command '{argv[0]}'. Did you mean '{suggestion}'? 'yolo-wiou help' lists all.")
+    elif {"tune", "mode=tune"} & set(merged):
+        raise ConfigError(NO_TUNE)
+    elif "compare" in merged[:2]:
+        compare(merged)
+    elif {"train", "mode=train"} & set(merged):
+        train(merged)
+    elif own:
+        raise ConfigError(f"'{own[0]}' belongs to train; other modes have no training loss.")
+    else:
+        run_as_ultralytics(argv)
+
+
+def correction_of(command: str) -> str | None:
+    """Return the command that a misspelt one was meant to be; None where it is one, or may be an argument."""
+    if "=" in command or command in DEFAULT_CFG_DICT:
+        return None
+    nearest = get_close_matches(command, {"compare", *COMMANDS, *MODES, *TASKS, *ULTRALYTICS_OWN}, n=1, cutoff=0.6)
+    return nearest[0] if nearest and nearest[0] != command else None
+
+
+def run_as_ultralytics(argv: list[str]) -> None:
+    """Let Ultralytics run a command: it reads sys.argv, and predict saves its results for `yolo` alone."""
+    sys.argv[:] = ["yolo", *argv]
+    with users_mistakes(SyntaxError, FileNotFoundError):  # unknown argument; no such weights, data, source
+        entrypoint()
+
+
+def train(argv: list[str]) -> None:
+    """`train`: with our trainer, after everything the user wrote is known to be valid."""
+    arguments = parse(argv)
+    loss = take_loss(arguments)
+    shapes = take_shapes(arguments)
+    task = arguments.get("task") or "detect"
+    is_demo = not arguments.get("data") and not arguments.get("resume") and task in DEMO_MODELS
+    if shapes and not is_demo:
+        raise ConfigError("'noise' and 'shapes.…' belong to the demo, which has no 'data='.")
+    if is_demo:
+        LOGGER.warning("yolo-wiou: no 'data=', so this is the demo, on a rendered data set.")
+        arguments = {**yaml_section("train"), "model": DEMO_MODELS[task], **arguments}
+    check_arguments(arguments)
+    model = take_model(arguments)
+    if loss:
+        model.check_loss(loss)
+    if is_demo:
+        arguments["data"] = str(demo_data({"task": model.task, **shapes}).render())
+    elif model.task in DEMO_MODELS and not arguments.get("resume"):
+        for data in as_list(arguments.get("data"), separator=None):
+            check_labels(check_images(data), model.task)
+    started = time.time()
+    try:
+        model.train(loss=loss, **arguments)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(resume_hint(model.trainer, started)) from stop
+    if is_demo:
+        LOGGER.info(after_the_demo(model))
+
+
+def take_model(arguments: dict[str, Any]) -> YOLO:
+    """Take `model` and `task` out of a training's arguments and load the model; with `resume`, the checkpoint.
+
+    Raises:
+        ConfigError: there is no such model or checkpoint, or it cannot be trained.
+    """
+    name, task = arguments.pop("model", None), arguments.pop("task", None)
+    if resume := arguments.get("resume"):
+        name, arguments["resume"] = str(checkpoint_to_resume(resume if resume is not True else name or True)[0]), True
+    if not name:
+        name = TASK2MODEL[task or "detect"]
+        LOGGER.warning(f"yolo-wiou: no 'model=', so this is Ultralytics' default, model={name}.")
+    if any(part in Path(name).stem.lower() for part in UNTRAINED):
+        raise ConfigError(f"Ultralytics has no training for '{name}'.")
+    return find_model(name, task)
+
+
+def resume_hint(trainer: BaseTrainer | None, started: float) -> str:
+    """Say how to resume a training that was stopped; a checkpoint from before its start is another run's."""
+    saved = trainer.last.stat().st_mtime if trainer and trainer.last.exists() else 0.0
+    if trainer and saved and (trainer.resume or saved > started):
+        return f"'yolo-wiou train resume model={trainer.last}' goes on with it."
+    return "It had written no checkpoint, so there is nothing to resume: start it anew."
+
+
+def after_the_demo(model: YOLO) -> str:
+    """Say where the demo's results are, and what to do next."""
+    pretrained = Path(DEMO_MODELS[model.task]).with_suffix(".pt")
+    return (
+        f"Look at {model.trainer.save_dir}: results.csv, loss.yaml and, unless plots=False, detections in "
+        "val_batch0_pred.jpg and curves in results.png.\n"
+        f"Next, your own data: yolo-wiou {model.task} train data=my.yaml model={pretrained} loss=wiou3"
+    )
+
+
+def show_losses(argv: list[str]) -> None:
+    """`losses`: the catalogue; `losses NAME [loss.…=…]`: one loss, resolved, as YAML."""
+    if not argv:
+        print(listing())
+        return
+    config = take_loss({"loss": argv[0].removeprefix("loss="), **parse_options(argv[1:], {})})
+    print(config.to_yaml() if config else "", end="")
+
+
+def show_checks(argv: list[str]) -> None:
+    """`checks loss=NAME`: is everything as it should be; `checks model=best.pt`: what was it trained with."""
+    options = parse_options(argv, {"model": "", "loss": DEFAULT_LOSS})
+    if options["model"]:
+        print(describe_checkpoint(options["model"]))
+        return
+    del options["model"]
+    print(check_installation(take_loss(options) or load_config()))
+    checks.collect_system_info()
+
+
+def show_version(argv: list[str]) -> None:
+    """`version`."""
+    parse_options(argv, {})  # it has none
+    print(versions())
+
+
+def show_help(argv: list[str]) -> None:
+    """`help`; of compare its settings."""
+    print(HELP_COMPARE + (CFG / "compare.yaml").read_text(encoding="utf-8") if "compare" in argv else HELP)
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "losses": show_losses,
+    "curves": draw_curves,
+    "simulate": draw_simulation,
+    "checks": show_checks,
+    "version": show_version,
+    "v": show_version,
+    "help": show_help,
+    "h": show_help,
+}

@@ -1,0 +1,190 @@
+"""A study's metrics, tests and verdicts, from what its runs left.
+
+Fixed beforehand, so that no choice follows the results: the verdict rests on AP alone (IoU 0.50 to 0.95), of the last
+epoch, since the best epoch on the validation set favours the loss whose curve is noisier; Holm's correction counts all
+losses of the study, for each data set by itself. Everything else is exploratory.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from yolo_wiou.compare.average_precision import DRAWS, QUOTED, EvaluatedRun, evaluate_run
+from yolo_wiou.compare.comparison import SIZES, compare_losses
+from yolo_wiou.compare.findings import (
+    METRICS,
+    Curves,
+    DataSetFindings,
+    Findings,
+    Fingerprint,
+    LossSummary,
+    Origin,
+    RunReport,
+)
+from yolo_wiou.compare.pairing import pairing_warnings
+from yolo_wiou.compare.provenance import provenance
+from yolo_wiou.compare.report.text import sentence
+from yolo_wiou.compare.run import AP_COLUMN, GAIN_COLUMN, IOU_COLUMN, Record
+from yolo_wiou.compare.statistics import ALPHA, POWER, band, spread
+from yolo_wiou.errors import ConfigError
+
+PRIMARY = "AP"
+STATES = ("finished", "failed", "waiting")
+NEAR = 0.9
+"""Share of the baseline's final AP whose epoch is told."""
+
+
+def analyse(
+    records: Sequence[Record],
+    folder: Path,
+    baseline: str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> Findings:
+    """Analyse a study, finished or not; writes nothing.
+
+    Args:
+        records: its runs, also those that are still to come.
+        folder: of the study.
+        baseline: the loss that the others are compared with; CIoU, or else the first.
+        arguments: of the trainings; by default the first run's.
+
+    Raises:
+        ConfigError: there are no runs, or none of such a baseline.
+    """
+    if not records:
+        raise ConfigError(f"no runs of a study in {folder}: it should hold study.json or runs/<data>/<loss>/seed<k>.")
+    names = list(dict.fromkeys(record.run.loss for record in records))
+    baseline = baseline or ("ciou" if "ciou" in names else names[0])
+    if baseline not in names:
+        raise ConfigError(f"no loss {baseline!r} in this study; it has {', '.join(names)}.")
+    losses = [baseline, *(name for name in names if name != baseline)]
+    by_data = {
+        data: [record for record in records if record.run.data == data]
+        for data in dict.fromkeys(record.run.data for record in records)
+    }
+    warnings = {data: pairing_warnings(of_data, folder) for data, of_data in by_data.items()}
+    origin = _origin(records, arguments or records[0].run.arguments)
+    return Findings(
+        baseline=baseline,
+        losses=losses,
+        primary=PRIMARY,
+        quoted=QUOTED,
+        alpha=ALPHA,
+        power=POWER,
+        draws=DRAWS,
+        sizes=SIZES,
+        data={data: _DataSet(losses, of_data).analyse(warnings[data]) for data, of_data in by_data.items()},
+        states={state: sum(record.state == state for record in records) for state in STATES},
+        provenance=origin,
+    )
+
+
+def _origin(records: Sequence[Record], arguments: Mapping[str, Any]) -> Origin:
+    """Say where all runs come from, by the first that has written it down."""
+    results = [record.result for record in records if record.result]
+    of_runs = next((result.provenance for result in results if result.provenance), None)
+    return Origin(
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        arguments=arguments,
+        of="the runs" if of_runs else "the analysis",
+        **dict(of_runs or provenance()),
+        seconds=sum(result.seconds for result in results),
+    )
+
+
+class _DataSet:
+    """The runs of one data set."""
+
+    def __init__(self, losses: Sequence[str], records: Sequence[Record]) -> None:
+        present = {record.run.loss for record in records}
+        self.baseline, self.records = losses[0], records
+        self.rivals = [loss for loss in losses[1:] if loss in present]
+        evaluated = [evaluate_run(record, record.result) for record in records if record.result]
+        self.runs = {(run.record.run.loss, run.record.run.seed): run for run in evaluated}
+        self.fingerprints = {run.record.fingerprint for run in evaluated}
+        final = [ap for run in self._of(self.baseline) if math.isfinite(ap := run.record.at_last(AP_COLUMN))]
+        self.near = NEAR * sum(final) / len(final) if final else math.nan
+
+    def _of(self, loss: str) -> list[EvaluatedRun]:
+        """Finished runs of a loss, by seed."""
+        return [self.runs[key] for key in sorted(self.runs) if key[0] == loss]
+
+    def analyse(self, warnings: Sequence[str]) -> DataSetFindings:
+        """Compare every loss with the baseline; `warnings` say where runs are no pairs."""
+        comparisons = compare_losses(self.baseline, self.rivals, self.records, self.runs)
+        truth = next((run.record.truth for run in self.runs.values()), None)
+        return DataSetFindings(
+            images=len(truth["images"]) if truth else 0,
+            objects=len(truth["annotations"]) if truth else 0,
+            fingerprint=Fingerprint(
+                truth=sorted(self.fingerprints),
+                stream={run.record.run.seed: run.result.stream[-1:] for run in self._of(self.baseline)},
+            ),
+            near=self.near,
+            warnings=[*warnings, *self._warnings()],
+            comparisons=[
+                c.model_copy(update={"sentence": sentence(c, self.baseline, len(comparisons))}) for c in comparisons
+            ],
+            losses={loss: self._summary(loss) for loss in (self.baseline, *self.rivals) if self._of(loss)},
+            runs=[self._report(record) for record in self.records],
+        )
+
+    def _warnings(self) -> list[str]:
+        """Say which runs no verdict rests on, and whether there is anything to compare."""
+        failed = [f"{r.run.loss} seed {r.run.seed}" for r in self.records if r.state == "failed"]
+        said = [f"Judged without {', '.join(failed)}, which failed."] if failed else []
+        unknown = [f"{loss} seed {seed}" for (loss, seed), run in sorted(self.runs.items()) if run.quoted.AP is None]
+        if unknown:
+            said.append(f"No AP is known of {', '.join(unknown)}: is there an object in the images that judge?")
+        known = [run.quoted.AP for run in self.runs.values() if run.quoted.AP is not None]
+        if known and max(known) < 0.001:
+            said.append("No loss detects anything yet, AP is 0 for all: train longer, or start from trained weights.")
+        return said
+
+    def _report(self, record: Record) -> RunReport:
+        """Return one run, for report.json and runs.csv."""
+        key = {"data": record.run.data, "loss": record.run.loss, "seed": record.run.seed, "state": record.state}
+        if not (run := self.runs.get((record.run.loss, record.run.seed))):
+            return RunReport(**key, **({"failure": record.failure} if record.failure else {}))
+        return RunReport(
+            **key,
+            seconds=run.result.seconds,
+            epochs=run.result.epochs,
+            epochs_to_near=self._epochs_to_near(record),
+            iou=record.at_last(IOU_COLUMN),
+            gain=record.at_last(GAIN_COLUMN),
+            metrics=run.metrics,
+        )
+
+    def _epochs_to_near(self, record: Record) -> int | None:
+        """Epochs until the validation's AP is near the baseline's final one; None where it never is."""
+        return next((n for n, ap in enumerate(record.ap_by_epoch, 1) if ap >= self.near > 0), None)
+
+    def _summary(self, loss: str) -> LossSummary:
+        """Return mean and spread over the seeds of one loss, and its curves."""
+        runs = self._of(loss)
+        records = [run.record for run in runs]
+        return LossSummary(
+            seeds=[record.run.seed for record in records],
+            metrics={
+                checkpoint: {name: spread(getattr(run.metrics[checkpoint], name) for run in runs) for name in METRICS}
+                for checkpoint in records[0].run.checkpoints
+            },
+            by_threshold={
+                threshold: spread(run.quoted.by_threshold[threshold] for run in runs)
+                for threshold in runs[0].quoted.by_threshold
+            },
+            seconds=spread(run.result.seconds for run in runs),
+            epochs_to_near=spread(map(self._epochs_to_near, records)),
+            iou=spread(record.at_last(IOU_COLUMN) for record in records),
+            gain=spread(record.at_last(GAIN_COLUMN) for record in records),
+            curves=Curves(
+                ap=band(record.ap_by_epoch for record in records),
+                iou=band(record.history.get(IOU_COLUMN, []) for record in records),
+            ),
+        )

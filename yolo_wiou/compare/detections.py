@@ -1,0 +1,137 @@
+"""What a checkpoint detects on the images that it is evaluated on, and the ground truth, in COCO's form."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.ExifTags import Base
+
+from yolo_wiou.compare.run import TRUTH, Run, Truth
+from yolo_wiou.files import write_json
+
+Detections: TypeAlias = NDArray[np.float32]
+"""(D, 7): image, x, y, w, h in pixels (corner and size), score, class."""
+EXIF_ORIENTATION = Base.Orientation.value
+EVALUATION = ("single_cls", "classes", "split", "conf", "iou", "max_det", "agnostic_nms", "half", "nms")
+"""Arguments of a training that its validation heeds."""
+
+
+def detect(weights: Path, checkpoint: str, run: Run, args: Any, folder: Path) -> None:
+    """Validate a checkpoint; keep its detections, Ultralytics' own figures, and the ground truth.
+
+    Args:
+        weights: the checkpoint.
+        checkpoint: what it is called: last or best.
+        run: the run that it belongs to.
+        args: the trainer's resolved arguments.
+        folder: the run's; gets detections-*.npz, ultralytics-*.json and truth.json.
+    """
+    from yolo_wiou.training.model import YOLO
+
+    model = YOLO(str(weights))
+    recorder = DetectionRecorder()
+    model.add_callback("on_val_start", recorder.watch)
+    metrics = model.val(
+        data=run.eval_data or args.data,
+        imgsz=args.imgsz,
+        batch=args.batch,
+        workers=args.workers,
+        device=args.device,
+        **{key: run.arguments[key] for key in EVALUATION if key in run.arguments},
+        save_json=True,
+        plots=False,
+        verbose=False,
+        project=str(folder.resolve()),
+        name=f"val-{checkpoint}",
+        exist_ok=True,
+    )
+    shutil.rmtree(folder / f"val-{checkpoint}", ignore_errors=True)
+    labels = recorder.validator.dataloader.dataset.labels
+    table = detections(recorder.rows, labels, list(recorder.validator.class_map))
+    write_json(folder / f"ultralytics-{checkpoint}.json", metrics.results_dict)
+    np.savez_compressed(folder / f"detections-{checkpoint}.npz", detections=table)
+    write_json(folder / TRUTH, truth(labels, recorder.validator.names))
+
+
+class DetectionRecorder:
+    """Records what a validator would write to predictions.json, each row with the file of its image.
+
+    Attributes:
+        validator: the one that is watched.
+        rows: (image file, row of COCO's results) of every detection.
+    """
+
+    def __init__(self) -> None:
+        """Nothing seen yet."""
+        self.validator: Any = None
+        self.rows: list[tuple[str, dict[str, Any]]] = []
+
+    def watch(self, validator: Any) -> None:
+        """Listen in on a validator; its own evaluation by COCO's rules, which comes late in 8.4, is not needed."""
+        to_json = validator.pred_to_json
+
+        def seen(predictions: Any, image: Any, *rest: Any) -> None:
+            start = len(validator.jdict)
+            to_json(predictions, image, *rest)
+            file = image if isinstance(image, str) else image["im_file"]  # a file's name before 8.3.159 or so
+            self.rows += [(file, row) for row in validator.jdict[start:]]
+
+        self.validator = validator
+        validator.pred_to_json = seen
+        validator.eval_json = lambda stats: stats
+
+
+def truth(labels: list[dict[str, Any]], names: dict[int, str]) -> Truth:
+    """COCO ground truth of a data set's labels, boxes in pixels.
+
+    Args:
+        labels: of Ultralytics' data set: `im_file`, `cls` (n, 1) and `bboxes` (n, 4) xywh in shares of the image.
+        names: of the classes.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, label in enumerate(labels):
+        width, height = image_size(label["im_file"])
+        images.append({"id": number, "file_name": str(label["im_file"]), "height": height, "width": width})
+        for cls, box in zip(label["cls"].ravel(), label["bboxes"], strict=True):
+            x, y, w, h = (np.asarray(box, np.float64) * (width, height, width, height)).tolist()
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": int(cls),
+                    "bbox": [x - w / 2, y - h / 2, w, h],
+                    "area": w * h,
+                    "iscrowd": 0,
+                }
+            )
+    categories = [{"id": int(key), "name": str(name)} for key, name in names.items()]
+    return {"info": {}, "images": images, "annotations": annotations, "categories": categories}
+
+
+def image_size(file: str) -> tuple[int, int]:
+    """Return width and height of an image as it is shown, which its EXIF data may turn."""
+    with Image.open(file) as image:
+        is_turned = image.getexif().get(EXIF_ORIENTATION) in {5, 6, 7, 8}
+        return (image.height, image.width) if is_turned else image.size
+
+
+def detections(
+    rows: list[tuple[str, dict[str, Any]]], labels: list[dict[str, Any]], class_map: list[int]
+) -> Detections:
+    """Return rows as a table.
+
+    Args:
+        rows: (image file, row of COCO's results) of every detection.
+        labels: of Ultralytics' data set; an image's number is its place in them.
+        class_map: what the rows call each class.
+    """
+    number = {label["im_file"]: index for index, label in enumerate(labels)}
+    classes = {name: index for index, name in enumerate(class_map)}
+    table = [(number[file], *row["bbox"], row["score"], classes[row["category_id"]]) for file, row in rows]
+    return np.array(table, np.float32).reshape(-1, 7)

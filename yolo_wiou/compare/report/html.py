@@ -1,0 +1,128 @@
+"""A study's report: report.json, report.html for people, runs.csv for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from plotly.offline import get_plotlyjs
+
+from yolo_wiou.compare.findings import METRICS, DataSetFindings, Findings, RunReport
+from yolo_wiou.compare.report import text
+from yolo_wiou.compare.report.charts import draw_charts
+from yolo_wiou.compare.report.images import Picture, draw_images
+from yolo_wiou.compare.run import Record
+from yolo_wiou.files import write_whole
+
+REPORT, TABLE = "report.html", "runs.csv"
+WITH_IMAGES = 3
+"""Losses of a data set whose images are shown, those that differ most."""
+
+TEMPLATE = "template.html.j2"
+CAPTIONS = {
+    "differences": (
+        "Seed by seed",
+        "Each dot is one seed: the loss minus the baseline, trained on the same stream of data. The diamond is their"
+        " mean, the thick line its 95 % interval for other seeds, the thin line above that for other seeds and images.",
+    ),
+    "thresholds": ("AP by IoU threshold", "How closely a detection must fit. Mean over the seeds."),
+    "threshold_differences": (
+        "Difference by IoU threshold",
+        "To the baseline, with 95 % intervals. Exploratory.",
+    ),
+    "curves": ("Training curves", "Validation after each epoch: mean, lowest and highest seed."),
+    "iou": ("Fit of the training boxes", "Plain IoU of the positives: mean, lowest and highest seed."),
+    "classes": ("Classes that differ most", "Difference of AP to the baseline, with 95 % intervals. Exploratory."),
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of a data set.
+
+    Attributes:
+        data: what was found.
+        headlines: verdicts and their sentences.
+        charts: pieces of HTML by the chart's name.
+        pictures: images that a loss sees otherwise than the baseline, by loss.
+        note: what to know about the table of verdicts.
+    """
+
+    data: DataSetFindings
+    headlines: list[tuple[str, str]]
+    charts: dict[str, str]
+    pictures: dict[str, list[Picture]]
+    note: str
+
+
+def write_report(folder: Path, findings: Findings, records: Sequence[Record]) -> Path:
+    """Write report.json, runs.csv and report.html, of which the last needs no network; returns that."""
+    texts = {
+        "report.json": json.dumps(findings.plain(), indent=1),
+        TABLE: table_of_runs(findings),
+        REPORT: page(findings, records),
+    }
+    for name, content in texts.items():
+        write_whole(folder / name, content)
+    return folder / REPORT
+
+
+def page(findings: Findings, records: Sequence[Record]) -> str:
+    """Return the page; what the runs detect is shown on their images."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("yolo_wiou.compare.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "points": text.points,
+        "interval": text.interval,
+        "p": text.p_value,
+        "duration": text.duration,
+        "count": text.count,
+        "judged_by": text.judged_by,
+    }
+    return environment.get_template(TEMPLATE).render(
+        analysis=findings,
+        sections={name: _section(name, findings, records) for name in findings.data},
+        captions=CAPTIONS,
+        metric_names=METRICS,
+        plotly=get_plotlyjs(),
+    )
+
+
+def _section(name: str, findings: Findings, records: Sequence[Record]) -> Section:
+    data, baseline = findings.data[name], findings.baseline
+    by_key = {(record.run.loss, record.run.seed): record for record in records if record.run.data == name}
+    by_size = sorted((c for c in data.comparisons if c.seeds), key=lambda c: -abs(c.mean or 0))
+    pictures = {c.loss: draw_images(by_key, c, baseline) for c in by_size[:WITH_IMAGES]}
+    return Section(
+        data=data,
+        headlines=text.headlines(data.comparisons, baseline),
+        charts=draw_charts(data, findings.losses),
+        pictures={loss: drawn for loss, drawn in pictures.items() if drawn},
+        note=text.UNEVEN if text.is_uneven(data) else "",
+    )
+
+
+def table_of_runs(findings: Findings) -> str:
+    """Return a CSV with a row for every run, or one for each checkpoint where it is finished.
+
+    AP in [0, 1], time in seconds; `epochs_to_near` is the epochs until the validation reached 90 % of the baseline's
+    final AP, `iou` the mean plain IoU of the positives in the last epoch, `gain` their mean gain.
+    """
+    hidden = {"failure", "metrics"}
+    own = [name for name in RunReport.model_fields if name not in hidden]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, [*own, "checkpoint", *METRICS], extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for run in (run for data in findings.data.values() for run in data.runs):
+        for checkpoint, metrics in run.metrics.items() or [("", None)]:
+            writer.writerow({**dict(run), "checkpoint": checkpoint, **(dict(metrics) if metrics else {})})
+    return stream.getvalue()

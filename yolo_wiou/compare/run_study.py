@@ -1,0 +1,101 @@
+"""A study from its first run to its report; everything but the report's own text goes to stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from yolo_wiou.compare.findings import Findings
+from yolo_wiou.compare.pairing import NotPairedError, check_pairing
+from yolo_wiou.compare.report.text import count, duration
+from yolo_wiou.compare.run import Run, last_words
+from yolo_wiou.compare.runner import LocalJob, Runner, train
+from yolo_wiou.compare.study import Study
+
+INTERRUPTED = 130
+
+
+def run_study(study: Study, folder: Path, runner: Runner = LocalJob, jobs: int = 1) -> int:
+    """Train what is missing in a folder that is claimed, and say how far it is.
+
+    Args:
+        study: the study.
+        folder: its folder.
+        runner: what starts the runs.
+        jobs: how many at a time.
+
+    Returns:
+        The exit code: 0, 1 where runs failed or nothing can be trained at all, 130 after Ctrl-C.
+    """
+    runs = study.runs()
+    missing = [run for run in runs if not run.is_finished(folder)]
+    _announce(study, folder, jobs, len(runs), len(runs) - len(missing))
+    try:
+        if missing:
+            say("Checking that losses see the same images under one seed, and others under the next ...")
+            for name, warnings in check_pairing(runs, folder, runner).items():
+                for warning in warnings:
+                    say(f"WARNING, {name}: {warning}")
+            say("They do. How long a run takes is known when the first has ended ...")
+        failed = _train(missing, folder, runner, jobs, len(runs))
+    except NotPairedError as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        say("Stopped. The same command goes on; only what was running is lost. Ctrl-C again skips the report.")
+        return INTERRUPTED
+    if failed:
+        say(f"{len(failed)} of {len(runs)} runs failed; the same command tries them again.")
+    return 1 if failed else 0
+
+
+def _announce(study: Study, folder: Path, jobs: int, total: int, finished: int) -> None:
+    """Say what is to be done, and what it cannot tell."""
+    from yolo_wiou.compare.statistics import fewest_seeds  # scipy comes with an extra
+
+    rivals = len(study.losses) - 1
+    say(
+        f"{count(total, 'run')}: {count(rivals + 1, 'loss', 'losses')} ({', '.join(study.losses)}) x "
+        f"{count(len(study.seeds), 'seed')} x {count(len(study.data), 'data set')} ({', '.join(study.data)}), "
+        f"{jobs} at a time, in {folder}." + f" Finished: {finished}." * bool(finished)
+    )
+    if len(study.seeds) < (needed := fewest_seeds(rivals)):
+        say(f"A verdict on {count(rivals, 'loss', 'losses')} beside the baseline needs seeds={needed} or more.")
+
+
+def _train(missing: list[Run], folder: Path, runner: Runner, jobs: int, total: int) -> list[Run]:
+    """Train, saying how far it is; returns the runs that failed."""
+    failed: list[Run] = []
+    start = time.monotonic()
+    for done, run in enumerate(train(missing, folder, runner, jobs), 1):
+        left = (time.monotonic() - start) / done * (len(missing) - done)
+        about = f" About {duration(left)} left." if jobs <= done < len(missing) else ""
+        so_far = f"{total - len(missing) + done}/{total}"
+        if result := run.result(folder):
+            say(f"{so_far} {run}: {duration(result.seconds)} of training.{about}")
+        else:
+            failed.append(run)
+            say(f"{so_far} {run} FAILED: {last_words(run.folder(folder))}.{about}")
+    return failed
+
+
+def say(*sentences: str) -> None:
+    """Tell the user."""
+    print("yolo-wiou compare:", *sentences, file=sys.stderr, flush=True)
+
+
+def publish(study: Study, folder: Path) -> Findings | None:
+    """Write report.json, report.html and runs.csv about what has ended; returns what was found, if any run has."""
+    from yolo_wiou.compare.analysis import analyse
+    from yolo_wiou.compare.report.html import write_report
+
+    records = study.records(folder)
+    ended = sum(record.state != "waiting" for record in records)
+    if not ended:
+        return None
+    say(f"Measuring and comparing {count(ended, 'run')} ...")
+    findings = analyse(records, folder, study.baseline, study.arguments)
+    file = write_report(folder, findings, records)
+    say(f"Look at {file}; every figure is in report.json, every run in runs.csv.")
+    return findings

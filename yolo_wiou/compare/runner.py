@@ -1,0 +1,108 @@
+"""Doing the runs of a study, some at a time, each in a process of its own: here, or wherever another runner has it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from yolo_wiou.compare.run import LOG, RUNNING, Run
+from yolo_wiou.files import write_json
+
+WORKER = "yolo_wiou.compare.worker"
+PAUSE = 0.1
+"""Seconds between two looks at what is running."""
+
+
+class Job(Protocol):
+    """One process at work in a folder."""
+
+    def has_ended(self) -> bool:
+        """Whether it has, well or badly; all that it wrote lies in its folder then."""
+
+    def stop(self) -> None:
+        """End it at once."""
+
+
+Runner: TypeAlias = Callable[[Path], Job]
+"""Starts `python -m yolo_wiou.compare.worker FOLDER`, whose output goes to log.txt in the folder."""
+
+
+class LocalJob:
+    """A process of this machine; the class is the local runner."""
+
+    def __init__(self, folder: Path, module: str = WORKER) -> None:
+        """Start it; it ends with this process, which holds its standard input."""
+        command = [sys.executable, "-m", module, str(folder)]
+        with (folder / LOG).open("wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT)
+
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self.process.poll() is not None
+
+    def stop(self) -> None:
+        """Kill it."""
+        self.process.kill()
+        self.process.wait()
+
+
+def train(runs: Iterable[Run], study: Path, runner: Runner, jobs: int = 1) -> Iterator[Run]:
+    """Train what is not finished, `jobs` at a time; yields each run as it ends, well or badly.
+
+    A run is trained in a folder of its own and moved to its place when it has ended, so nothing that outlives this
+    process can spoil a study that goes on. Where the iteration ends early, what is running is stopped.
+    """
+    waiting = [run for run in runs if not run.is_finished(study)]
+    running: list[tuple[Run, Path, Job]] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                run = waiting.pop(0)
+                folder = scratch(study, "-".join(run.relative_path.parts))
+                run.save(folder)
+                running.append((run, folder, runner(folder)))
+            ended = [entry for entry in running if entry[2].has_ended()]
+            for entry in ended:
+                running.remove(entry)
+                run, folder, _ = entry
+                publish_run(folder, run.folder(study))
+                yield run
+            if not ended:
+                time.sleep(PAUSE)
+    finally:
+        for _, _, job in running:
+            job.stop()
+        shutil.rmtree(study / RUNNING, ignore_errors=True)
+
+
+def run_job(file: str, content: Any, study: Path, place: str, runner: Runner) -> None:
+    """Do the job that a JSON file describes and wait for it; its folder is moved to its place in the study's then."""
+    folder = scratch(study, place)
+    write_json(folder / file, content)
+    job = runner(folder)
+    try:
+        while not job.has_ended():
+            time.sleep(PAUSE)
+    finally:
+        job.stop()
+    publish_run(folder, study / place)
+
+
+def scratch(study: Path, name: str) -> Path:
+    """Make a folder for a job, which no other process has."""
+    folder = study / RUNNING / f"{name}-{os.getpid()}"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def publish_run(folder: Path, place: Path) -> None:
+    """Move the folder of a job that has ended to its place."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(place)

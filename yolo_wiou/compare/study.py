@@ -1,0 +1,136 @@
+"""A study: what it trains, data sets x losses x seeds, and the folder that is its own."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import Field
+
+from yolo_wiou.compare.run import PAIRING, RESULT, RUNNING, RUNS, Loss, Record, Run, Stored, ended_runs
+from yolo_wiou.errors import ConfigError
+from yolo_wiou.files import STUDY, write_json
+
+
+class Study(Stored):
+    """A study, as its folder remembers it.
+
+    Attributes:
+        losses: every loss by the name that the study gives it; the first is the baseline.
+        data: every data set's YAML by its name.
+        seeds: the seeds; each trains every loss on the same stream of data.
+        arguments: what else `train` gets, the model among it.
+        eval_data: a data YAML whose `val` is evaluated on instead of the training's own, if any.
+        checkpoints: which ones are evaluated.
+    """
+
+    losses: dict[str, Loss] = Field(min_length=2)
+    data: dict[str, str] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(min_length=1)
+    arguments: dict[str, Any]
+    eval_data: str | None = Field(default=None, alias="judge")
+    checkpoints: tuple[str, ...] = ("last", "best")
+
+    @property
+    def baseline(self) -> str:
+        """The loss that the others are compared with."""
+        return next(iter(self.losses))
+
+    def runs(self) -> list[Run]:
+        """Every training, seed by seed, so that an unfinished study has whole pairs."""
+        return [
+            Run(
+                data=name,
+                loss=loss,
+                seed=seed,
+                config=config,
+                arguments={**self.arguments, "data": data},
+                eval_data=self.eval_data,
+                checkpoints=self.checkpoints,
+            )
+            for seed in self.seeds
+            for name, data in self.data.items()
+            for loss, config in self.losses.items()
+        ]
+
+    def records(self, folder: Path) -> list[Record]:
+        """Every run that is planned, and whatever else has ended in the study's folder."""
+        ended = {record.folder: record for record in ended_runs(folder)}
+        planned = [ended.pop(run.folder(folder), Record(run, run.folder(folder))) for run in self.runs()]
+        return [*planned, *ended.values()]
+
+    def save(self, folder: Path) -> None:
+        """Write study.json."""
+        write_json(folder / STUDY, self.plain())
+
+    @classmethod
+    def load(cls, folder: Path) -> Study:
+        """Read study.json."""
+        return cls.model_validate_json((folder / STUDY).read_text(encoding="utf-8"))
+
+    @contextlib.contextmanager
+    def claim(self, folder: Path) -> Iterator[None]:
+        """Hold a folder for this study alone, with study.json in it and nothing left of runs that were cut off.
+
+        Raises:
+            ConfigError: another study or other files lie there, or another process works there.
+        """
+        is_begun = self._check(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(folder / ".lock", timeout=0):
+                shutil.rmtree(folder / RUNNING, ignore_errors=True)
+                if not is_begun:  # what failed may have failed by arguments that have changed since
+                    shutil.rmtree(folder / PAIRING, ignore_errors=True)
+                    shutil.rmtree(folder / RUNS, ignore_errors=True)
+                self.save(folder)
+                yield
+        except Timeout as error:
+            raise ConfigError(f"another process is working in '{folder}'.") from error
+
+    def _check(self, folder: Path) -> bool:
+        """Refuse a folder in which another study has begun, or other files lie; returns whether this one has begun.
+
+        A study has begun with its first finished run, with which another study could not go on.
+        """
+        if not (folder / STUDY).is_file():
+            if any(not file.name.startswith(".") for file in folder.glob("*")):  # the lock, a draft, a file manager's
+                raise ConfigError(f"'{folder}' holds other files. Give the study a folder of its own with out=...")
+            return False
+        try:
+            there, here = Study.load(folder).plain(), self.plain()
+        except ValueError as error:
+            raise ConfigError(
+                f"'{folder / STUDY}' is no study of compare. Give this one a folder with out=."
+            ) from error
+        if not any(folder.glob(f"{RUNS}/*/*/*/{RESULT}")):
+            return False
+        differences = list(different(there, here))
+        if differences or list(there["losses"]) != list(here["losses"]):
+            raise ConfigError(
+                f"'{folder}' holds another study: {'; '.join(differences) or 'its losses stand in another order'}. "
+                "Repeat the command it was started with to go on with it, or give this one a folder with out=..."
+            )
+        return True
+
+
+def different(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Say what differs between two mappings, down to single settings."""
+    for key in dict.fromkeys([*there, *here]):
+        old, new = there.get(key), here.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from different(old, new, f"{prefix}{key}.")
+        elif key not in there or key not in here:
+            yield f"{prefix}{key} is only {'there' if key in there else 'here'}"
+        elif old != new:
+            yield f"{prefix}{key} is {_short(old)} there and {_short(new)} here"
+
+
+def _short(value: Any) -> str:
+    """Return a value as a sentence has room for it: of a long list its length and ends."""
+    is_long = isinstance(value, list) and len(value) > 7
+    return f"{len(value)} values from {value[0]} to {value[-1]}" if is_long else str(value)

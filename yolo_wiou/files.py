@@ -1,0 +1,70 @@
+"""Files: those of cfg/, YAML of the user, tables; and small ones written at once, whatever kills the writer."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from yolo_wiou.errors import ConfigError
+
+# The YAML files lie at the top of the repository and, in a wheel, inside the package.
+CFG = next(p for p in (Path(__file__).parent / "cfg", Path(__file__).parent.parent / "cfg") if p.is_dir())
+STUDY = "study.json"
+"""What makes a folder that of a study of `yolo-wiou compare`, whose runs are the study's to go on with."""
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping.
+
+    Raises:
+        ConfigError: it is missing, no YAML, or no mapping.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read '{path}': {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"'{path}' is not YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"'{path}' holds no mapping of keys to values.")
+    return data
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file at once: a reader sees the old one or the new one."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, file)
+
+
+def read_json(file: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def write_json(file: Path, data: Any) -> None:
+    """Write a JSON file at once."""
+    write_whole(file, json.dumps(data, indent=1))
+
+
+def read_table(file: Path) -> list[dict[str, float]]:
+    """Read a table of numbers, a mapping per row; NaN where there is no number.
+
+    Ultralytics padded results.csv with blanks once.
+    """
+    with file.open(newline="", encoding="utf-8") as stream:
+        rows = csv.DictReader(stream, skipinitialspace=True)
+        return [{name.strip(): _number(row[name]) for name in rows.fieldnames or ()} for row in rows]
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan

@@ -1,0 +1,1 @@
+"""What a loss does to boxes, without a detector: its curves, and the papers' regression experiments."""

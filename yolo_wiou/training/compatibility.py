@@ -1,0 +1,125 @@
+"""What this package needs of Ultralytics' box losses, checked on a few boxes before a run relies on it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from ultralytics import __version__ as ultralytics_version
+from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss
+
+from yolo_wiou.errors import ContractError
+from yolo_wiou.losses import BoxLoss
+from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses.presets import load_config
+from yolo_wiou.training.bbox_loss import PluggableBboxLoss, PluggableRotatedBboxLoss
+
+_ARGUMENTS = [
+    "pred_dist",
+    "pred_bboxes",
+    "anchor_points",
+    "target_bboxes",
+    "target_scores",
+    "target_scores_sum",
+    "fg_mask",
+]
+_SINCE_84 = ["imgsz", "stride"]
+
+
+def broken_contract(what: str) -> ContractError:
+    """Return the error that says how the installed release differs from what we need, and what to do."""
+    return ContractError(
+        f"Ultralytics {ultralytics_version} {what}, which this yolo-wiou does not know. "
+        "Update yolo-wiou, or install a release that it supports: pip install 'ultralytics>=8.3.0,<8.5'."
+    )
+
+
+def check_contract() -> None:
+    """Check that the stock box losses take the arguments that we pass, and return what we expect.
+
+    Raises:
+        ContractError: they don't.
+    """
+    _check_box_losses(BboxLoss.forward, RotatedBboxLoss.forward)
+
+
+@functools.lru_cache
+def _check_box_losses(*forwards: Callable[..., Any]) -> None:
+    """Compare stock losses and ours on four anchors, with DFL and with L1 distances, upright and rotated."""
+    for forward in forwards:
+        arguments = list(inspect.signature(forward).parameters)[1:]
+        if arguments[:7] != _ARGUMENTS or arguments[7:] not in ([], _SINCE_84):
+            raise broken_contract(f"calls its box loss with {arguments}")
+    reg_max = (16, 1) if arguments[7:] else (16,)  # heads without DFL came with the image size
+    for bins in reg_max:
+        for stock, pluggable, preset in (
+            (BboxLoss, PluggableBboxLoss, "ciou"),
+            (RotatedBboxLoss, PluggableRotatedBboxLoss, "iou"),
+        ):
+            batch = _batch(bins, is_rotated=stock is RotatedBboxLoss)[: len(arguments)]
+            expect_equal(
+                f"computes {stock.__name__} in its own way",
+                lambda loss, batch: loss.forward(*(value.clone() for value in batch)),
+                (stock(bins), pluggable(bins, BoxLoss(stock_by_formula(preset)), torch.tensor([8.0]))),
+                batch,
+            )
+
+
+def stock_by_formula(preset: str) -> LossConfig:
+    """Return Ultralytics' own loss such that our formula computes it: with any gain the stock term is not kept.
+
+    >>> print(stock_by_formula("ciou"))
+    ciou* = iou-power(gamma=0.0) · (1 - iou + ciou)
+    """
+    return load_config(preset, {"gain.name": "iou-power", "gain.gamma": 0})
+
+
+def expect_equal(broken: str, terms_of: Callable[..., Any], losses: tuple[Any, Any], *arguments: Any) -> None:
+    """Compare the two terms of a stock loss with those of ours, up to rounding.
+
+    Raises:
+        ContractError: they differ, or one of them cannot be computed.
+    """
+    try:
+        stock, pluggable = (torch.stack(tuple(terms_of(loss, *arguments))) for loss in losses)
+        is_equal = stock.shape == (2,) and torch.allclose(stock, pluggable, rtol=1e-4)
+    except Exception as error:
+        raise broken_contract(f"{broken} ({error})") from error
+    if not is_equal:
+        raise broken_contract(f"{broken} ({stock.tolist()}, not {pluggable.tolist()})")
+
+
+def check_head(head: Any) -> None:
+    """Check that a head has the parts that we replace or hook into.
+
+    Raises:
+        ContractError: it isn't.
+    """
+    name = type(head).__name__
+    if not isinstance(head.bbox_loss, BboxLoss):
+        raise broken_contract(f"has a {type(head.bbox_loss).__name__} in {name}")
+    if not isinstance(head.assigner, nn.Module):
+        raise broken_contract(f"has an assigner in {name} that is no module")
+    if getattr(head.bce, "reduction", "none") != "none":
+        raise broken_contract(f"reduces the BCE of {name} by itself")
+
+
+def _batch(bins: int, is_rotated: bool) -> tuple[Tensor, ...]:
+    """Return a box loss's arguments, without random numbers: 16 x 16 pixels, four anchors, three of them positive."""
+    anchors = torch.tensor([[0.5, 0.5], [1.5, 0.5], [0.5, 1.5], [1.5, 1.5]])
+    target = torch.tensor([[[0.1, 0.2, 0.9, 1.8]], [[0.4, 0.3, 1.9, 0.7]], [[0.2, 0.9, 1.2, 1.9]], [[0, 0, 1, 1]]])
+    target = target.view(1, 4, 4)
+    pred = target + torch.linspace(-0.2, 0.3, 16).view(1, 4, 4)
+    if is_rotated:
+        size = torch.linspace(0.5, 1.5, 8).view(1, 4, 2)
+        target = torch.cat((anchors[None], size, torch.full((1, 4, 1), 0.3)), -1)
+        pred = target + torch.linspace(-0.1, 0.2, 20).view(1, 4, 5)
+    scores = torch.linspace(0.1, 0.8, 8).view(1, 4, 2)
+    distances = torch.linspace(-1, 1, 16 * bins).view(1, 4, 4 * bins)
+    mask = torch.tensor([[True, True, False, True]])
+    grid = torch.tensor([16.0, 16.0]), torch.full((4, 1), 8.0)
+    return distances, pred, anchors, target, scores, scores.sum(), mask, *grid
