@@ -7,11 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.running import shell
+from helpers.running import ROOT, shell
 
 import yolo_wiou
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +28,10 @@ def test_the_wheel_works_from_another_folder(installed, tmp_path):
     env = {"PYTHONPATH": str(installed)}
     where = shell("-c", "import yolo_wiou; print(yolo_wiou.__file__)", cwd=tmp_path, env=env).stdout
     assert where.startswith(str(installed))
-    assert "delta: 3.0" in shell("-m", "yolo_wiou", "losses", "wiou3", cwd=tmp_path, env=env).stdout
-    assert (installed / "bin" / "yolo-wiou").exists()
-    assert (installed / "yolo_wiou" / "py.typed").exists()
-    assert (installed / "yolo_wiou" / "cfg" / "shapes.yaml").exists()
+    for command in (("-m", "yolo_wiou"), (str(installed / "bin" / "yolo-wiou"),)):  # one entry point, two names
+        assert "delta: 3.0" in shell(*command, "losses", "wiou3", cwd=tmp_path, env=env).stdout
+    for file in ("py.typed", "cfg/shapes.yaml", "compare/report/template.html.j2"):
+        assert (installed / "yolo_wiou" / file).exists()
 
 
 def test_the_wheel_holds_the_package_alone(installed):

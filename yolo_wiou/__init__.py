@@ -4,61 +4,23 @@ from __future__ import annotations
 
 import warnings
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from yolo_wiou.version import __version__
+from yolo_wiou.version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from yolo_wiou.errors import ConfigError
-    from yolo_wiou.losses import (
-        GAINS,
-        OVERLAPS,
-        PENALTIES,
-        BoxLoss,
-        BoxPair,
-        FiniteFloat,
-        LossConfig,
-        available_losses,
-        load_loss,
-    )
-    from yolo_wiou.training.criterion import FocusedDetectionLoss
-    from yolo_wiou.training.families import (
-        DetectionTrainer,
-        OBBTrainer,
-        PoseTrainer,
-        RTDETRTrainer,
-        SegmentationTrainer,
-        WorldTrainer,
-    )
-    from yolo_wiou.training.model import RTDETR, YOLO, YOLOWorld
-
-__all__ = [
-    "GAINS",
-    "OVERLAPS",
-    "PENALTIES",
-    "RTDETR",
-    "YOLO",
-    "BoxLoss",
-    "BoxPair",
-    "ConfigError",
-    "DetectionTrainer",
-    "FiniteFloat",
-    "FocusedDetectionLoss",
-    "LossConfig",
-    "OBBTrainer",
-    "PoseTrainer",
-    "RTDETRTrainer",
-    "SegmentationTrainer",
-    "WorldTrainer",
-    "YOLOWorld",
-    "__version__",
-    "available_losses",
-    "load_loss",
-]
-
-_HOMES = ("losses", "errors", "training.criterion", "training.families", "training.model")
-"""What has these names, the cheapest to import first."""
+_LOSSES = "GAINS OVERLAPS PENALTIES BoxLoss BoxPair FiniteFloat LossConfig available_losses load_loss"
+_TRAINERS = "DetectionTrainer OBBTrainer PoseTrainer RTDETRTrainer SegmentationTrainer WorldTrainer"
+_HOMES = {
+    **dict.fromkeys(_LOSSES.split(), "losses"),
+    "ConfigError": "errors",
+    "FocusedDetectionLoss": "training.criterion",
+    **dict.fromkeys(_TRAINERS.split(), "training.families"),
+    **dict.fromkeys(("RTDETR", "YOLO", "YOLOWorld"), "training.model"),
+}
+"""Which module has each public name; __init__.pyi says the same to type checkers, and a test holds them together."""
 _RENAMED = {"Number": "FiniteFloat"}
+
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
@@ -66,11 +28,9 @@ def __getattr__(name: str) -> Any:
     if name in _RENAMED:
         warnings.warn(f"yolo_wiou.{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
         name = _RENAMED[name]
-    if name in __all__:
-        for home in (import_module(f"yolo_wiou.{home}") for home in _HOMES):
-            if hasattr(home, name):
-                return globals().setdefault(name, getattr(home, name))
-    if name in {home.partition(".")[0] for home in _HOMES}:
+    if name in _HOMES:
+        return globals().setdefault(name, getattr(import_module(f"yolo_wiou.{_HOMES[name]}"), name))
+    if name in {home.partition(".")[0] for home in _HOMES.values()}:
         return import_module(f"yolo_wiou.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -130,6 +130,8 @@ def as_list(value: Any, separator: str | None = ",") -> list[str]:
 
     >>> as_list("[a.yaml, b.yaml]"), as_list(None)
     (['a.yaml', 'b.yaml'], [])
+    >>> as_list("a,b.yaml", separator=None)
+    ['a,b.yaml']
 
     Args:
         value: a list, a text, or None for no items.

@@ -6,7 +6,7 @@ import shutil
 import textwrap
 from typing import Any
 
-from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses import LossConfig
 from yolo_wiou.losses.presets import about
 from yolo_wiou.training.families import TRAINERS
 

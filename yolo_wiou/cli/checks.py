@@ -9,8 +9,7 @@ import torch
 from ultralytics import __version__ as ultralytics_version
 
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.losses.config import LossConfig
-from yolo_wiou.losses.presets import load_config
+from yolo_wiou.losses import LossConfig, load_config
 from yolo_wiou.training.checkpoint import load_checkpoint, read_state
 from yolo_wiou.training.compatibility import broken_contract, check_contract
 from yolo_wiou.training.selftest import self_test

@@ -26,7 +26,7 @@ from yolo_wiou.compare.runner import LocalJob, Runner
 from yolo_wiou.compare.study import Study
 from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.files import CFG, read_mapping
-from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses import LossConfig
 
 NEEDED = ("faster_coco_eval", "jinja2", "plotly", "scipy")
 RUNNERS = ("local", "ray")

@@ -24,7 +24,8 @@ from yolo_wiou.cli.plots import draw_curves, draw_simulation
 from yolo_wiou.cli.ultralytics_errors import users_mistakes
 from yolo_wiou.errors import ConfigError, ContractError
 from yolo_wiou.files import CFG
-from yolo_wiou.losses.presets import DEFAULT_LOSS, load_config, take_loss
+from yolo_wiou.losses import load_config
+from yolo_wiou.losses.presets import DEFAULT_LOSS, take_loss
 from yolo_wiou.training.crash_safety import checkpoint_to_resume
 from yolo_wiou.training.model import NO_TUNE, YOLO
 from yolo_wiou.version import __version__

@@ -10,7 +10,7 @@ from ultralytics.utils import TQDM
 
 from yolo_wiou.cli.arguments import as_list, out_folder, parse_options
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses import LossConfig
 from yolo_wiou.losses.presets import DEFAULT_LOSS, take_loss
 from yolo_wiou.simulation import curves, regression
 from yolo_wiou.simulation.plotting import write_csv

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from yolo_wiou.compare import statistics as st
 from yolo_wiou.compare.average_precision import EvaluatedRun, Floats
 from yolo_wiou.compare.findings import (
     METRICS,
@@ -18,18 +19,6 @@ from yolo_wiou.compare.findings import (
     PairedTest,
 )
 from yolo_wiou.compare.run import Record
-from yolo_wiou.compare.statistics import (
-    bca_interval,
-    detectable,
-    fewest_seeds,
-    holm,
-    seeds_and_images_interval,
-    seeds_for,
-    sign_flip_interval,
-    sign_flip_p,
-    student_interval,
-    verdict,
-)
 
 SIZES = (0.0025, 0.005, 0.01, 0.02)
 """True differences of AP for which the report tells how many seeds they need."""
@@ -63,12 +52,12 @@ def compare_losses(
         pairs = [(runs[baseline, seed], runs[loss, seed]) for seed in planned if {(n, seed) for n in both} <= known]
         waiting = {r.run.seed for r in records if r.run.loss in both and r.state == "waiting"}
         comparisons.append(_compare(loss, pairs, waiting, len(rivals), same_images))
-    adjusted = holm([1.0 if c.p is None or c.seeds_waiting else c.p for c in comparisons])
+    adjusted = st.holm([1.0 if c.p is None or c.seeds_waiting else c.p for c in comparisons])
     return [
         comparison.model_copy(
             update={
                 "p_holm": None if comparison.seeds_waiting else p,
-                "verdict": verdict(
+                "verdict": st.verdict(
                     comparison.mean, p, len(comparison.seeds), len(rivals), len(comparison.seeds_waiting)
                 ),
             }
@@ -90,17 +79,17 @@ def _compare(loss: str, pairs: Sequence[Pair], waiting: set[int], rivals: int, s
         seeds=[base.record.run.seed for base, _ in pairs],
         pairs=ap,
         **dict(test),
-        seeds_needed=fewest_seeds(rivals),
+        seeds_needed=st.fewest_seeds(rivals),
         seeds_waiting=sorted(waiting),
     )
     if not pairs:
         return comparison
     return comparison.model_copy(
         update={
-            "bca": bca_interval(differences),
-            "student": student_interval(differences),
-            "seeds_and_images": None if redrawn is None else seeds_and_images_interval(differences, *redrawn),
-            "seeds_for": tuple(seeds_for(size / test.sd, rivals) if test.sd else None for size in SIZES),
+            "bca": st.bca_interval(differences),
+            "student": st.student_interval(differences),
+            "seeds_and_images": None if redrawn is None else st.seeds_and_images_interval(differences, *redrawn),
+            "seeds_for": tuple(st.seeds_for(size / test.sd, rivals) if test.sd else None for size in SIZES),
             "exploratory": explored,
             "images": images,
         }
@@ -112,9 +101,9 @@ def paired_test(differences: Floats, comparisons: int) -> PairedTest:
     sd = float(differences.std(ddof=1)) if len(differences) > 1 else math.nan
     return PairedTest(
         **dict(difference(differences)),
-        p=sign_flip_p(differences) if len(differences) else None,
+        p=st.sign_flip_p(differences) if len(differences) else None,
         sd=sd,
-        detectable=detectable(len(differences), comparisons) * sd,
+        detectable=st.detectable(len(differences), comparisons) * sd,
     )
 
 
@@ -124,7 +113,7 @@ def difference(differences: Floats) -> Difference:
     return Difference(
         differences=differences.tolist(),
         mean=float(differences.mean()) if is_known else None,
-        interval=sign_flip_interval(differences) if is_known else None,
+        interval=st.sign_flip_interval(differences) if is_known else None,
     )
 
 

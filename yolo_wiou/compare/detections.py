@@ -100,16 +100,8 @@ def truth(labels: list[dict[str, Any]], names: dict[int, str]) -> Truth:
         images.append({"id": number, "file_name": str(label["im_file"]), "height": height, "width": width})
         for cls, box in zip(label["cls"].ravel(), label["bboxes"], strict=True):
             x, y, w, h = (np.asarray(box, np.float64) * (width, height, width, height)).tolist()
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": number,
-                    "category_id": int(cls),
-                    "bbox": [x - w / 2, y - h / 2, w, h],
-                    "area": w * h,
-                    "iscrowd": 0,
-                }
-            )
+            box = {"bbox": [x - w / 2, y - h / 2, w, h], "area": w * h, "iscrowd": 0}
+            annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": int(cls), **box})
     categories = [{"id": int(key), "name": str(name)} for key, name in names.items()]
     return {"info": {}, "images": images, "annotations": annotations, "categories": categories}
 

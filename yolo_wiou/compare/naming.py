@@ -9,8 +9,7 @@ from typing import Any
 
 from yolo_wiou.compare.run import file_name
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.losses.config import LossConfig
-from yolo_wiou.losses.presets import load_config
+from yolo_wiou.losses import LossConfig, load_config
 
 
 def name_losses(losses: Sequence[str], grid: Mapping[str, Sequence[Any]]) -> dict[str, LossConfig]:

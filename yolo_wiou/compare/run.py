@@ -15,8 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from yolo_wiou.compare.provenance import Provenance
 from yolo_wiou.files import read_json, read_table, write_json
-from yolo_wiou.losses.config import LossConfig
-from yolo_wiou.losses.presets import as_plain, load_config
+from yolo_wiou.losses import LossConfig, load_config
+from yolo_wiou.losses.presets import as_plain
 
 RUNS, RUNNING, PAIRING = "runs", "running", "proof"
 """Below a study's folder: where runs lie, where they lie until they end, and what shows that they are pairs."""

@@ -42,18 +42,12 @@ class Study(Stored):
 
     def runs(self) -> list[Run]:
         """Every training, seed by seed, so that an unfinished study has whole pairs."""
+        evaluation = {"eval_data": self.eval_data, "checkpoints": self.checkpoints}
+        arguments = {name: {**self.arguments, "data": data} for name, data in self.data.items()}
         return [
-            Run(
-                data=name,
-                loss=loss,
-                seed=seed,
-                config=config,
-                arguments={**self.arguments, "data": data},
-                eval_data=self.eval_data,
-                checkpoints=self.checkpoints,
-            )
+            Run(data=name, loss=loss, seed=seed, config=config, arguments=arguments[name], **evaluation)
             for seed in self.seeds
-            for name, data in self.data.items()
+            for name in self.data
             for loss, config in self.losses.items()
         ]
 

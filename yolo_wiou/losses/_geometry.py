@@ -103,21 +103,12 @@ def geometry(ctx: Any, inside: Tensor, offset: Tensor, sizes: Tensor) -> Geometr
     return inside, offset, size, enclosing, iou_loss, norm2(offset), norm2(enclosing), target_size
 
 
-def gradients(
-    ctx: Any,
-    by_inside: Tensor | None,
-    by_offset: Tensor | None,
-    by_size: Tensor | None,
-    by_enclosing: Tensor | None,
-    by_iou_loss: Tensor | None,
-    by_distance2: Tensor | None,
-    by_diagonal2: Tensor | None,
-    _: Tensor | None,
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
+def gradients(ctx: Any, *by: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Gradients of the attributes, None for those not in use -> those of inside, half the offset, and size.
 
     ∂IoU/∂I = (1 + IoU)/U and ∂IoU/∂(Πp) = −IoU/U; the derivative of a product of two is the other one.
     """
+    by_inside, by_offset, by_size, by_enclosing, by_iou_loss, by_distance2, by_diagonal2, _ = by
     inside, offset, size, enclosing, shared, union, iou_loss = ctx.saved_tensors
     by_centre = None if by_offset is None else by_offset / 2
     if by_distance2 is not None:

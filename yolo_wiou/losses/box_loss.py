@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from yolo_wiou.losses.boxes import BoxPair
+from yolo_wiou.losses.boxes import BoxPair, ImageSize, Stride
 from yolo_wiou.losses.config import LossConfig
 from yolo_wiou.losses.gain import GAINS
 from yolo_wiou.losses.overlap import OVERLAPS, focaler
@@ -53,7 +53,7 @@ class BoxLoss(nn.Module):
 
     >>> loss = BoxLoss(load_config("ciou"))
     >>> loss(torch.tensor([[0.0, 0, 4, 2]]), torch.tensor([[1.0, 1, 4, 3]]))
-    tensor([0.7859])
+    tensor([0.7773])
 
     Args:
         config: which overlap, penalty and gain.
@@ -80,14 +80,7 @@ class BoxLoss(nn.Module):
         """Show the formula in `print(loss)`."""
         return str(self.config)
 
-    def forward(
-        self,
-        pred: Tensor,
-        target: Tensor,
-        *,
-        stride: Tensor | float = 1.0,
-        imgsz: Tensor | tuple[float, float] | None = None,
-    ) -> Tensor:
+    def forward(self, pred: Tensor, target: Tensor, *, stride: Stride = 1.0, imgsz: ImageSize = None) -> Tensor:
         """Compute the loss of each box, in float32 whatever the input is, and where it is: the state follows.
 
         Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TypeAlias
 
 from torch import Tensor
 
@@ -10,6 +11,10 @@ from yolo_wiou.losses._geometry import SIDE, Centres, Corners, Geometry, norm2
 
 __all__ = ["EPS", "BoxPair", "norm2", "product"]
 
+Stride: TypeAlias = Tensor | float
+"""Pixels per box unit, () or (N,); 1 if the boxes are in pixels."""
+ImageSize: TypeAlias = Tensor | tuple[float, float] | None
+"""(height, width) of the network's input in pixels; only losses normalised by the image need it."""
 EPS = SIDE**2
 """On denominators that may be 0 all the same; its square is still a float32."""
 
@@ -17,14 +22,15 @@ EPS = SIDE**2
 class BoxPair:
     """N predicted boxes and their N targets. Everything keeps its gradient; who wants a constant detaches it.
 
+    >>> import torch
     >>> pair = BoxPair.of(torch.tensor([[0.0, 0, 4, 2]]), torch.tensor([[1.0, 1, 4, 3]]))
     >>> pair.iou.item(), pair.distance2.item(), pair.diagonal2.item()  # 3/11, 5/4, 25
     (0.2727..., 1.25, 25.0)
 
     Args:
         geometry: the attributes below, in their order, as Corners or Centres computes them.
-        stride: pixels per box unit, () or (N,); 1 if the boxes are in pixels.
-        imgsz: (height, width) of the network's input in pixels; only losses normalised by the image need it.
+        stride: pixels per box unit.
+        imgsz: of the network's input.
 
     Attributes:
         inside: (2, 2, N) how far the edges of the prediction lie inside the target's, negative where outside; first
@@ -38,42 +44,14 @@ class BoxPair:
         target_size: (2, N) width and height of the target.
     """
 
-    inside: Tensor
-    offset: Tensor
-    size: Tensor
-    enclosing: Tensor
-    iou_loss: Tensor
-    distance2: Tensor
-    diagonal2: Tensor
-    target_size: Tensor
-
-    def __init__(
-        self,
-        geometry: Geometry,
-        stride: Tensor | float = 1.0,
-        imgsz: Tensor | tuple[float, float] | None = None,
-    ) -> None:
+    def __init__(self, geometry: Geometry, stride: Stride = 1.0, imgsz: ImageSize = None) -> None:
         """Hold what most losses need; the rest is computed when asked for."""
-        (
-            self.inside,
-            self.offset,
-            self.size,
-            self.enclosing,
-            self.iou_loss,
-            self.distance2,
-            self.diagonal2,
-            self.target_size,
-        ) = geometry
+        self.inside, self.offset, self.size, self.enclosing = geometry[:4]
+        self.iou_loss, self.distance2, self.diagonal2, self.target_size = geometry[4:]
         self.stride, self.imgsz = stride, imgsz
 
     @classmethod
-    def of(
-        cls,
-        pred: Tensor,
-        target: Tensor,
-        stride: Tensor | float = 1.0,
-        imgsz: Tensor | tuple[float, float] | None = None,
-    ) -> BoxPair:
+    def of(cls, pred: Tensor, target: Tensor, stride: Stride = 1.0, imgsz: ImageSize = None) -> BoxPair:
         """Take boxes as (N, 4) xyxy, float32 or float64, one unit and dtype; the target is a constant."""
         return cls(Corners.apply(pred, target), stride, imgsz)
 

@@ -18,6 +18,9 @@ from yolo_wiou.losses.registry import Registry
 from yolo_wiou.losses.settings import Component, FiniteFloat
 
 Exponent = Annotated[FiniteFloat, Field(ge=0, le=5)]
+Alpha = Annotated[FiniteFloat, Field(gt=1, le=10)]
+Lambda = Annotated[FiniteFloat, Field(gt=0, le=10)]
+Positive = Annotated[FiniteFloat, Field(gt=0, le=20)]
 
 
 class Gain(Component):
@@ -44,9 +47,7 @@ def none(pair: BoxPair, loss: Tensor, mean: Tensor) -> Tensor:
 
 
 @GAINS.register("constant")
-def constant(
-    pair: BoxPair, loss: Tensor, mean: Tensor, *, weight: Annotated[FiniteFloat, Field(gt=0, le=20)] = 1.0
-) -> Tensor:
+def constant(pair: BoxPair, loss: Tensor, mean: Tensor, *, weight: Positive = 1.0) -> Tensor:
     """Every box counts `weight`: what `box=` does, for one loss of a study. A control for gains whose mean is not 1."""
     return mean.new_full((), weight).expand_as(loss)
 
@@ -73,9 +74,7 @@ def iou_balanced(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Exponent = 1
 
 
 @GAINS.register("piou2")
-def piou2(
-    pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Annotated[FiniteFloat, Field(gt=0, le=10)] = 1.3
-) -> Tensor:
+def piou2(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Lambda = 1.3) -> Tensor:
     """PIoU v2: 3·λq·exp(−(λq)²) with q = exp(−P), most at medium quality (Neural Networks 170, 2024).
 
     The authors' code lets the gradient through, which pushes far boxes away from their target; here it is a constant.
@@ -92,14 +91,7 @@ def monotonic(pair: BoxPair, loss: Tensor, mean: Tensor, *, gamma: Exponent = 0.
 
 
 @GAINS.register("nonmonotonic")
-def nonmonotonic(
-    pair: BoxPair,
-    loss: Tensor,
-    mean: Tensor,
-    *,
-    alpha: Annotated[FiniteFloat, Field(gt=1, le=10)] = 1.9,
-    delta: Annotated[FiniteFloat, Field(gt=0, le=20)] = 3.0,
-) -> Tensor:
+def nonmonotonic(pair: BoxPair, loss: Tensor, mean: Tensor, *, alpha: Alpha = 1.9, delta: Positive = 3.0) -> Tensor:
     """Wise-IoU v3: r = β/(δ·α^(β−δ)), largest at β = 1/ln α, 1 at β = δ, small for outliers (arXiv:2301.10051)."""
     beta, log = outlier_degree(pair, mean), math.log(alpha)
     return beta * torch.exp(torch.rsub(beta, delta * log - math.log(delta), alpha=log))

@@ -17,8 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from yolo_wiou.losses import BoxLoss, BoxPair
-from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses import BoxLoss, BoxPair, LossConfig
 from yolo_wiou.simulation.plotting import grouped, line_style, tidy
 
 MEANS = (0.2, 0.35, 0.5, 1.0)

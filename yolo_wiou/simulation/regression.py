@@ -22,8 +22,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from yolo_wiou.errors import ConfigError, choices
-from yolo_wiou.losses import BoxLoss, BoxPair
-from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses import BoxLoss, BoxPair, LossConfig
 from yolo_wiou.simulation.experiments import EXPERIMENTS, Experiment
 from yolo_wiou.simulation.plotting import grouped, line_style, tidy
 

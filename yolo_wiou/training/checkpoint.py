@@ -16,23 +16,14 @@ from ultralytics.nn.tasks import torch_safe_load
 from ultralytics.utils import LOGGER
 
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses import LossConfig
 from yolo_wiou.training.criterion import BoxHead
 from yolo_wiou.training.task_balance import ALWA
 from yolo_wiou.version import __version__
 
 ATTRIBUTE = "yolo_wiou"
 VERSION = 1
-UNREADABLE = (
-    AssertionError,
-    OSError,
-    EOFError,
-    RuntimeError,
-    LookupError,
-    TypeError,
-    ValueError,
-    pickle.PickleError,
-)
+UNREADABLE = AssertionError, OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, pickle.PickleError
 """What reading a file raises, by how it is damaged and by the releases of Ultralytics and PyTorch."""
 
 

@@ -13,21 +13,11 @@ from ultralytics import __version__ as ultralytics_version
 from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss
 
 from yolo_wiou.errors import ContractError
-from yolo_wiou.losses import BoxLoss
-from yolo_wiou.losses.config import LossConfig
-from yolo_wiou.losses.presets import load_config
-from yolo_wiou.training.bbox_loss import PluggableBboxLoss, PluggableRotatedBboxLoss
+from yolo_wiou.losses import BoxLoss, LossConfig, load_config
+from yolo_wiou.training.bbox_loss import IoUTermMixin, PluggableBboxLoss, PluggableRotatedBboxLoss
 
-_ARGUMENTS = [
-    "pred_dist",
-    "pred_bboxes",
-    "anchor_points",
-    "target_bboxes",
-    "target_scores",
-    "target_scores_sum",
-    "fg_mask",
-]
-_SINCE_84 = ["imgsz", "stride"]
+PARAMETERS = list(inspect.signature(IoUTermMixin.forward).parameters)[1:]
+"""Of a box loss; the last two, the image size and the strides, came with 8.4.0."""
 
 
 def broken_contract(what: str) -> ContractError:
@@ -52,9 +42,9 @@ def _check_box_losses(*forwards: Callable[..., Any]) -> None:
     """Compare stock losses and ours on four anchors, with DFL and with L1 distances, upright and rotated."""
     for forward in forwards:
         arguments = list(inspect.signature(forward).parameters)[1:]
-        if arguments[:7] != _ARGUMENTS or arguments[7:] not in ([], _SINCE_84):
+        if arguments not in (PARAMETERS, PARAMETERS[:-2]):
             raise broken_contract(f"calls its box loss with {arguments}")
-    reg_max = (16, 1) if arguments[7:] else (16,)  # heads without DFL came with the image size
+    reg_max = (16, 1) if arguments == PARAMETERS else (16,)  # heads without DFL came with the image size
     for bins in reg_max:
         for stock, pluggable, preset in (
             (BboxLoss, PluggableBboxLoss, "ciou"),

@@ -10,9 +10,8 @@ from torch import nn
 from ultralytics.utils.loss import RotatedBboxLoss, v8DetectionLoss
 
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.losses import BoxLoss
-from yolo_wiou.losses.config import LossConfig
-from yolo_wiou.losses.presets import DEFAULT_LOSS, load_config
+from yolo_wiou.losses import BoxLoss, LossConfig, load_config
+from yolo_wiou.losses.presets import DEFAULT_LOSS
 from yolo_wiou.training.bbox_loss import IoUTermMixin, PluggableBboxLoss, PluggableRotatedBboxLoss
 from yolo_wiou.training.cls_weighting import IoUBalancedBCE
 from yolo_wiou.training.compatibility import broken_contract, check_contract, check_head

@@ -14,7 +14,11 @@ from yolo_wiou.training.trainer import BoxLossMixin
 
 
 class DetectionTrainer(BoxLossMixin, yolo.detect.DetectionTrainer):
-    """Ultralytics' DetectionTrainer with `loss=`."""
+    """Ultralytics' DetectionTrainer with `loss=`.
+
+    >>> model = ultralytics.YOLO("yolo11n.pt")  # doctest: +SKIP
+    >>> results = model.train(trainer=DetectionTrainer, data="my.yaml", loss="wiou3")  # doctest: +SKIP
+    """
 
     kind = "detect"
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from yolo_wiou.files import read_table, write_whole
-from yolo_wiou.losses.running_mean import RunningMean
+from yolo_wiou.losses import RunningMean
 
 SAMPLE = 64
 """How many of an epoch's last batches go into its histograms: kept by reference, so they cost nothing."""

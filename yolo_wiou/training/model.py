@@ -13,8 +13,8 @@ from ultralytics.utils import LOGGER
 from ultralytics.utils.checks import check_yaml
 
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.losses.config import LossConfig
-from yolo_wiou.losses.presets import as_plain, belongs_to_loss, load_config, take_loss
+from yolo_wiou.losses import LossConfig, load_config
+from yolo_wiou.losses.presets import as_plain, belongs_to_loss, take_loss
 from yolo_wiou.training.crash_safety import checkpoint_to_resume
 from yolo_wiou.training.families import trainer_for
 

@@ -10,9 +10,8 @@ from torch import Tensor
 from ultralytics.utils.ops import xywh2xyxy
 
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.losses import BoxLoss, BoxPair
+from yolo_wiou.losses import BoxLoss, BoxPair, LossConfig
 from yolo_wiou.losses.box_loss import to_float32
-from yolo_wiou.losses.config import LossConfig
 from yolo_wiou.training.compatibility import expect_equal, stock_by_formula
 
 STOCK = "giou"

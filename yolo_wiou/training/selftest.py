@@ -9,8 +9,7 @@ from torch import Tensor
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG
 
-from yolo_wiou.losses import BoxLoss
-from yolo_wiou.losses.config import LossConfig
+from yolo_wiou.losses import BoxLoss, LossConfig
 from yolo_wiou.training.bbox_loss import infer_grid
 from yolo_wiou.training.criterion import install
 

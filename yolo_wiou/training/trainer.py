@@ -13,9 +13,9 @@ from ultralytics.utils import DEFAULT_CFG, LOGGER, RANK, colorstr
 
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import write_whole
-from yolo_wiou.losses.config import LossConfig
-from yolo_wiou.losses.presets import as_plain, load_config, take_loss
-from yolo_wiou.losses.running_mean import RunningMean, broadcast_from_rank0, reduce_over_ranks
+from yolo_wiou.losses import LossConfig, RunningMean, load_config
+from yolo_wiou.losses.presets import as_plain, take_loss
+from yolo_wiou.losses.running_mean import broadcast_from_rank0, reduce_over_ranks
 from yolo_wiou.training.checkpoint import read_state, restore_state, write_state
 from yolo_wiou.training.compatibility import check_contract
 from yolo_wiou.training.crash_safety import CrashSafeMixin, checkpoint_to_resume

@@ -19,6 +19,13 @@ AT_ONCE = 5
 
 CLASSES = 12
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
+LAYOUT = {
+    "template": "none",
+    "font": {"family": FONT, "size": 13, "color": "#374151"},
+    "margin": {"l": 8, "r": 12, "t": 12, "b": 24},
+    "dragmode": False,
+    "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+}
 
 
 def draw_charts(data: DataSetFindings, losses: Sequence[str]) -> dict[str, str]:
@@ -62,34 +69,17 @@ def differences(data: DataSetFindings) -> Any:
         colour = VERDICTS.get(comparison.verdict, UNDECIDED)
         for bounds, width, above in ((comparison.interval, 7, 0), (comparison.seeds_and_images, 2, 0.2)):
             if bounds:
-                figure.add_scatter(
-                    x=_points(bounds),
-                    y=[row + above] * 2,
-                    mode="lines",
-                    line={"color": colour, "width": width},
-                    hoverinfo="skip",
-                )
-        figure.add_scatter(
-            x=_points([comparison.mean]),
-            y=[row],
-            mode="markers",
-            marker={"color": "white", "size": 11, "symbol": "diamond", "line": {"color": colour, "width": 2.5}},
-            hovertext=f"{comparison.loss}: mean {points(comparison.mean)} {interval(comparison.interval)}",
-            hoverinfo="text",
-        )
-        figure.add_scatter(
-            x=_points(comparison.differences),
-            y=[row - 0.27] * len(comparison.seeds),
-            mode="markers",
-            marker={"color": colour, "size": 8, "opacity": 0.6},
-            hovertext=[
-                f"seed {seed}: {points(base, False)} → {points(rival, False)} ({points(change)})"
-                for seed, (base, rival), change in zip(
-                    comparison.seeds, comparison.pairs, comparison.differences, strict=True
-                )
-            ],
-            hoverinfo="text",
-        )
+                _bar(figure, bounds, row + above, colour, width)
+        diamond = {"color": "white", "size": 11, "symbol": "diamond", "line": {"color": colour, "width": 2.5}}
+        said = f"{comparison.loss}: mean {points(comparison.mean)} {interval(comparison.interval)}"
+        _dots(figure, [comparison.mean], [row], said, marker=diamond)
+        by_seed = zip(comparison.seeds, comparison.pairs, comparison.differences, strict=True)
+        said_of_seeds = [
+            f"seed {seed}: {points(base, False)} → {points(rival, False)} ({points(difference)})"
+            for seed, (base, rival), difference in by_seed
+        ]
+        dot = {"color": colour, "size": 8, "opacity": 0.6}
+        _dots(figure, comparison.differences, [row - 0.27] * len(comparison.seeds), said_of_seeds, marker=dot)
     return _rows(figure, [comparison.loss for comparison in compared]).update_layout(showlegend=False)
 
 
@@ -146,27 +136,23 @@ def classes(data: DataSetFindings, palette: _Palette) -> Any:
         shown: dict[str, Any] = {"legendgroup": loss, "visible": True if loss in palette.first else "legendonly"}
         known = [(row + offset, by_class[name]) for row, name in enumerate(names) if by_class[name].mean is not None]
         for row, difference in known:
-            bounds, line = difference.interval or (), {"color": palette.colours[loss], "width": 3}
-            figure.add_scatter(
-                x=_points(bounds),
-                y=[row] * len(bounds),
-                mode="lines",
-                line=line,
-                hoverinfo="skip",
-                showlegend=False,
-                **shown,
-            )
-        figure.add_scatter(
-            x=_points([difference.mean for _, difference in known]),
-            y=[row for row, _ in known],
-            name=loss,
-            mode="markers",
-            marker={"color": palette.colours[loss], "size": 9},
-            hovertext=[f"{loss}: {points(d.mean)} {interval(d.interval)}" for _, d in known],
-            hoverinfo="text",
-            **shown,
-        )
+            _bar(figure, difference.interval or (), row, palette.colours[loss], 3, showlegend=False, **shown)
+        said = [f"{loss}: {points(d.mean)} {interval(d.interval)}" for _, d in known]
+        dot = {"color": palette.colours[loss], "size": 9}
+        _dots(figure, [d.mean for _, d in known], [row for row, _ in known], said, name=loss, marker=dot, **shown)
     return _rows(figure, names).update_layout(showlegend=True)
+
+
+def _bar(figure: Any, bounds: Sequence[float], row: float, colour: str, width: float, **more: Any) -> None:
+    """Draw an interval."""
+    line = {"color": colour, "width": width}
+    y = [row] * len(bounds)
+    figure.add_scatter(x=_points(bounds), y=y, mode="lines", line=line, hoverinfo="skip", **more)
+
+
+def _dots(figure: Any, values: Sequence[float | None], y: list[float], said: Any, **more: Any) -> None:
+    """Draw values that say something where the mouse points at them."""
+    figure.add_scatter(x=_points(values), y=y, mode="markers", hovertext=said, hoverinfo="text", **more)
 
 
 def _rows(figure: Any, names: list[str]) -> Any:
@@ -174,9 +160,8 @@ def _rows(figure: Any, names: list[str]) -> Any:
     known = [x for trace in figure.data for x in trace.x if x is not None] + [0.0]
     room = 0.05 * (max(known) - min(known) or 1.0)
     figure.update_xaxes(title="difference of AP to the baseline, points", range=[min(known) - room, max(known) + room])
-    figure.update_yaxes(
-        tickvals=list(range(len(names))), ticktext=names, range=[-0.6, len(names) - 0.4], showgrid=False
-    )
+    ticks = {"tickvals": list(range(len(names))), "ticktext": names}
+    figure.update_yaxes(range=[-0.6, len(names) - 0.4], showgrid=False, **ticks)
     if figure.data:
         figure.add_vline(x=0, line={"color": BASELINE, "width": 1})
     return figure.update_layout(hovermode="closest", height=110 + 64 * len(names))
@@ -196,15 +181,7 @@ def _html(figure: Any) -> str:
     axis = {"gridcolor": "#E5E7EB", "linecolor": "#9CA3AF", "zeroline": False, "automargin": True, "fixedrange": True}
     axis |= {"title_font_size": 13}
     figure.update_xaxes(**axis).update_yaxes(**axis)
-    figure.update_layout(
-        template="none",
-        font={"family": FONT, "size": 13, "color": "#374151"},
-        margin={"l": 8, "r": 12, "t": 12, "b": 24},
-        height=figure.layout.height or 340,
-        hovermode=figure.layout.hovermode or "x unified",
-        dragmode=False,
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-    )
-    return str(
-        to_html(figure, full_html=False, include_plotlyjs=False, config={"displayModeBar": False, "responsive": True})
-    )
+    height, hovermode = figure.layout.height or 340, figure.layout.hovermode or "x unified"
+    figure.update_layout(**LAYOUT, height=height, hovermode=hovermode)
+    config = {"displayModeBar": False, "responsive": True}
+    return str(to_html(figure, full_html=False, include_plotlyjs=False, config=config))

@@ -24,21 +24,6 @@ WITH_IMAGES = 3
 """Losses of a data set whose images are shown, those that differ most."""
 
 TEMPLATE = "template.html.j2"
-CAPTIONS = {
-    "differences": (
-        "Seed by seed",
-        "Each dot is one seed: the loss minus the baseline, trained on the same stream of data. The diamond is their"
-        " mean, the thick line its 95 % interval for other seeds, the thin line above that for other seeds and images.",
-    ),
-    "thresholds": ("AP by IoU threshold", "How closely a detection must fit. Mean over the seeds."),
-    "threshold_differences": (
-        "Difference by IoU threshold",
-        "To the baseline, with 95 % intervals. Exploratory.",
-    ),
-    "curves": ("Training curves", "Validation after each epoch: mean, lowest and highest seed."),
-    "iou": ("Fit of the training boxes", "Plain IoU of the positives: mean, lowest and highest seed."),
-    "classes": ("Classes that differ most", "Difference of AP to the baseline, with 95 % intervals. Exploratory."),
-}
 
 
 @dataclass(frozen=True)
@@ -80,18 +65,11 @@ def page(findings: Findings, records: Sequence[Record]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "points": text.points,
-        "interval": text.interval,
-        "p": text.p_value,
-        "duration": text.duration,
-        "count": text.count,
-        "judged_by": text.judged_by,
-    }
+    filters = text.points, text.interval, text.p_value, text.duration, text.count, text.judged_by
+    environment.filters |= {function.__name__: function for function in filters}
     return environment.get_template(TEMPLATE).render(
         analysis=findings,
         sections={name: _section(name, findings, records) for name in findings.data},
-        captions=CAPTIONS,
         metric_names=METRICS,
         plotly=get_plotlyjs(),
     )
