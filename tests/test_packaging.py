@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,15 @@ def test_every_public_name_is_there_and_a_wrong_one_is_an_attribute_error():
     assert yolo_wiou.training.model.YOLO is yolo_wiou.YOLO
     with pytest.raises(AttributeError, match="has no attribute 'nope'"):
         _ = yolo_wiou.nope
+
+
+def test_type_checkers_see_the_names_that_are_there_from_the_same_modules():
+    stub = ast.parse((ROOT / "yolo_wiou" / "__init__.pyi").read_text(encoding="utf-8"))
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    homes = {alias.name: str(node.module).removeprefix("yolo_wiou.") for node in imports for alias in node.names}
+    assert homes == yolo_wiou._HOMES
+    (names,) = (node.value for node in stub.body if isinstance(node, ast.Assign))
+    assert sorted(ast.literal_eval(names)) == sorted(yolo_wiou.__all__)
 
 
 def test_a_registry_that_is_asked_for_alone_holds_the_losses(tmp_path):

@@ -7,7 +7,7 @@ import textwrap
 from typing import Any
 
 from yolo_wiou.losses import LossConfig
-from yolo_wiou.losses.presets import about
+from yolo_wiou.losses.presets import about, dotted
 from yolo_wiou.training.families import TRAINERS
 
 
@@ -39,14 +39,8 @@ def settings_of(config: LossConfig) -> list[str]:
     >>> settings_of(LossConfig(penalty="siou", power=2))
     ['penalty.name=siou', 'penalty.theta=4.0', 'power=2.0']
     """
-    defaults = LossConfig().model_dump(mode="json")
-    settings = []
-    for section, values in config.model_dump(mode="json").items():
-        for key, value in values.items() if isinstance(values, dict) else [("", values)]:
-            default = defaults[section].get(key) if isinstance(values, dict) else defaults[section]
-            if value != default and section != "name":
-                settings.append(f"{section}.{key}={value}".replace(".=", "="))
-    return settings
+    defaults, settings = (dotted(loss.model_dump(mode="json")) for loss in (LossConfig(), config))
+    return [f"{key}={value}" for key, value in settings.items() if key != "name" and value != defaults.get(key)]
 
 
 def paper_of(description: dict[str, Any]) -> str:

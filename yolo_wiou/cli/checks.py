@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from ultralytics import __version__ as ultralytics_version
 
+from yolo_wiou.compare.provenance import processor
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import LossConfig, load_config
 from yolo_wiou.training.checkpoint import load_checkpoint, read_state
@@ -34,14 +35,12 @@ def check_installation(config: LossConfig) -> str:
     result = self_test(config)
     if not result.is_right(config):
         raise broken_contract(f"gives another IoU term with {config.name} on a head than its formula ({result})")
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
-    return "\n".join(
-        [
-            f"{versions()}, torch {torch.__version__}, Python {platform.python_version()}, {device}",
-            "Ultralytics' box loss is as this release knows it.",
-            f"Self-test on a head: IoU term {result.stock:.6f} with stock CIoU, {result.installed:.6f} with "
-            f"{config.name} on it, {result.formula:.6f} by the formula of {config.name}.",
-        ]
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
+    return (
+        f"{versions()}, torch {torch.__version__}, Python {platform.python_version()}, {device}\n"
+        "Ultralytics' box loss is as this release knows it.\n"
+        f"Self-test on a head: IoU term {result.stock:.6f} with stock CIoU, {result.installed:.6f} with {config.name} "
+        f"on it, {result.formula:.6f} by the formula of {config.name}."
     )
 
 

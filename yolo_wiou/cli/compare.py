@@ -45,28 +45,24 @@ REFUSED = {
 
 
 @dataclass(frozen=True)
-class Options:
-    """How a study is run; cfg/compare.yaml has the defaults."""
-
-    out: str
-    jobs: int
-    engine: str
-    address: str
-
-
-@dataclass(frozen=True)
 class Request:
     """What the command line asks for.
 
     Attributes:
         study: the study.
         render_demo: renders the demo's data set; None where the user has data.
-        options: how it is run.
+        out: its folder.
+        jobs: runs at a time.
+        engine: local or ray.
+        address: of the Ray cluster.
     """
 
     study: Study
     render_demo: Callable[[], Path] | None
-    options: Options
+    out: str
+    jobs: int
+    engine: str
+    address: str
 
 
 def compare(argv: list[str]) -> None:
@@ -79,13 +75,13 @@ def compare(argv: list[str]) -> None:
     as_json = "--json" in argv
     with stdout_free() if as_json else contextlib.nullcontext():
         request = read([word for word in argv if word not in {"compare", "--json"}])
-        folder = out_folder(request.options.out)
+        folder = out_folder(request.out)
         runner = choose_runner(request)
         with request.study.claim(folder):
             if request.render_demo:
                 say(DEMO)
                 request.render_demo()
-            code = run_study(request.study, folder, runner, request.options.jobs)
+            code = run_study(request.study, folder, runner, request.jobs)
             findings = publish(request.study, folder)
     if findings:
         print(json.dumps(findings.plain(), indent=1) if as_json else table(findings))
@@ -133,7 +129,7 @@ def read(argv: Sequence[str]) -> Request:
         arguments=arguments,
         checkpoints=("last", "best") if arguments.get("val", True) else ("last",),
     )
-    return Request(study, demo.render if demo else None, Options(**options))
+    return Request(study, demo.render if demo else None, **options)
 
 
 def refuse_arguments(arguments: dict[str, Any]) -> None:
@@ -216,11 +212,10 @@ def choose_runner(request: Request) -> Runner:
     Raises:
         ConfigError: there is no such runner, or it cannot be reached.
     """
-    options = request.options
-    if options.engine not in RUNNERS:
-        raise ConfigError(f"unknown engine '{options.engine}'. {choices(options.engine, RUNNERS)}")
-    if options.engine == "local":
-        if options.address:
+    if request.engine not in RUNNERS:
+        raise ConfigError(f"unknown engine '{request.engine}'. {choices(request.engine, RUNNERS)}")
+    if request.engine == "local":
+        if request.address:
             raise ConfigError("'address' belongs to engine=ray.")
         return LocalJob
     if not find_spec("ray"):
@@ -229,8 +224,8 @@ def choose_runner(request: Request) -> Runner:
         raise ConfigError("'device' and engine=ray: Ray gives every run its GPU.")
     from yolo_wiou.compare.ray_runner import RayRunner
 
-    runner = RayRunner(options.address)
-    if options.jobs < runner.room:
+    runner = RayRunner(request.address)
+    if request.jobs < runner.room:
         say(f"The cluster has room for {runner.room} runs at a time; jobs={runner.room} uses it.")
     return runner
 

@@ -30,44 +30,6 @@ from yolo_wiou.training.crash_safety import checkpoint_to_resume
 from yolo_wiou.training.model import NO_TUNE, YOLO
 from yolo_wiou.version import __version__
 
-HELP = f"""
-yolo-wiou {__version__}: Ultralytics YOLO with the whole family of IoU losses.
-Every command and argument of `yolo` works here too.
-
-  yolo-wiou train
-      offline demo: renders a data set, trains {DEFAULT_LOSS} on it
-  yolo-wiou train data=my.yaml model=yolo11n.pt loss=wiou3 epochs=100
-      any argument of `yolo train` passes through
-  yolo-wiou train data=my.yaml loss=wiou3 loss.gain.delta=5
-      changes a setting of the loss
-  yolo-wiou train data=my.yaml loss=my_loss.yaml
-      a loss of your own
-  yolo-wiou train resume model=runs/detect/train/weights/last.pt
-      continues with the run's own loss
-  yolo-wiou val|predict|track|export|benchmark ...
-      handed to Ultralytics unchanged
-  yolo-wiou losses [NAME] [loss.gain.delta=5]
-      the catalogue; or one loss as YAML, ready to edit
-  yolo-wiou curves losses=wiou2,wiou3,focal-eiou
-      picture and table: gain, loss and gradient against IoU
-  yolo-wiou simulate losses=ciou,wiou1 experiment=diou|wiou
-      the papers' regression experiments
-  yolo-wiou compare [data=my.yaml losses=ciou,wiou3 seeds=6]
-      does it help? trained in pairs, with a report; without data= a demo
-  yolo-wiou checks | version | help
-
-Demo settings: noise=0.3 (share of loose boxes), shapes.KEY=value
-(see cfg/shapes.yaml).
-"""
-
-HELP_COMPARE = """
-yolo-wiou compare data=my.yaml,other.yaml model=yolo11n.pt losses=ciou,wiou3 seeds=6 [any training argument] [--json]
-    trains every loss under every seed, and writes report.html, report.json and runs.csv; --json prints the second
-yolo-wiou compare ... losses=ciou,wiou3 loss.gain.delta=3,5 seeds=7
-    a grid: every loss but the first, the baseline, is trained with each of the values
-
-"""
-
 UNTRAINED = ("sam_", "sam2", "sam3", "fastsam", "yolo_nas")
 """Parts of the names of models that `yolo` knows, but not how to train."""
 ULTRALYTICS_OWN = ("settings", "cfg", "login", "logout", "copy-cfg", "solutions")
@@ -226,8 +188,16 @@ def show_version(argv: list[str]) -> None:
 
 
 def show_help(argv: list[str]) -> None:
-    """`help`; of compare its settings."""
-    print(HELP_COMPARE + (CFG / "compare.yaml").read_text(encoding="utf-8") if "compare" in argv else HELP)
+    """`help`; of compare its settings too."""
+    if "compare" in argv:
+        print(*(cfg_text(name) for name in ("help-compare.txt", "compare.yaml")), sep="\n")
+    else:
+        print(cfg_text("help.txt").format(version=__version__, loss=DEFAULT_LOSS))
+
+
+def cfg_text(name: str) -> str:
+    """Return a file of cfg/."""
+    return (CFG / name).read_text(encoding="utf-8")
 
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {

@@ -16,16 +16,7 @@ from typing import Any
 
 from yolo_wiou.compare.average_precision import DRAWS, QUOTED, EvaluatedRun, evaluate_run
 from yolo_wiou.compare.comparison import SIZES, compare_losses
-from yolo_wiou.compare.findings import (
-    METRICS,
-    Curves,
-    DataSetFindings,
-    Findings,
-    Fingerprint,
-    LossSummary,
-    Origin,
-    RunReport,
-)
+from yolo_wiou.compare.findings import METRICS, DataFindings, Findings, Fingerprint, LossSummary, Origin, RunReport
 from yolo_wiou.compare.pairing import pairing_warnings
 from yolo_wiou.compare.provenance import provenance
 from yolo_wiou.compare.report.text import sentence
@@ -40,10 +31,7 @@ NEAR = 0.9
 
 
 def analyse(
-    records: Sequence[Record],
-    folder: Path,
-    baseline: str | None = None,
-    arguments: Mapping[str, Any] | None = None,
+    records: Sequence[Record], folder: Path, baseline: str | None = None, arguments: Mapping[str, Any] | None = None
 ) -> Findings:
     """Analyse a study, finished or not; writes nothing.
 
@@ -114,11 +102,11 @@ class _DataSet:
         """Finished runs of a loss, by seed."""
         return [self.runs[key] for key in sorted(self.runs) if key[0] == loss]
 
-    def analyse(self, warnings: Sequence[str]) -> DataSetFindings:
+    def analyse(self, warnings: Sequence[str]) -> DataFindings:
         """Compare every loss with the baseline; `warnings` say where runs are no pairs."""
         comparisons = compare_losses(self.baseline, self.rivals, self.records, self.runs)
         truth = next((run.record.truth for run in self.runs.values()), None)
-        return DataSetFindings(
+        return DataFindings(
             images=len(truth["images"]) if truth else 0,
             objects=len(truth["annotations"]) if truth else 0,
             fingerprint=Fingerprint(
@@ -183,8 +171,8 @@ class _DataSet:
             epochs_to_near=spread(map(self._epochs_to_near, records)),
             iou=spread(record.at_last(IOU_COLUMN) for record in records),
             gain=spread(record.at_last(GAIN_COLUMN) for record in records),
-            curves=Curves(
-                ap=band(record.ap_by_epoch for record in records),
-                iou=band(record.history.get(IOU_COLUMN, []) for record in records),
-            ),
+            curves={
+                "AP": band(record.ap_by_epoch for record in records),
+                "iou": band(record.history.get(IOU_COLUMN, []) for record in records),
+            },
         )

@@ -9,15 +9,7 @@ import numpy as np
 
 from yolo_wiou.compare import statistics as st
 from yolo_wiou.compare.average_precision import EvaluatedRun, Floats
-from yolo_wiou.compare.findings import (
-    METRICS,
-    Comparison,
-    Difference,
-    Exploratory,
-    ImageChoice,
-    Metrics,
-    PairedTest,
-)
+from yolo_wiou.compare.findings import METRICS, Comparison, Difference, Exploratory, ImageChoice, Metrics, PairedTest
 from yolo_wiou.compare.run import Record
 
 SIZES = (0.0025, 0.005, 0.01, 0.02)

@@ -154,13 +154,6 @@ class Comparison(PairedTest):
     sentence: str = ""
 
 
-class Curves(Found):
-    """Values by epoch over the seeds."""
-
-    ap: Band = Field(alias="AP")
-    iou: Band
-
-
 class LossSummary(Found):
     """The finished runs of one loss on one data set."""
 
@@ -171,7 +164,7 @@ class LossSummary(Found):
     epochs_to_near: Spread
     iou: Spread
     gain: Spread
-    curves: Curves
+    curves: dict[str, Band]
 
 
 class RunReport(Found):
@@ -197,7 +190,7 @@ class Fingerprint(Found):
     stream: dict[int, tuple[int, ...]]
 
 
-class DataSetFindings(Found):
+class DataFindings(Found):
     """What was found on one data set.
 
     Attributes:
@@ -255,6 +248,6 @@ class Findings(Found):
     power: float
     draws: int
     sizes: tuple[float, ...]
-    data: dict[str, DataSetFindings]
+    data: dict[str, DataFindings]
     states: dict[str, int]
     provenance: Origin

@@ -167,29 +167,27 @@ def _sorted(value: dict[str, Any]) -> str:
 
 def _differing_streams(runs: list[FinishedRun]) -> list[str]:
     """Two losses of one seed that were not trained on the same data in the same order."""
-    by_seed: dict[int, list[FinishedRun]] = defaultdict(list)
-    for record, result in runs:
-        by_seed[record.run.seed].append((record, result))
     said = []
-    for seed, together in sorted(by_seed.items()):
-        epochs = min(len(result.stream) for _, result in together)
-        if len({result.stream[:epochs] for _, result in together}) > 1:
-            names = ", ".join(record.run.loss for record, _ in together)
+    for seed in sorted({record.run.seed for record, _ in runs}):
+        streams = {record.run.loss: result.stream for record, result in runs if record.run.seed == seed}
+        epochs = min(map(len, streams.values()))
+        if len({stream[:epochs] for stream in streams.values()}) > 1:
+            names = ", ".join(streams)
             said.append(f"The losses did not see the same training data at seed {seed} ({names}): these are no pairs.")
     return said
 
 
 def _equal_streams(runs: list[FinishedRun]) -> list[str]:
     """Two seeds of one loss that were trained on the very same stream, and so count as one."""
-    said = []
-    for loss in dict.fromkeys(record.run.loss for record, _ in runs):
-        seen: dict[tuple[int, ...], int] = {}
-        for record, result in runs:
-            if record.run.loss == loss and result.stream:
-                first = seen.setdefault(result.stream, record.run.seed)
-                if first != record.run.seed:
-                    said.append(f"Seeds {first} and {record.run.seed} of {loss} saw the same stream of training data.")
-    return said
+    seeds: dict[tuple[str, tuple[int, ...]], list[int]] = defaultdict(list)
+    for record, result in runs:
+        seeds[record.run.loss, result.stream].append(record.run.seed)
+    return [
+        f"Seeds {first} and {seed} of {loss} saw the same stream of training data."
+        for (loss, stream), (first, *others) in seeds.items()
+        for seed in others
+        if stream
+    ]
 
 
 def _unlike(runs: list[FinishedRun], what: str, value: Callable[[Record, Result], Hashable]) -> list[str]:

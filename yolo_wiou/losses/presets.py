@@ -147,11 +147,11 @@ def _base(loss: Any) -> tuple[dict[str, Any], str]:
         raise ConfigError(f"'loss' needs a name or a YAML file. {choices('', available_losses())}")
     key = comparable(str(data.get("name", "")))
     base = _preset(key).model_dump() if key in _presets() else {"name": label or "custom"}
-    _apply(base, _dotted(data))
+    _apply(base, dotted(data))
     return base, label
 
 
-def _dotted(data: Mapping[str, Any]) -> dict[str, Any]:
+def dotted(data: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by dotted key."""
     flat = {}
     for section, value in ((str(key), value) for key, value in data.items()):

@@ -41,10 +41,7 @@ def is_installed(criterion: Any) -> bool:
 
 
 def install(
-    criterion: Any,
-    config: LossConfig,
-    heads: Mapping[str, BoxHead] | None = None,
-    balance: ALWA | None = None,
+    criterion: Any, config: LossConfig, heads: Mapping[str, BoxHead] | None = None, balance: ALWA | None = None
 ) -> Heads:
     """Replace the box loss on every head of a criterion, and weight its BCE where the loss asks for it, in place.
 

@@ -71,14 +71,8 @@ class WorldTrainer(BoxLossMixin, yolo.world.WorldTrainer):
     kind = "YOLO-World"
 
 
-TRAINERS: list[type[BoxLossMixin]] = [
-    DetectionTrainer,
-    SegmentationTrainer,
-    PoseTrainer,
-    OBBTrainer,
-    RTDETRTrainer,
-    WorldTrainer,
-]
+TRAINERS: list[type[BoxLossMixin]] = [DetectionTrainer, SegmentationTrainer, PoseTrainer, OBBTrainer]
+TRAINERS += [RTDETRTrainer, WorldTrainer]
 """Our trainers; the last base of each is the stock one."""
 
 if hasattr(yolo, "yoloe"):  # since 8.3.99

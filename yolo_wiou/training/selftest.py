@@ -51,7 +51,7 @@ def self_test(config: LossConfig) -> SelfTestResult:
 
     stock, _ = iou_term(model, preds, batch, None)
     installed, arguments = iou_term(model, preds, batch, config)
-    return SelfTestResult(stock, installed, by_formula(config, model.stride, *arguments[1:7]))
+    return SelfTestResult(stock, installed, by_formula(config, model.stride, arguments))
 
 
 def iou_term(model: Any, preds: Any, batch: dict[str, Tensor], config: LossConfig | None) -> tuple[float, Any]:
@@ -68,17 +68,9 @@ def iou_term(model: Any, preds: Any, batch: dict[str, Tensor], config: LossConfi
     return term, arguments
 
 
-def by_formula(
-    config: LossConfig,
-    strides: Tensor,
-    pred: Tensor,
-    anchors: Tensor,
-    target: Tensor,
-    scores: Tensor,
-    total: Tensor | float,
-    mask: Tensor,
-) -> float:
+def by_formula(config: LossConfig, strides: Tensor, arguments: Any) -> float:
     """Return the IoU term from the arguments of a box loss, by the loss itself: Σ weight·loss / total."""
+    _, pred, anchors, target, scores, total, mask, *_ = arguments
     loss = BoxLoss(config)
     loss.running_mean.mean.fill_(MEAN)
     stride, imgsz = infer_grid(anchors, strides)

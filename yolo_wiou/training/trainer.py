@@ -61,10 +61,7 @@ class BoxLossMixin(CrashSafeMixin):
         return True
 
     def __init__(
-        self,
-        cfg: Any = DEFAULT_CFG,
-        overrides: dict[str, Any] | None = None,
-        _callbacks: dict[str, Any] | None = None,
+        self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: dict[str, Any] | None = None
     ) -> None:
         """Build the stock trainer; a mistake in `loss` raises ConfigError before anything is written."""
         check_contract()

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.io import to_html
 
-from yolo_wiou.compare.findings import DataSetFindings
+from yolo_wiou.compare.findings import DataFindings
 from yolo_wiou.compare.report.text import interval, points
 from yolo_wiou.palette import BASELINE, COLOURS
 
@@ -28,14 +28,14 @@ LAYOUT = {
 }
 
 
-def draw_charts(data: DataSetFindings, losses: Sequence[str]) -> dict[str, str]:
+def draw_charts(data: DataFindings, losses: Sequence[str]) -> dict[str, str]:
     """Draw a data set's charts, by name; without those that nothing is known for."""
     palette = _Palette(data, losses)
     drawn = {
         "differences": differences(data),
         "thresholds": thresholds(data, palette),
         "threshold_differences": threshold_differences(data, palette),
-        "curves": curves(data, palette, "ap", "AP of the validation, points"),
+        "curves": curves(data, palette, "AP", "AP of the validation, points"),
         "iou": curves(data, palette, "iou", "mean IoU of the positives", scale=1),
         "classes": classes(data, palette),
     }
@@ -45,7 +45,7 @@ def draw_charts(data: DataSetFindings, losses: Sequence[str]) -> dict[str, str]:
 class _Palette:
     """Which colour each loss has, and which losses are drawn at first."""
 
-    def __init__(self, data: DataSetFindings, losses: Sequence[str]) -> None:
+    def __init__(self, data: DataFindings, losses: Sequence[str]) -> None:
         self.colours = {loss: COLOURS[i % len(COLOURS)] for i, loss in enumerate(losses[1:])} | {losses[0]: BASELINE}
         by_size = sorted(data.comparisons, key=lambda comparison: -abs(comparison.mean or 0))
         self.first = {losses[0], *(comparison.loss for comparison in by_size[:AT_ONCE])}
@@ -61,7 +61,7 @@ class _Palette:
         figure.add_scatter(x=x, y=mean, name=loss, mode=mode, line={"color": colour, "width": 2}, **group)
 
 
-def differences(data: DataSetFindings) -> Any:
+def differences(data: DataFindings) -> Any:
     """Every loss's difference to the baseline: a dot a seed, the mean and its two intervals."""
     figure = go.Figure()
     compared = [comparison for comparison in data.comparisons if comparison.seeds][::-1]
@@ -83,7 +83,7 @@ def differences(data: DataSetFindings) -> Any:
     return _rows(figure, [comparison.loss for comparison in compared]).update_layout(showlegend=False)
 
 
-def thresholds(data: DataSetFindings, palette: _Palette) -> Any:
+def thresholds(data: DataFindings, palette: _Palette) -> Any:
     """AP by IoU threshold."""
     figure = go.Figure()
     for loss, summary in data.losses.items():
@@ -93,7 +93,7 @@ def thresholds(data: DataSetFindings, palette: _Palette) -> Any:
     return figure.update_yaxes(title="AP, points", rangemode="tozero")
 
 
-def threshold_differences(data: DataSetFindings, palette: _Palette) -> Any:
+def threshold_differences(data: DataFindings, palette: _Palette) -> Any:
     """Difference of AP to the baseline by IoU threshold, with its interval."""
     figure = go.Figure()
     for comparison in data.comparisons:
@@ -109,11 +109,11 @@ def threshold_differences(data: DataSetFindings, palette: _Palette) -> Any:
     return figure.update_yaxes(title="difference, points").update_layout(showlegend=True)
 
 
-def curves(data: DataSetFindings, palette: _Palette, name: str, title: str, scale: float = 100) -> Any:
+def curves(data: DataFindings, palette: _Palette, name: str, title: str, scale: float = 100) -> Any:
     """A value by epoch: mean over the seeds, and a band from the lowest to the highest."""
     figure = go.Figure()
     for loss, summary in data.losses.items():
-        band = getattr(summary.curves, name)
+        band = summary.curves[name]
         mean, low, high = (_points(values, scale) for values in (band.mean, band.low, band.high))
         if any(mean[1:]):  # one epoch is no curve, and nothing detected is none to look at
             palette.line(figure, loss, list(range(1, len(mean) + 1)), mean, low, high)
@@ -121,7 +121,7 @@ def curves(data: DataSetFindings, palette: _Palette, name: str, title: str, scal
     return figure.update_yaxes(title=title)
 
 
-def classes(data: DataSetFindings, palette: _Palette) -> Any:
+def classes(data: DataFindings, palette: _Palette) -> Any:
     """The classes whose AP differs most, with intervals."""
     figure = go.Figure()
     found = {c.loss: c.exploratory.by_class for c in data.comparisons if c.exploratory}

@@ -12,7 +12,7 @@ from pathlib import Path
 import jinja2
 from plotly.offline import get_plotlyjs
 
-from yolo_wiou.compare.findings import METRICS, DataSetFindings, Findings, RunReport
+from yolo_wiou.compare.findings import METRICS, DataFindings, Findings, RunReport
 from yolo_wiou.compare.report import text
 from yolo_wiou.compare.report.charts import draw_charts
 from yolo_wiou.compare.report.images import Picture, draw_images
@@ -38,7 +38,7 @@ class Section:
         note: what to know about the table of verdicts.
     """
 
-    data: DataSetFindings
+    data: DataFindings
     headlines: list[tuple[str, str]]
     charts: dict[str, str]
     pictures: dict[str, list[Picture]]

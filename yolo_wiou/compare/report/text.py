@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from yolo_wiou.compare.findings import Comparison, DataSetFindings, Findings, Interval
+from yolo_wiou.compare.findings import Comparison, DataFindings, Findings, Interval
 
 UNKNOWN = "—"
 UNEVEN = "AP is the mean of the seeds so far, which are not the same for all losses; ΔAP compares equal seeds."
@@ -97,14 +97,14 @@ def headlines(comparisons: Sequence[Comparison], baseline: str) -> list[tuple[st
     return lines
 
 
-def judged_by(data: DataSetFindings) -> str:
+def judged_by(data: DataFindings) -> str:
     """Say how much a data set's verdicts rest on."""
     if not data.losses:
         return "no run has finished"
     return f"{count(data.images, 'image')}, {count(data.objects, 'object')}"
 
 
-def is_uneven(data: DataSetFindings) -> bool:
+def is_uneven(data: DataFindings) -> bool:
     """Whether losses have finished under different seeds."""
     return len({summary.seeds for summary in data.losses.values()}) > 1
 
@@ -124,7 +124,7 @@ def table(findings: Findings) -> str:
     return "\n\n".join(blocks)
 
 
-def _row(data: DataSetFindings, comparison: Comparison) -> list[str]:
+def _row(data: DataFindings, comparison: Comparison) -> list[str]:
     """Lay out one loss."""
     ap75 = comparison.exploratory.metrics["AP75"].mean if comparison.exploratory else None
     return [
@@ -139,7 +139,7 @@ def _row(data: DataSetFindings, comparison: Comparison) -> list[str]:
     ]
 
 
-def _seeds_and_ap(data: DataSetFindings, loss: str) -> tuple[str, str]:
+def _seeds_and_ap(data: DataFindings, loss: str) -> tuple[str, str]:
     """Return the number of seeds of a loss and its mean AP."""
     summary = data.losses.get(loss)
     return (str(len(summary.seeds)), points(summary.metrics["last"]["AP"].mean, False)) if summary else ("0", UNKNOWN)
