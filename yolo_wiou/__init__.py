@@ -1,7 +1,5 @@
 """The whole family of IoU losses for Ultralytics YOLO, behind one word: `loss=wiou3`."""
 
-from __future__ import annotations
-
 import warnings
 from importlib import import_module
 from typing import Any

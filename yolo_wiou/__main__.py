@@ -1,9 +1,6 @@
 """The command `yolo-wiou`, also as `python -m yolo_wiou`."""
 
-from __future__ import annotations
-
 import contextlib
-import logging
 import sys
 
 
@@ -14,12 +11,9 @@ def main() -> int:
     is YAML or JSON, and may be piped.
     """
     with contextlib.redirect_stdout(sys.stderr):
-        from ultralytics.utils import LOGGER
-
         from yolo_wiou.cli.main import run_command
-    for handler in LOGGER.handlers:
-        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
-            handler.setStream(sys.stdout)
+        from yolo_wiou.cli.ultralytics_errors import log_to
+    log_to(sys.stdout)
     return run_command(sys.argv[1:])
 
 

@@ -1,7 +1,5 @@
 """Mistakes, told in the user's words: what is wrong, the valid choices, the nearest match."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -1,7 +1,5 @@
 """Files: those of cfg/, YAML of the user, tables; and small ones written at once, whatever kills the writer."""
 
-from __future__ import annotations
-
 import csv
 import json
 import math

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.studies import a_study, finish
 
-from yolo_wiou.compare.naming import label, name_data, name_losses
-from yolo_wiou.compare.study import Study
+from yolo_wiou.compare.study import Study, label, name_data, name_losses
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses.presets import load_config
 

@@ -1,7 +1,5 @@
 """Reading the command line: the `key=value` grammar by Ultralytics' own helpers, and our keys beside theirs."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

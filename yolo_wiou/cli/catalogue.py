@@ -1,7 +1,5 @@
 """The catalogue of all presets as text, for the command line and the docs."""
 
-from __future__ import annotations
-
 import shutil
 import textwrap
 from typing import Any

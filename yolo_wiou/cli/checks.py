@@ -1,7 +1,5 @@
 """`yolo-wiou checks`: whether everything is as it should be, and what a checkpoint was trained with."""
 
-from __future__ import annotations
-
 import platform
 from pathlib import Path
 

@@ -1,10 +1,7 @@
 """The command `compare`: its words become a study, which is checked before anything is written."""
 
-from __future__ import annotations
-
 import contextlib
 import json
-import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,16 +11,15 @@ from typing import Any
 
 import yaml
 from ultralytics.cfg import DEFAULT_CFG_DICT, TASK2MODEL
-from ultralytics.utils import LOGGER
 
 from yolo_wiou.cli.arguments import KNOWN, as_list, check_arguments, find_model, out_folder, parse, parse_options
 from yolo_wiou.cli.datasets import check_images, check_labels
 from yolo_wiou.cli.demo import DEMO_MODELS, demo_data, take_shapes, yaml_section
-from yolo_wiou.compare.naming import name_data, name_losses
+from yolo_wiou.cli.ultralytics_errors import log_to
 from yolo_wiou.compare.report.text import table
 from yolo_wiou.compare.run_study import publish, run_study, say
 from yolo_wiou.compare.runner import LocalJob, Runner
-from yolo_wiou.compare.study import Study
+from yolo_wiou.compare.study import Study, name_data, name_losses
 from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.files import CFG, read_mapping
 from yolo_wiou.losses import LossConfig
@@ -111,8 +107,11 @@ def read(argv: Sequence[str]) -> Request:
     if files and shapes:
         raise ConfigError("'noise' and 'shapes.…' belong to the demo, which has no 'data='.")
     demo = None if files else demo_data({**defaults["demo"]["data"], **shapes})
+    if demo and arguments.get("task", "detect") != "detect":
+        raise ConfigError("the demo of compare has loose boxes, which it renders for detect alone; give data=.")
     if demo:
-        arguments = as_demo(arguments, defaults["demo"]["train"])
+        of_demo = {**yaml_section("train"), **defaults["demo"]["train"], "model": DEMO_MODELS["detect"]}
+        arguments = {**of_demo, **arguments}
     check_alike(arguments)
     for changes in [{"data": file} for file in files] or [{}]:  # the demo's is not there yet
         check_arguments({**arguments, **changes}, {**KNOWN, **defaults["study"]})
@@ -141,18 +140,6 @@ def refuse_arguments(arguments: dict[str, Any]) -> None:
     for key, why in REFUSED.items():
         if key in arguments and arguments.pop(key) != DEFAULT_CFG_DICT.get(key):
             raise ConfigError(f"'{key}' has no place in a study: {why}.")
-
-
-def as_demo(arguments: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """Return the training arguments of the demo.
-
-    Raises:
-        ConfigError: of another task than detect.
-    """
-    arguments = {**yaml_section("train"), **defaults, "model": DEMO_MODELS["detect"], **arguments}
-    if arguments.get("task", "detect") != "detect":
-        raise ConfigError("the demo of compare has loose boxes, which it renders for detect alone; give data=.")
-    return arguments
 
 
 def grid_values(word: str) -> list[Any]:
@@ -233,12 +220,9 @@ def choose_runner(request: Request) -> Runner:
 @contextlib.contextmanager
 def stdout_free() -> Iterator[None]:
     """Send to stderr what is printed, and Ultralytics' log."""
-    handlers = [handler for handler in LOGGER.handlers if isinstance(handler, logging.StreamHandler)]
-    streams = [handler.setStream(sys.stderr) for handler in handlers]
+    log_to(sys.stderr)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     finally:
-        for handler, stream in zip(handlers, streams, strict=True):
-            if stream:
-                handler.setStream(stream)
+        log_to(sys.stdout)

@@ -1,7 +1,5 @@
 """Whether a data set is there, and has labels for the task, before a training begins."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

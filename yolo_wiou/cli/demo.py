@@ -1,7 +1,5 @@
 """The offline demo: a rendered data set, and how to train on it from scratch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The command line: Ultralytics' grammar, `yolo-wiou TASK MODE key=value …`, with `loss=` in train."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time
@@ -42,12 +40,9 @@ def run_command(argv: list[str]) -> int:
     """
     try:
         dispatch(argv)
-    except ConfigError as error:
+    except (ConfigError, ContractError) as error:
         print(f"yolo-wiou: {error}", file=sys.stderr)
-        return 2
-    except ContractError as error:
-        print(f"yolo-wiou: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt as stop:
         print(" ".join(["yolo-wiou: stopped.", *map(str, stop.args)]), file=sys.stderr)
         return 130

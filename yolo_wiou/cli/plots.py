@@ -1,7 +1,5 @@
 """The commands `curves` and `simulate`: a table and a picture of losses, without a detector."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,12 +1,11 @@
-"""What Ultralytics says of a mistake of the user, without its traceback and without its page of help."""
-
-from __future__ import annotations
+"""What Ultralytics says: of a mistake of the user without its traceback and its page of help, and where it logs."""
 
 import contextlib
 import logging
 import sys
 import traceback
 from collections.abc import Iterator
+from typing import TextIO
 
 from ultralytics.cfg import CLI_HELP_MSG
 from ultralytics.utils import LOGGER
@@ -64,3 +63,10 @@ def no_help() -> Iterator[None]:
 def is_no_help(record: logging.LogRecord) -> bool:
     """Whether a line of the log is not that help."""
     return bool(record.msg != CLI_HELP_MSG)
+
+
+def log_to(stream: TextIO) -> None:
+    """Let Ultralytics log there; files that it logs to stay as they are."""
+    for handler in LOGGER.handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream in (sys.stdout, sys.stderr):
+            handler.setStream(stream)

@@ -5,8 +5,6 @@ epoch, since the best epoch on the validation set favours the loss whose curve i
 losses of the study, for each data set by itself. Everything else is exploratory.
 """
 
-from __future__ import annotations
-
 import math
 import shlex
 import sys

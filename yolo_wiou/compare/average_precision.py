@@ -3,8 +3,6 @@
 What became of every detection is kept by image, so that AP of a redraw costs little.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Every loss against the baseline on one data set, seed by seed, and the verdicts on all of them together."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """What a checkpoint detects on the images that it is evaluated on, and the ground truth, in COCO's form."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any, TypeAlias

@@ -1,7 +1,5 @@
 """What a study found: report.json, typed. Every AP in [0, 1], every time in seconds, None for what is unknown."""
 
-from __future__ import annotations
-
 import math
 from typing import Annotated, Any, Literal, TypeAlias
 

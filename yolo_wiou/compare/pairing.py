@@ -3,8 +3,6 @@
 It is checked twice: on a few batches before a study trains, and on what its finished runs have written down.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import combinations

@@ -1,7 +1,5 @@
 """What trained a run: versions, machine, commit."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

@@ -1,7 +1,5 @@
 """A study from its first run to its report; everything but the report's own text goes to stderr."""
 
-from __future__ import annotations
-
 import sys
 import time
 from pathlib import Path

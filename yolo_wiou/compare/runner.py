@@ -1,7 +1,5 @@
 """Doing the runs of a study, some at a time, each in a process of its own: here, or wherever another runner has it."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -5,8 +5,6 @@ tests and the quoted interval rest on one assumption: without an effect, a diffe
 runs of one seed whose noise has the same shape give exactly that, however odd the shape.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Iterable, Sequence

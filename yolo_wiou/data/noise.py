@@ -3,8 +3,6 @@
 Boxes are cx, cy, w, h, normalised to their image.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Pixels: textured backgrounds and embossed shapes. Colours are blue, green, red from 0 to 1."""
 
-from __future__ import annotations
-
 from typing import TypeAlias
 
 import cv2

@@ -1,7 +1,5 @@
 """Polygons as (n, 2) normalised x and y: clipping, areas, rotated boxes, keypoints."""
 
-from __future__ import annotations
-
 from typing import TypeAlias
 
 import cv2

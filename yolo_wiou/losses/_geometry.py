@@ -5,8 +5,6 @@ closed form takes a third of the operators that a graph needs. Rows are (N,), so
 order, and few operators take a Python number, which on a thousand boxes costs as much as another operator.
 """
 
-from __future__ import annotations
-
 from typing import Any, TypeAlias
 
 import torch

@@ -1,7 +1,5 @@
 """BoxLoss: loss = gain · (1 − overlap + penalty)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ A gain sees the pair, the loss that it will weigh, and the running mean of the I
 IoU, whatever the overlap is.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Overlaps: how much two boxes share, 1 where they are equal. (N,) each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any
 

@@ -4,8 +4,6 @@ Each returns the terms of a sum, (N,) each, so that α-IoU can raise every one o
 but what the docstring names, and that by `detach()`: what a pair first computes under `no_grad` stays without a graph.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Annotated, Any

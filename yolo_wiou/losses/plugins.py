@@ -6,8 +6,6 @@ A package says so in its pyproject.toml, and nothing else is needed, in the work
     my-losses = "my_package.losses"
 """
 
-from __future__ import annotations
-
 import functools
 import warnings
 from importlib.metadata import EntryPoint, entry_points

@@ -1,7 +1,5 @@
 """What `loss=` may be -> a LossConfig: a preset's name, a YAML file, a mapping, and dotted overrides."""
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Iterator, Mapping

@@ -9,8 +9,6 @@ The keyword-only parameters of the function, with their ranges and defaults, are
 place that lists them.
 """
 
-from __future__ import annotations
-
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping

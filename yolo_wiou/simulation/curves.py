@@ -4,8 +4,6 @@ The prediction leaves its target along a straight line in (x, y, w, h). It chang
 same shape would not tell DIoU, CIoU and EIoU apart.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

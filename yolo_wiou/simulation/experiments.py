@@ -1,7 +1,5 @@
 """The two regression experiments of the papers: where boxes start, and by which rule they follow their gradient."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

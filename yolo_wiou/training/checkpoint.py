@@ -4,8 +4,6 @@ Not in the state dict, which a stock model would then refuse; not in the trainin
 filter; not as an object of ours, which a machine without this package could not unpickle.
 """
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """IoU-balanced classification: Ultralytics' BCE, weighted by the IoU that the assigner has just seen."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

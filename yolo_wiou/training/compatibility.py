@@ -1,7 +1,5 @@
 """What this package needs of Ultralytics' box losses, checked on a few boxes before a run relies on it."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 from collections.abc import Callable

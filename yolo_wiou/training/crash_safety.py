@@ -4,8 +4,6 @@ Ultralytics writes checkpoints in place, so that a kill leaves half of one, and 
 checkpoint, so that the resumed run writes it again.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os

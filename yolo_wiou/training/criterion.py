@@ -1,7 +1,5 @@
 """Put a loss on every head of a stock criterion, and find the criterion of a model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

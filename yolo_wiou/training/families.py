@@ -1,7 +1,5 @@
 """Ultralytics' trainers of every family and task that regresses boxes, with `loss=`, and which losses they take."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ultralytics.models import yolo

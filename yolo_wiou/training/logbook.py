@@ -1,7 +1,5 @@
 """The log of a run's loss: columns of results.csv, histograms, and the picture loss_curves.png."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections import deque

@@ -1,7 +1,5 @@
 """YOLO, RTDETR, YOLOWorld and YOLOE: Ultralytics' own, whose `train` takes `loss=`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Is the loss active? A head's IoU term with stock Ultralytics, with the loss on it, and by the loss's formula."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import torch

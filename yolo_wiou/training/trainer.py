@@ -1,7 +1,5 @@
 """BoxLossMixin: makes a trainer of Ultralytics train with the box loss that `loss=` names."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -54,11 +52,10 @@ class BoxLossMixin(CrashSafeMixin):
     @classmethod
     def takes(cls, config: LossConfig) -> bool:
         """Return whether a loss has a meaning here."""
-        try:
+        with contextlib.suppress(ConfigError):
             cls.check_loss(config)
-        except ConfigError:
-            return False
-        return True
+            return True
+        return False
 
     def __init__(
         self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: dict[str, Any] | None = None

@@ -1,7 +1,5 @@
 """The report's interactive charts (plotly), as pieces of HTML without the library itself."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A study's report: report.json, report.html for people, runs.csv for spreadsheets."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -19,7 +17,7 @@ from yolo_wiou.compare.report.images import Picture, draw_images
 from yolo_wiou.compare.run import Record
 from yolo_wiou.files import write_whole
 
-REPORT, TABLE = "report.html", "runs.csv"
+REPORT = "report.html"
 WITH_IMAGES = 3
 """Losses of a data set whose images are shown, those that differ most."""
 
@@ -32,41 +30,28 @@ class Section:
 
     Attributes:
         data: what was found.
-        headlines: verdicts and their sentences.
         charts: pieces of HTML by the chart's name.
         pictures: images that a loss sees otherwise than the baseline, by loss.
-        note: what to know about the table of verdicts.
     """
 
     data: DataFindings
-    headlines: list[tuple[str, str]]
     charts: dict[str, str]
     pictures: dict[str, list[Picture]]
-    note: str
 
 
 def write_report(folder: Path, findings: Findings, records: Sequence[Record]) -> Path:
     """Write report.json, runs.csv and report.html, of which the last needs no network; returns that."""
-    texts = {
-        "report.json": json.dumps(findings.plain(), indent=1),
-        TABLE: table_of_runs(findings),
-        REPORT: page(findings, records),
-    }
-    for name, content in texts.items():
+    texts = json.dumps(findings.plain(), indent=1), table_of_runs(findings), page(findings, records)
+    for name, content in zip(("report.json", "runs.csv", REPORT), texts, strict=True):
         write_whole(folder / name, content)
     return folder / REPORT
 
 
 def page(findings: Findings, records: Sequence[Record]) -> str:
     """Return the page; what the runs detect is shown on their images."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("yolo_wiou.compare.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters = text.points, text.interval, text.p_value, text.duration, text.count, text.judged_by
-    environment.filters |= {function.__name__: function for function in filters}
+    loader = jinja2.PackageLoader("yolo_wiou.compare.report", ".")
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= vars(text)
     return environment.get_template(TEMPLATE).render(
         analysis=findings,
         sections={name: _section(name, findings, records) for name in findings.data},
@@ -80,13 +65,8 @@ def _section(name: str, findings: Findings, records: Sequence[Record]) -> Sectio
     by_key = {(record.run.loss, record.run.seed): record for record in records if record.run.data == name}
     by_size = sorted((c for c in data.comparisons if c.seeds), key=lambda c: -abs(c.mean or 0))
     pictures = {c.loss: draw_images(by_key, c, baseline) for c in by_size[:WITH_IMAGES]}
-    return Section(
-        data=data,
-        headlines=text.headlines(data.comparisons, baseline),
-        charts=draw_charts(data, findings.losses),
-        pictures={loss: drawn for loss, drawn in pictures.items() if drawn},
-        note=text.UNEVEN if text.is_uneven(data) else "",
-    )
+    shown = {loss: drawn for loss, drawn in pictures.items() if drawn}
+    return Section(data=data, charts=draw_charts(data, findings.losses), pictures=shown)
 
 
 def table_of_runs(findings: Findings) -> str:

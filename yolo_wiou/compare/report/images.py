@@ -1,7 +1,5 @@
 """Images that two losses see differently, side by side: a small JPEG under boxes that are drawn as SVG."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Verdicts in words, for the report and for the terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from yolo_wiou.compare.findings import Comparison, DataFindings, Findings, Interval
@@ -104,9 +102,9 @@ def judged_by(data: DataFindings) -> str:
     return f"{count(data.images, 'image')}, {count(data.objects, 'object')}"
 
 
-def is_uneven(data: DataFindings) -> bool:
-    """Whether losses have finished under different seeds."""
-    return len({summary.seeds for summary in data.losses.values()}) > 1
+def note(data: DataFindings) -> str:
+    """Say what is to know about the verdicts where losses have finished under different seeds."""
+    return UNEVEN if len({summary.seeds for summary in data.losses.values()}) > 1 else ""
 
 
 def table(findings: Findings) -> str:
@@ -118,7 +116,7 @@ def table(findings: Findings) -> str:
         rows += [_row(data, comparison) for comparison in data.comparisons]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        notes = [UNEVEN] * is_uneven(data) + [f"WARNING: {warning}" for warning in data.warnings]
+        notes = [note(data)] * bool(note(data)) + [f"WARNING: {warning}" for warning in data.warnings]
         sentences = [comparison.sentence for comparison in data.comparisons]
         blocks.append("\n".join([f"{name}: {judged_by(data)}", *lines, "", *sentences, *notes]))
     return "\n\n".join(blocks)
