@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from ultralytics import SETTINGS
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 
 SETTINGS.update(mlflow=False)  # on by default where it is installed; one test turns it on again
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))  # `import counting`, `import check_families`
 
 TINY_DETR = """
 nc: 80

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from helpers import oracles
 import pytest
 import torch
+from helpers import oracles
 
 from yolo_wiou.losses import BoxPair
 from yolo_wiou.losses.boxes import Centres, Corners

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import math
 
-from helpers import oracles
 import pytest
 import torch
+from helpers import oracles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import bench_loss
 import pytest
 import torch
-from counting import Count, peak_bytes
+from helpers.cost import Count, boxes, our_term, peak_bytes, step, stock_term
 
 from yolo_wiou import available_losses, load_loss
 from yolo_wiou.losses.box_loss import weighted_sum
 
 
 def operators(term, n: int = 50) -> int:
-    data = bench_loss.boxes(n)
+    data = boxes(n)
     with Count() as counted:
-        bench_loss.step(term, data)
+        step(term, data)
     assert counted.syncs == 0
     return counted.total
 
 
 @pytest.mark.parametrize("name", available_losses())
 def test_no_preset_takes_more_operators_than_stock_and_none_waits_for_a_device(name):
-    stock, ours = operators(bench_loss.stock), operators(bench_loss.ours(name))
+    stock, ours = operators(stock_term), operators(our_term(name))
     if load_loss(name).config.is_stock:  # it is stock, and looks at the plain IoU beside it
         assert stock < ours <= 1.2 * stock
     else:
@@ -30,9 +29,9 @@ def test_no_preset_takes_more_operators_than_stock_and_none_waits_for_a_device(n
 
 @pytest.mark.parametrize("name", ["wiou3", "ciou-v3"])
 def test_operators_do_not_depend_on_the_number_of_boxes_and_memory_is_linear(name):
-    term = bench_loss.ours(name)
+    term = our_term(name)
     assert operators(term, 10) == operators(term, 10_000)
-    small, large = (peak_bytes(lambda n=n: bench_loss.step(term, bench_loss.boxes(n))) / n for n in (2_000, 20_000))
+    small, large = (peak_bytes(lambda n=n: step(term, boxes(n))) / n for n in (2_000, 20_000))
     assert large == pytest.approx(small, rel=0.02)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from helpers import oracles
 import pytest
+from helpers import oracles
 from helpers.oracles import KINKS, ORACLES, Box, Geo, Pair, gain_v2, gain_v3, gradient, named_pairs, random_pairs
 
 approx = pytest.approx

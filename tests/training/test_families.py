@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 
-import check_families
 import pytest
 import ultralytics
+from helpers import families
 from helpers.running import TINY, columns
 
 from yolo_wiou import RTDETR, YOLO, ConfigError, YOLOWorld
 from yolo_wiou.training import model as models
 from yolo_wiou.training.families import TRAINERS, DetectionTrainer, WorldTrainer, trainer_for
 
-MATRIX = list(check_families.models([]))
+MATRIX = list(families.models([]))
 HEAVY = {"yolov9c-seg.yaml", "rtdetr-l.yaml", "rtdetr-resnet50.yaml"}
 
 
@@ -26,19 +26,19 @@ def by_model(slow: set[str]) -> pytest.MarkDecorator:
 @pytest.fixture(autouse=True)
 def _text_encoder(monkeypatch):
     """No weights of a text encoder are at hand: a fixed vector for each word."""
-    monkeypatch.setitem(sys.modules, check_families.TEXT_MODEL, check_families.text_stub())
+    monkeypatch.setitem(sys.modules, families.TEXT_MODEL, families.text_stub())
 
 
 @by_model(slow=HEAVY)
 def test_a_step_of_the_criterion(family, name):
-    row = check_families.check_step(family, name)
+    row = families.check_step(family, name)
     assert row.parity, "loss, items and gradients of its own loss are not stock's"
     assert row.wiou3, "wiou3 changes nothing, more than the box term, or is not finite"
 
 
 @by_model(slow={name for _, name in MATRIX})
 def test_whole_trainings(family, name, tmp_path):
-    row = check_families.check_run(family, name, tmp_path)
+    row = families.check_run(family, name, tmp_path)
     assert (row.parity, row.wiou3) == (True, True)
 
 

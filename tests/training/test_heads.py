@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from counting import Count
+from helpers.cost import Count
 from helpers.running import TINY, columns
 from ultralytics.nn.tasks import DetectionModel, OBBModel
 from ultralytics.utils import DEFAULT_CFG

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from counting import peak_bytes
+from helpers.cost import peak_bytes
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG
 from ultralytics.utils.loss import v8DetectionLoss

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import check_families
 import pytest
 import torch
 import ultralytics
+from helpers import families
 from helpers.running import TINY, columns
 from ultralytics.utils.metrics import bbox_iou
 
@@ -27,7 +27,7 @@ def step(detr, loss, batch=None):
         stock, head.stock = head.stock, lambda p, t, postfix: calls.append((p, t, postfix)) or stock(p, t, postfix)
     model.criterion.register_forward_hook(lambda _m, _i, out: terms.update(out))
     torch.manual_seed(0)
-    model.loss(batch or check_families.batch_for(model, "detect", 64))[0].backward()
+    model.loss(batch or families.batch_for(model, "detect", 64))[0].backward()
     return head, terms, calls, model
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ SIZES = (0.0025, 0.005, 0.01, 0.02)
 SHOWN = 2
 """Images shown of each kind, those that a loss sees better and those that it sees worse."""
 
+ComparisonT = TypeVar("ComparisonT", bound=Comparison)
 Pair = tuple[EvaluatedRun, EvaluatedRun]
 """The baseline's run and the loss's under one seed."""
 
@@ -24,8 +26,6 @@ def compare_losses(
     baseline: str, rivals: Sequence[str], records: Sequence[Record], runs: Mapping[tuple[str, int], EvaluatedRun]
 ) -> list[Comparison]:
     """Compare every loss with the baseline, seed by seed, and judge them together.
-
-    Holm's correction counts them all; one that is under way is undecided, as if it ended with a p of 1.
 
     Args:
         baseline: the loss that the others are compared with.
@@ -42,13 +42,21 @@ def compare_losses(
         pairs = [(runs[baseline, seed], runs[loss, seed]) for seed in planned if {(n, seed) for n in both} <= known]
         waiting = {r.run.seed for r in records if r.run.loss in both and r.state == "waiting"}
         comparisons.append(_compare(loss, pairs, waiting, len(rivals), same_images))
+    return judge_together(comparisons)
+
+
+def judge_together(comparisons: Sequence[ComparisonT]) -> list[ComparisonT]:
+    """Return all comparisons with one baseline, with `p_holm` and `verdict`.
+
+    Holm's correction counts them all; one that is under way is undecided, as if it ended with a p of 1.
+    """
     adjusted = st.holm([1.0 if c.p is None or c.seeds_waiting else c.p for c in comparisons])
     return [
         comparison.model_copy(
             update={
                 "p_holm": None if comparison.seeds_waiting else p,
                 "verdict": st.verdict(
-                    comparison.mean, p, len(comparison.seeds), len(rivals), len(comparison.seeds_waiting)
+                    comparison.mean, p, len(comparison.seeds), len(comparisons), len(comparison.seeds_waiting)
                 ),
             }
         )

@@ -1,10 +1,10 @@
-"""Write docs/study.md, and every run of the studies as CSV, from what study_noise.py and study_bccd.py left.
+"""Write docs/study.md, and every run of the studies as CSV, from what noise.py and bccd.py left.
 
-    python scripts/study_page.py [NOISE [BCCD]]
+    python scripts/study/study_page.py [NOISE [BCCD]] [--check]
 
 NOISE and BCCD are the folders of the studies; their runs are added to docs/study/*.csv. Runs that they do not hold stay
 as they are there, so that a study may be trained in parts. The page is a pure function of these, in the words of
-study.md.j2.
+study.md.j2. With --check the page is not written; exit code 1 where it is not its data's, or README's tables are not.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import jinja2
-import study_bccd
-import study_noise
-from study_results import OUT, VERSIONS, Results, publish
-from study_tables import answers, beside, by_size, heavier, levels, mechanism
+import bccd
+import noise
+from results import OUT, VERSIONS, Results, publish
+from tables import answers, beside, by_size, heavier, in_short, levels, mechanism
 
-from yolo_wiou.compare.run import read_json
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from markdown import render, write_or_check
+
+from yolo_wiou.files import read_json
 
 PAGE = OUT.with_suffix(".md")
-TEMPLATE = Path(__file__).with_name("study.md.j2")
-PLANS = {"noise": study_noise.questions(Path("noise")), "bccd": study_bccd.questions(Path("bccd"))}
+README = OUT.parents[1] / "README.md"
+PLANS = {"noise": noise.studies(Path("noise")), "bccd": bccd.studies(Path("bccd"))}
 TITLES = {
     "noise": {
         "wise": "Wise-IoU on {data}",
@@ -45,14 +47,19 @@ TITLES = {
         "others": "Other losses on {data}",
     },
 }
-"""What the page calls a question, study by study."""
+"""What the page calls the parts of each study."""
+IN_README = {
+    "noise": (("confirmed", "falling", "wise"), "jitter40"),
+    "bccd": (("wise", "balanced"), "jitter30"),
+}
+"""Which parts README shows, and on which data set."""
 
 
 def page() -> str:
     """The whole page."""
     studies = {name: Results(OUT / f"{name}.csv") for name in PLANS}
-    template = jinja2.Environment(keep_trailing_newline=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
+    return render(
+        Path(__file__).with_name("study.md.j2"),
         levels={name: levels(results) for name, results in studies.items()},
         answers={name: answers(results, PLANS[name], TITLES[name]) for name, results in studies.items()},
         heavier=heavier(studies["noise"], PLANS["noise"]),
@@ -63,12 +70,24 @@ def page() -> str:
     )
 
 
-def main(folders: list[str]) -> None:
-    """Publish the studies that are named, and write the page."""
-    for name, folder in zip(PLANS, folders, strict=False):
+def missing_in_readme() -> list[str]:
+    """The data sets whose table README does not have."""
+    readme = README.read_text(encoding="utf-8")
+    tables = {
+        data: in_short(Results(OUT / f"{name}.csv"), [PLANS[name][part] for part in parts], data)
+        for name, (parts, data) in IN_README.items()
+    }
+    return [data for data, shown in tables.items() if shown not in readme]
+
+
+def main(argv: list[str]) -> int:
+    """Publish the studies that are named, write the page, and see that README has the same figures."""
+    for name, folder in zip(PLANS, (word for word in argv if word != "--check"), strict=False):
         publish(name, Path(folder))
-    PAGE.write_text(page(), encoding="utf-8")
+    missing = missing_in_readme()
+    print(*(f"README.md has no table of {data} as the runs have it" for data in missing), sep="\n", file=sys.stderr)
+    return write_or_check(PAGE, page()) or bool(missing)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -1,22 +1,12 @@
-"""Which families and tasks work: each trains a tiny epoch with stock, with its own loss by name, and with wiou3.
-
-    python scripts/check_families.py                      all of them; writes docs/compatibility/families.json
-    python scripts/check_families.py [--step] FAMILY ...  some, no file; --step: forward and backward of the criterion
-
-Nothing is downloaded. YOLO-World and YOLOE get fixed vectors in place of their text encoders.
-"""
+"""Families and tasks: building models and batches, and checking each against stock by a step and by a tiny epoch."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import shutil
-import sys
-import tempfile
 import types
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +24,6 @@ from yolo_wiou.losses.presets import load_config
 from yolo_wiou.training.criterion import install
 from yolo_wiou.training.families import trainer_for
 
-OUT = Path(__file__).parents[1] / "docs" / "compatibility" / "families.json"
 MODELS = {
     "YOLOv3": ["yolov3-tiny.yaml"],
     "YOLOv5": ["yolov5n.yaml", "yolov5n-p6.yaml"],
@@ -188,9 +177,9 @@ def check_run(family: str, name: str, root: Path) -> Row:
     return Row(family, name, model.task, parity, trains, note(family, stock_loss))
 
 
-def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+def same(weights: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
     """Whether two sets of weights are equal bit for bit."""
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+    return weights.keys() == others.keys() and all(torch.equal(weights[key], others[key]) for key in weights)
 
 
 def data_for(root: Path, task: str) -> Path:
@@ -204,23 +193,3 @@ def note(family: str, stock_loss: str) -> str:
     if stock_loss != "ciou":
         return f"its own loss is `{stock_loss}`; classification and ALWA switches are refused"
     return "with a stand-in for the text encoder" if family in {"YOLO-World", "YOLOE"} else ""
-
-
-def main(words: list[str]) -> int:
-    families = [word for word in words if word != "--step"]
-    sys.modules[TEXT_MODEL] = text_stub()
-    rows = []
-    root = Path(tempfile.mkdtemp())
-    for family, name in models(families):
-        row = check_step(family, name) if "--step" in words else check_run(family, name, root)
-        rows.append(row)
-        print(f"| {row.family} | {row.model} | {row.task} | {row.parity} | {row.wiou3} | {row.note} |", flush=True)
-        shutil.rmtree(root / name, ignore_errors=True)
-    if not words:  # not for some of them, nor for steps
-        OUT.parent.mkdir(parents=True, exist_ok=True)
-        OUT.write_text(json.dumps({"rows": [asdict(row) for row in rows]}, indent=1) + "\n", encoding="utf-8")
-    return 0 if all(row.parity and row.wiou3 for row in rows) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

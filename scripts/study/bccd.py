@@ -1,12 +1,12 @@
 """The study of real images: BCCD as it is and with loose training boxes, from scratch; goes on where it stopped.
 
-    python scripts/study_bccd.py path/to/bccd.yaml [OUT] [jobs=1] [only=QUESTION,...]
+    python scripts/study/bccd.py path/to/bccd.yaml [OUT] [jobs=1] [only=STUDY,...]
 
 BCCD is github.com/Shenggan/BCCD_Dataset in YOLO's layout, its own train, val and test split.
 
 "jitter30" has 40 % of the training boxes moved at every edge by up to 30 % of the box (seeded; noise.csv records them).
 All runs are judged on the validation and the test images together, 159, and neither is used for a choice: the last
-epoch is quoted. OUT (default runs/study_bccd) holds everything, a folder for each question (all of them unless some are
+epoch is quoted. OUT (default runs/study_bccd) holds everything, a folder for each study (all of them unless some are
 named); about 6 minutes a run on two CPU cores.
 """
 
@@ -19,11 +19,10 @@ from typing import Any
 
 import numpy as np
 import yaml
-from questions import answer, parse
+from studies import parse, run_studies
 
 from yolo_wiou.compare.study import Study
 from yolo_wiou.data.noise import add_noise, decimals
-from yolo_wiou.losses.presets import load_config
 
 ARGUMENTS: dict[str, Any] = {
     "model": "yolo11n.yaml",
@@ -36,7 +35,7 @@ ARGUMENTS: dict[str, Any] = {
     "workers": 0,
     "optimizer": "auto",
 }
-QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
+STUDIES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
     "wise": (("wiou1", "wiou3"), ("jitter30",), 7),
     "exact": (("wiou1", "wiou3"), ("clean",), 7),
     "balanced": (("iou-balanced-loc",), ("jitter30", "clean"), 7),
@@ -47,18 +46,18 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
 "balanced" came after the noise study, in which that loss did best, and before any of its runs here."""
 
 
-def questions(out: Path) -> dict[str, Study]:
+def studies(out: Path) -> dict[str, Study]:
     """Return the studies, the most important first."""
     data = out / "data"
     return {
         name: Study(
-            losses={loss: load_config(loss).spec for loss in ("ciou", *losses)},
+            losses={loss: loss for loss in ("ciou", *losses)},
             data={noise: str(data / noise / "data.yaml") for noise in noises},
             seeds=tuple(range(seeds)),
             arguments=ARGUMENTS,
-            judge=str(data / "clean" / "judge.yaml"),
+            eval_data=str(data / "clean" / "judge.yaml"),
         )
-        for name, (losses, noises, seeds) in QUESTIONS.items()
+        for name, (losses, noises, seeds) in STUDIES.items()
     }
 
 
@@ -88,10 +87,10 @@ def loosen(labels: Path, record: Path) -> None:
 
 
 def main(source: Path, *words: str) -> None:
-    """Train what is missing, question by question, and report."""
-    request = parse(words, "runs/study_bccd", questions)
+    """Train what is missing, study by study, and report."""
+    request = parse(words, "runs/study_bccd", studies)
     prepare_data(source, request.out / "data")
-    sys.exit(answer(request))
+    sys.exit(run_studies(request))
 
 
 if __name__ == "__main__":

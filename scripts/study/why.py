@@ -1,8 +1,8 @@
 """What a gain does to wrong boxes: how much of the box loss's weight is theirs, in the studies' own trainings.
 
-    python scripts/study_why.py [NOISE [BCCD]]
+    python scripts/study/why.py [NOISE [BCCD]]
 
-Takes the last checkpoints that study_noise.py (in NOISE) and study_bccd.py (in BCCD) trained with CIoU, shows them
+Takes the last checkpoints that noise.py (in NOISE) and bccd.py (in BCCD) trained with CIoU, shows them
 their training images without augmentation, and asks every loss how much it would count each positive. What weighs a
 positive is the task-aligned weight, from Ultralytics, times the gain. Writes docs/study/why.json.
 """
@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from study_bccd import ARGUMENTS
-from study_noise import SIZE
-from study_results import OUT
+from bccd import ARGUMENTS
+from noise import SIZE
+from results import OUT
 from ultralytics import YOLO
 from ultralytics.data import YOLODataset
 from ultralytics.data.utils import check_det_dataset

@@ -1,8 +1,8 @@
 """What an import costs against Ultralytics' own: whole processes in turn.
 
-    python scripts/bench_import.py
+    python scripts/bench/imports.py
 
-Writes docs/bench/import.json, of which performance.py makes a table.
+Writes docs/bench/import.json, of which performance_page.py makes a table.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import time
 
 import numpy as np
-from bench_loss import OUT, machine, paired
+from timing import OUT, machine, paired
 
 ROUNDS = 9
 IMPORTS = {

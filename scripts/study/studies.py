@@ -1,4 +1,4 @@
-"""Several studies that share runs, one after the other: each asks one question, and has a report of its own.
+"""Several studies that share runs, one after the other, each with a report of its own.
 
 Holm's correction counts the losses of a study, for each data set by itself: what is asked together must be decided
 together, and a question that came after looking says so.
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from yolo_wiou.cli.arguments import parse_options
 from yolo_wiou.compare.run import Run
-from yolo_wiou.compare.run_study import INTERRUPTED, conduct, write_report
+from yolo_wiou.compare.run_study import INTERRUPTED, publish, run_study
 from yolo_wiou.compare.study import Study
 from yolo_wiou.errors import ConfigError, choices
 
@@ -23,10 +23,10 @@ class Request(NamedTuple):
     """What the command line of a study's script asks for.
 
     Attributes:
-        out: the folder of all its questions.
+        out: the folder of all studies.
         jobs: runs at a time.
-        studies: the questions, by name.
-        only: the names of those to answer.
+        studies: by name.
+        only: the names of those to run.
     """
 
     out: Path
@@ -36,12 +36,12 @@ class Request(NamedTuple):
 
 
 def parse(words: Sequence[str], default: str, plan: Callable[[Path], Mapping[str, Study]]) -> Request:
-    """Read `[OUT] [jobs=1] [only=QUESTION,...]`, or end with exit code 2 and what is wrong.
+    """Read `[OUT] [jobs=1] [only=STUDY,...]`, or end with exit code 2 and what is wrong.
 
     Args:
         words: of the command line.
         default: where OUT is not given.
-        plan: the questions, the most important first, by the folder that they lie in.
+        plan: the studies, the most important first, by the folder that they lie in.
     """
     try:
         options = parse_options([word for word in words if "=" in word], {"jobs": 1, "only": ""})
@@ -53,14 +53,14 @@ def parse(words: Sequence[str], default: str, plan: Callable[[Path], Mapping[str
         only = options["only"].split(",") if options["only"] else list(studies)
         for name in only:
             if name not in studies:
-                raise ConfigError(f"unknown question '{name}'. {choices(name, studies)}")
+                raise ConfigError(f"unknown study '{name}'. {choices(name, studies)}")
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     return Request(out, options["jobs"], studies, only)
 
 
-def answer(request: Request) -> int:
+def run_studies(request: Request) -> int:
     """Train what is missing of every study that is asked for, and report; each lies in a folder of its own.
 
     Returns:
@@ -71,8 +71,8 @@ def answer(request: Request) -> int:
         study, folder = request.studies[name], request.out / name
         with study.claim(folder):
             adopt(study, folder, [request.out / other for other in request.studies if other != name])
-            code = conduct(study, folder, jobs=request.jobs)
-            write_report(study, folder)
+            code = run_study(study, folder, jobs=request.jobs)
+            publish(study, folder)
         if code == INTERRUPTED:
             return code
         worst = max(worst, code)

@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
-
 import pytest
 import yaml
+from helpers.running import ROOT, shell
 
 from yolo_wiou import available_losses
 from yolo_wiou.files import CFG
 from yolo_wiou.losses.config import LossConfig
-from yolo_wiou.losses.presets import about
+from yolo_wiou.losses.presets import about, load_config
 
-ROOT = Path(__file__).parents[1]
+PAGES = [
+    "bench/performance_page.py",
+    "compatibility/compatibility_page.py",
+    "docs/losses_page.py",
+    "study/study_page.py",
+]
 
 
-def test_losses_page_is_the_catalogue_s():
-    page = runpy.run_path(str(ROOT / "scripts" / "make_docs.py"))["page"]()
-    assert (ROOT / "docs" / "losses.md").read_text(encoding="utf-8") == page
+@pytest.mark.parametrize("script", PAGES)
+def test_a_generated_page_is_what_its_script_makes(script, tmp_path):
+    """Of the catalogue, or of the figures beside it; nobody edits the page."""
+    shell(str(ROOT / "scripts" / script), "--check", cwd=tmp_path)
+
+
+def test_a_page_that_was_edited_is_told(tmp_path):
+    (tmp_path / "page.md").write_text("edited")
+    script = str(ROOT / "scripts" / "compatibility" / "compatibility_page.py")
+    done = shell(script, str(tmp_path), str(tmp_path / "page.md"), "--check", cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "page.md is not what its script makes of its data" in done.stderr
+
+
+def test_every_preset_has_a_picture():
     assert all((ROOT / "docs" / "img" / f"{name}.png").stat().st_size > 10_000 for name in available_losses())
 
 
-def test_compatibility_page_is_its_data_s_and_nothing_of_ours_fails(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import check_releases
-    import compatibility
-
-    assert compatibility.PAGE.read_text(encoding="utf-8") == compatibility.page()
-    rows = compatibility.read("releases")["rows"]
-    assert {row["release"] for row in rows} >= set(check_releases.RELEASES)
-    for row in rows:
-        assert list(row["checks"]) == check_releases.CHECKS
-        assert all(result["outcome"] != "failed" for result in row["checks"].values())
-
-
-def test_performance_page_is_its_data_s_and_every_preset_is_in_it(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import performance
-
-    assert performance.PAGE.read_text(encoding="utf-8") == performance.page()
-    assert set(performance.read("loss")["counts"]) == {"stock", *available_losses()}
-    assert {"box loss", "criterion", "epoch"} == set(performance.read("train")["parts"]["cpu"])
+@pytest.mark.parametrize("name", available_losses())
+def test_the_yaml_of_the_losses_page_is_the_preset(name):
+    page = (ROOT / "docs" / "losses.md").read_text(encoding="utf-8")
+    section = page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    written = yaml.safe_load(section.partition("```yaml\n")[2].partition("```")[0])
+    assert load_config({"name": "written", **written}).model_copy(update={"name": name}) == load_config(name)
 
 
 def test_catalogue_lists_every_preset_once():

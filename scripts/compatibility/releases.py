@@ -1,8 +1,8 @@
 """Run the release suite, the tests marked `release`, over Ultralytics releases; write docs/compatibility/releases.json.
 
-    python scripts/check_releases.py                  # the fixed list and the newest release on the index
-    python scripts/check_releases.py 8.4.0 8.4.33     # these alone; the other rows of the table stay
-    python scripts/check_releases.py --newest         # the newest alone, for a job that runs every week
+    python scripts/compatibility/releases.py                  # the fixed list and the newest release on the index
+    python scripts/compatibility/releases.py 8.4.0 8.4.33     # these alone; the other rows of the table stay
+    python scripts/compatibility/releases.py --newest         # the newest alone, for a job that runs every week
 
 Every release gets an environment of its own on top of the present one: pip installs the release there with what its
 own metadata asks for and the present environment has not (8.3.0 wants numpy below 2); the rest is shared.
@@ -19,22 +19,16 @@ import platform
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import time
 import venv
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
-import compatibility
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from helpers.release_suite import CHECKS, run_suite
 
-ROOT = Path(__file__).parent.parent
 RELEASES = ["8.3.0", "8.3.100", "8.3.253", "8.4.0", "8.4.33", "8.4.95", "8.4.104", "8.4.140", "8.4.154", "8.4.190"]
-TASKS = ["detect", "segment", "pose", "obb"]
-CHECKS = [*(f"parity {task}" for task in TASKS), "wiou3", "resume", "portable", "safe load"]
-OUTCOMES = ["passed", "absent", "stock fails", "failed"]
-"""From good to bad; a check is as good as the worst of its tests. `absent`: the release has no such thing."""
-LIMIT = 1800  # seconds a release
 FACTS = """
 import json, platform, numpy, torch
 from importlib.metadata import version
@@ -61,54 +55,6 @@ def environment(release: str, folder: Path) -> str:
     return python
 
 
-def run_suite(python: str) -> dict[str, dict[str, str]]:
-    """Run the suite with a Python; returns outcome and note of every check, whatever happens."""
-    with tempfile.TemporaryDirectory() as folder:
-        junit = Path(folder) / "junit.xml"
-        command = [python, "-m", "pytest", "-m", "release", "-n", "0", "-q", "-p", "no:cacheprovider", "--tb=short"]
-        more = ["--show-capture=no", "--continue-on-collection-errors", f"--junitxml={junit}", "tests/training"]
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        try:
-            done = subprocess.run([*command, *more], cwd=ROOT, env=env, capture_output=True, text=True, timeout=LIMIT)
-            said = (done.stdout + done.stderr).strip()
-        except subprocess.TimeoutExpired:
-            said = f"not done after {LIMIT} s"
-        print(said, flush=True)
-        results = outcomes(junit.read_text(encoding="utf-8")) if junit.exists() else {}
-    missing = {"outcome": "failed", "note": "did not run: " + (said.splitlines() or ["no output"])[-1]}
-    return {check: results.get(check, missing) for check in CHECKS}
-
-
-def outcomes(junit: str) -> dict[str, dict[str, str]]:
-    """Outcome and note of the checks in a JUnit report."""
-    results: dict[str, dict[str, str]] = {}
-    for case in ElementTree.fromstring(junit).iter("testcase"):
-        named = case.find("properties/property[@name='check']")
-        if named is None:
-            continue
-        result = outcome(case)
-        worst = results.get(named.attrib["value"], result)
-        results[named.attrib["value"]] = max(worst, result, key=lambda r: OUTCOMES.index(r["outcome"]))
-    return results
-
-
-def outcome(case: ElementTree.Element) -> dict[str, str]:
-    """Outcome and note of one test."""
-    for tag in ("failure", "error", "skipped"):
-        found = case.find(tag)
-        if found is not None:
-            kind, _, said = found.attrib["message"].partition(": ")
-            if kind.endswith("StockFails"):
-                return {"outcome": "stock fails", "note": first_line(said)}
-            return {"outcome": "absent" if tag == "skipped" else "failed", "note": first_line(found.attrib["message"])}
-    return {"outcome": "passed"}
-
-
-def first_line(text: str) -> str:
-    """The first line of a message, not too long for a table's footnote."""
-    return text.strip().partition("\n")[0][:200]
-
-
 def check(release: str, folder: Path) -> dict[str, Any]:
     """One row of the table."""
     start = time.time()
@@ -117,10 +63,21 @@ def check(release: str, folder: Path) -> dict[str, Any]:
     try:
         python = environment(release, folder / release)
         row |= json.loads(subprocess.run([python, "-c", FACTS], check=True, capture_output=True, text=True).stdout)
-        row["checks"] = run_suite(python)
+        row["checks"] = run_suite(python, ROOT)
     except subprocess.CalledProcessError as error:
         row["checks"] = {name: {"outcome": "failed", "note": f"no environment: {error}"} for name in CHECKS}
     return {**row, "seconds": round(time.time() - start)}
+
+
+def update(row: dict[str, Any]) -> None:
+    """Put a release's row in the place of its former one, and write the page."""
+    file = ROOT / "docs" / "compatibility" / "releases.json"
+    old = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.exists() else []
+    rows = {former["release"]: former for former in old} | {row["release"]: row}
+    ordered = sorted(rows.values(), key=lambda r: [int(part) for part in r["release"].split(".")])
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"rows": ordered}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    subprocess.run([sys.executable, str(Path(__file__).with_name("compatibility_page.py"))], check=True)
 
 
 def main() -> int:
@@ -137,7 +94,7 @@ def main() -> int:
     failed = False
     for release in dict.fromkeys(releases):
         row = check(release, options.folder.resolve())
-        compatibility.update_release(row)
+        update(row)
         seen = {name: result["outcome"] for name, result in row["checks"].items()}
         print(f"{release}, {row['seconds']} s: {seen}", flush=True)
         failed |= "failed" in seen.values()

@@ -1,4 +1,4 @@
-"""What the benchmarks count: operators that do work, bytes moved and held, and the host's waits for the device."""
+"""What the IoU term costs beside stock's: operators that do work, bytes moved and held, and the host's waits."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from ultralytics.utils.metrics import bbox_iou
+
+from yolo_wiou.losses import BoxPair, load_loss
+from yolo_wiou.losses.box_loss import weighted_sum
+
+Data: TypeAlias = tuple[Tensor, Tensor, Tensor]
+Term: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""From predictions and targets, (N, 4) each, and weights, (N, 1), to the scalar."""
 
 SYNCS = {"_local_scalar_dense", "nonzero"}
 """Operators after which the host must wait for a device."""
@@ -76,3 +85,43 @@ def peak_bytes(step: Callable[[], Any]) -> int:
         elif about["Device Type"] == 0:
             held.pop(about["Addr"], None)
     return peak
+
+
+def stock_term(pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Compute the IoU term as Ultralytics' BboxLoss does."""
+    iou = bbox_iou(pred, target, xywh=False, CIoU=True)
+    loss: Tensor = ((1.0 - iou) * weight).sum() / 100.0
+    return loss
+
+
+def our_term(name: str, device: str = "cpu") -> Term:
+    """Compute the IoU term as PluggableBboxLoss does, the running mean's share included."""
+    loss = load_loss(name).to(device)
+    loss.self_advancing, is_stock = False, loss.config.is_stock
+
+    def term(pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        pair = BoxPair.of(pred.detach() if is_stock else pred, target, 8.0, (640.0, 640.0))
+        if is_stock:
+            loss.observe(pair, torch.ones_like(pair.iou_loss))
+            return stock_term(pred, target, weight)
+        gain, unweighted = loss.gain_and_loss(pair)
+        loss.observe(pair, gain)
+        return weighted_sum(unweighted, gain, weight, 100.0)
+
+    return term
+
+
+def boxes(n: int, device: str = "cpu") -> Data:
+    """Return predictions around targets, (n, 4) xyxy in stride units, and weights, (n, 1)."""
+    g = torch.Generator().manual_seed(0)
+    size = 0.5 + 20 * torch.rand(n, 2, generator=g)
+    lt = 60 * torch.rand(n, 2, generator=g)
+    target = torch.cat((lt, lt + size), 1)
+    pred = target + 0.1 * torch.randn(n, 4, generator=g) * size.repeat(1, 2)
+    return pred.to(device), target.to(device), torch.rand(n, 1, generator=g).to(device)
+
+
+def step(term: Term, data: Data) -> None:
+    """Run forward and backward once."""
+    pred, target, weight = data
+    term(pred.detach().requires_grad_(), target, weight).backward()  # type: ignore[no-untyped-call]

@@ -1,13 +1,13 @@
 """Noise recovery: how much of what loose training boxes cost does a loss win back? Goes on where it stopped.
 
-    python scripts/study_noise.py [OUT] [jobs=1] [only=QUESTION,...]
+    python scripts/study/noise.py [OUT] [jobs=1] [only=STUDY,...]
 
 A yolo11n is trained with stock CIoU on 2,500 clean rendered images. Every run then fine-tunes it on 300 others, of
 whose boxes some are wrong to a known degree, and is judged on 800 clean images. Recovery is
 
     (loss on noisy boxes - ciou on noisy boxes) / (ciou on clean boxes - ciou on noisy boxes)
 
-for AP, AP75 and AP90. OUT (default runs/study_noise) holds everything, a folder for each question (all of them unless
+for AP, AP75 and AP90. OUT (default runs/study_noise) holds everything, a folder for each study (all of them unless
 some are named); about 70 seconds a run on one core.
 """
 
@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from questions import answer, parse
+from studies import parse, run_studies
 
 from yolo_wiou.compare.study import Study, label
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
@@ -62,7 +62,7 @@ SWEEPS = (
 )
 
 
-def questions(out: Path) -> dict[str, Study]:
+def studies(out: Path) -> dict[str, Study]:
     """Return the studies, the most important first.
 
     "falling" was added when the first seeds of "wise" showed that gains which grow with the IoU loss do worse: it has
@@ -79,13 +79,11 @@ def questions(out: Path) -> dict[str, Study]:
     def ask(losses: Mapping[str, Mapping[str, Any]], noises: Sequence[str], seeds: Sequence[int]) -> Study:
         """Compare losses, by the name that a label starts with and what is changed of it, with CIoU."""
         return Study(
-            losses={
-                name: load_config(name.split()[0], changes).spec for name, changes in {"ciou": {}, **losses}.items()
-            },
+            losses={name: load_config(name.split()[0], changes) for name, changes in {"ciou": {}, **losses}.items()},
             data={noise: str(data_file(out, noise)) for noise in noises},
             seeds=tuple(seeds),
             arguments={**FINETUNE, "model": str(out / "pretrained.pt")},
-            judge=str(data_file(out, "judge")),
+            eval_data=str(data_file(out, "judge")),
             checkpoints=("last",),
         )
 
@@ -141,11 +139,11 @@ def pretrain(out: Path) -> None:
 
 def main(*words: str) -> None:
     """Train what is missing, and report."""
-    request = parse(words, "runs/study_noise", questions)
+    request = parse(words, "runs/study_noise", studies)
     for name in (*NOISE, "judge"):
         render(request.out, name)
     pretrain(request.out)
-    sys.exit(answer(request))
+    sys.exit(run_studies(request))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Cost of training with our losses against stock Ultralytics: the box loss as a module, the criterion, epochs.
 
-    python scripts/bench_train.py [LOSS ...]
+    python scripts/bench/train.py [LOSS ...]
 
 Module and criterion run on one batch (16 images of 640 px, 80 classes; the module on what the assigner gave it), from
 the network's output to its gradient, and alternate with stock in each round. Epochs are whole trainings on rendered
@@ -23,15 +23,15 @@ from typing import Any
 import numpy as np
 import torch
 import ultralytics
-from bench_loss import OUT, machine, paired
-from counting import SYNCS, Count
-from performance import train_tables
+from performance_page import train_tables
+from timing import OUT, machine, paired
 from torch import Tensor
 from torch.utils._pytree import tree_map
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG
 from ultralytics.utils.loss import v8DetectionLoss
 
+from helpers.cost import SYNCS, Count  # isort: skip
 from yolo_wiou import YOLO, FocusedDetectionLoss
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 

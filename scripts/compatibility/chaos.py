@@ -1,6 +1,6 @@
 """Kill a training with SIGKILL at random moments, resume it each time, and check what is left in the end.
 
-    python scripts/chaos.py [KILLS] [SEED] [OUT]
+    python scripts/compatibility/chaos.py [KILLS] [SEED] [OUT]
 
 KILLS (default 20) are drawn uniformly over the time of three epochs from the moment the loss is in place; SEED
 (default 0) draws them. One run is trained without a stop for comparison. OUT (default chaos) holds both runs, their

@@ -1,6 +1,6 @@
 """Train stock YOLO and our losses on BCCD, one seed, and print AP50, AP75 and AP; go on where an earlier call stopped.
 
-    python scripts/bccd.py path/to/bccd.yaml [OUT] [LOSS ...]
+    python scripts/study/single_seed.py path/to/bccd.yaml [OUT] [LOSS ...]
 
 OUT (default runs/bccd) holds the runs and result.json; LOSS defaults to stock, ciou and wiou3, where "stock" is
 Ultralytics' own trainer. About six minutes a run on two CPU cores. One seed decides nothing: it moves AP75 by about two

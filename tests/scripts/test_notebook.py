@@ -1,0 +1,24 @@
+"""Every cell of the notebook runs, with small settings; what is committed is what the source says, with outputs."""
+
+from __future__ import annotations
+
+import nbformat
+import pytest
+from helpers.running import ROOT, shell
+
+SCRIPT = str(ROOT / "scripts" / "docs" / "notebook.py")
+
+
+@pytest.mark.slow
+def test_every_cell_runs(tmp_path):
+    file = tmp_path / "tried.ipynb"
+    shell(SCRIPT, f"try={file}", "EPOCHS=2", "COMPARED_EPOCHS=1", "IMAGES=32", cwd=tmp_path, timeout=1800)
+    outputs = [output for cell in nbformat.read(file, as_version=4).cells for output in cell.get("outputs", [])]
+    text = "".join(output.get("text", "") for output in outputs)
+    assert "wiou3 = nonmonotonic(alpha=1.9, delta=3.0) · (1 - iou + wiou) on 1 head" in text
+    assert "too few seeds" in text
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 4
+
+
+def test_the_committed_one_is_the_source_s_and_has_pictures(tmp_path):
+    assert shell(SCRIPT, "--check", cwd=tmp_path).returncode == 0

@@ -1,0 +1,116 @@
+"""The scripts behind docs/study.md, as commands in a copy of the checkout."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from helpers.running import ROOT, shell
+from helpers.synthetic import write_study
+
+from yolo_wiou.compare.average_precision import evaluate, metrics_of
+from yolo_wiou.compare.study import Study
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A copy of what the scripts read and write."""
+    for name in ("scripts", "docs/study"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("README.md", "docs/study.md"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def published(checkout: Path) -> dict[tuple[str, ...], dict[str, str]]:
+    """The published runs of the noise study, by data set, loss, seed and checkpoint."""
+    with (checkout / "docs/study/noise.csv").open(newline="") as text:
+        return {(r["data"], r["loss"], r["seed"], r["checkpoint"]): r for r in csv.DictReader(text)}
+
+
+@pytest.mark.parametrize("script", ["noise.py", "bccd.py"])
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [("only=exakt", "Did you mean 'exact'?"), ("jobs=0", "'jobs'"), ("jbos=2", "jobs"), ("b", "one folder")],
+)
+def test_a_mistake_ends_in_one_message_and_writes_nothing(script, word, message, tmp_path):
+    (tmp_path / "bccd.yaml").touch()
+    words = ["bccd.yaml"] * (script == "bccd.py") + ["a", word]
+    done = shell(str(ROOT / "scripts" / "study" / script), *words, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bccd.yaml"]
+
+
+ADOPT = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from studies import adopt
+from yolo_wiou.compare.study import Study
+study, own, other = Study.model_validate(json.loads(sys.argv[2])), Path("own"), Path("other")
+adopt(study, own, [other])
+print([run.is_finished(own) for run in study.runs()])
+"""
+
+
+def test_a_study_takes_over_what_another_has_finished_and_nothing_else(tmp_path):
+    def study(epochs: int) -> Study:
+        losses, arguments = {"ciou": "ciou", "wiou3": "wiou3"}, {"model": "yolo11n.yaml", "epochs": epochs}
+        return Study(losses=losses, data={"a": "a.yaml"}, seeds=(0, 1), arguments=arguments)
+
+    def adopted() -> str:
+        script = str(ROOT / "scripts" / "study")
+        return shell("-c", ADOPT, script, json.dumps(study(1).plain()), cwd=tmp_path).stdout.strip()
+
+    for run in (study(1).runs()[0], study(2).runs()[1]):  # the second was trained in another way
+        run.folder(tmp_path / "other").mkdir(parents=True)
+        run.save(run.folder(tmp_path / "other"))
+        (run.folder(tmp_path / "other") / "result.json").write_text("{}")
+    assert adopted() == "[True, False, False, False]"
+    (tmp_path / "other" / "runs").rename(tmp_path / "gone")
+    assert adopted() == "[False, False, False, False]"  # a link to a study that is gone is no run
+
+
+def test_a_part_of_a_study_leaves_the_other_published_runs_as_they_are(checkout):
+    script, before = str(checkout / "scripts/study/study_page.py"), published(checkout)
+    write_study(checkout / "noise" / "wise", {"ciou": 0.0, "wiou3": -0.05}, seeds=2, images=4)
+    shell(script, "noise", cwd=checkout)
+    after = published(checkout)
+    assert {key: after[key] for key in before} == before
+    assert len(after) - len(before) == 2 * 2 * 2
+    run = checkout / "noise/wise/runs/shapes/wiou3/seed1"
+    row = after["shapes", "wiou3", "1", "last"]
+    assert float(row["AP"]) == pytest.approx(metrics_of(evaluate(run, "last")).AP, abs=1e-6)
+    assert (row["IoU"], row["running mean"], row["gain"]) == ("0.77962", "0.3", "1")
+    assert row["AP_large"] == row["commit"] == ""
+
+    shutil.copy(run.with_name("seed0") / "detections-last.npz", run / "detections-last.npz")
+    done = shell(script, "noise", cwd=checkout, check=False)  # trained again, it came out otherwise
+    assert done.returncode == 1
+    assert "shapes, wiou3, 1, last: AP" in done.stderr
+    assert "so they are no pairs" in done.stderr
+    assert published(checkout) == after
+
+
+def test_readme_that_differs_from_the_runs_is_told(checkout):
+    readme = checkout / "README.md"
+    readme.write_text(readme.read_text().replace("| `wiou3` |", "| `wiou4` |"))
+    done = shell(str(checkout / "scripts/study/study_page.py"), "--check", cwd=checkout, check=False)
+    assert done.returncode == 1
+    assert "README.md has no table of jitter40" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["noise", "bccd"])
+def test_published_pairs_saw_the_same_data(name):
+    streams: dict[tuple[str, str], set[str]] = {}
+    with (ROOT / "docs" / "study" / f"{name}.csv").open(newline="") as text:
+        for row in csv.DictReader(text):
+            if row["stream"]:  # the first rows have none
+                streams.setdefault((row["data"], row["seed"]), set()).add(row["stream"])
+    assert streams
+    assert all(len(checksums) == 1 for checksums in streams.values())
+    assert len(set.union(*streams.values())) == len(streams)
