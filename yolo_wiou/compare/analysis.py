@@ -23,7 +23,6 @@ from yolo_wiou.compare.statistics import ALPHA, POWER, band, spread
 from yolo_wiou.errors import ConfigError
 
 PRIMARY = "AP"
-STATES = ("finished", "failed", "waiting")
 NEAR = 0.9
 """Share of the baseline's final AP whose epoch is told."""
 
@@ -65,7 +64,7 @@ def analyse(
         draws=DRAWS,
         sizes=SIZES,
         data={data: _DataSet(losses, of_data).analyse(warnings[data]) for data, of_data in by_data.items()},
-        states={state: sum(record.state == state for record in records) for state in STATES},
+        states={state: sum(record.state == state for record in records) for state in ("finished", "failed", "waiting")},
         provenance=origin,
     )
 

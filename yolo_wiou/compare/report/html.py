@@ -17,7 +17,6 @@ from yolo_wiou.compare.report.images import Picture, draw_images
 from yolo_wiou.compare.run import Record
 from yolo_wiou.files import write_whole
 
-REPORT = "report.html"
 WITH_IMAGES = 3
 """Losses of a data set whose images are shown, those that differ most."""
 
@@ -42,9 +41,9 @@ class Section:
 def write_report(folder: Path, findings: Findings, records: Sequence[Record]) -> Path:
     """Write report.json, runs.csv and report.html, of which the last needs no network; returns that."""
     texts = json.dumps(findings.plain(), indent=1), table_of_runs(findings), page(findings, records)
-    for name, content in zip(("report.json", "runs.csv", REPORT), texts, strict=True):
+    for name, content in zip(("report.json", "runs.csv", "report.html"), texts, strict=True):
         write_whole(folder / name, content)
-    return folder / REPORT
+    return folder / "report.html"
 
 
 def page(findings: Findings, records: Sequence[Record]) -> str:

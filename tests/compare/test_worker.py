@@ -1,0 +1,61 @@
+"""What a run's process does beside training: seeding the loader, and the checksum of what it trains on."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from yolo_wiou.compare.worker import GENERATOR, Stream, optimizer, seed_loader
+
+
+class Loader:
+    """A loader of Ultralytics, as far as `seed_loader` looks at it."""
+
+    def __init__(self, seed: int) -> None:
+        self.generator = torch.Generator().manual_seed(seed)
+        self.resets = 0
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
+@pytest.mark.parametrize(("before", "resets"), [(GENERATOR, 1), (GENERATOR + 3, 0)])
+def test_every_seed_has_its_own_order_of_images(before, resets):
+    """A release that forgets the seed is helped; one that knows it is left alone."""
+    trainer = SimpleNamespace(train_loader=Loader(before), args=SimpleNamespace(seed=3))
+    seed_loader(trainer)
+    assert trainer.train_loader.generator.initial_seed() == GENERATOR + 3
+    assert trainer.train_loader.resets == resets
+
+
+def batch(value: float, boxes: int = 2) -> dict[str, torch.Tensor]:
+    return {"img": torch.full((1, 3, 4, 4), value), "bboxes": torch.zeros(boxes, 4), "cls": torch.zeros(boxes, 1)}
+
+
+def watched(*batches: dict[str, torch.Tensor]) -> list[int]:
+    """Checksums of a training with one batch per epoch."""
+    stream, trainer = Stream(), SimpleNamespace(preprocess_batch=lambda batch: ("prepared", batch))
+    stream.watch(trainer)
+    for given in batches:
+        assert trainer.preprocess_batch(given) == ("prepared", given)  # the trainer sees what it saw before
+        stream.end_epoch(trainer)
+    return stream.epochs
+
+
+def test_the_stream_tells_images_boxes_and_order_apart():
+    first = watched(batch(1), batch(2))
+    assert first == watched(batch(1), batch(2))
+    assert first[0] == watched(batch(1), batch(3))[0]
+    assert len({tuple(s) for s in (first, watched(batch(2), batch(1)), watched(batch(1), batch(2, boxes=3)))}) == 3
+    moved = batch(2)
+    moved["bboxes"] += 1e-6
+    assert watched(batch(1), moved)[1] != first[1]
+
+
+@pytest.mark.parametrize(("kind", "extra", "momentum"), [("SGD", {"momentum": 0.8}, 0.8), ("AdamW", {}, 0.9)])
+def test_the_optimizer_is_told_as_it_was_resolved(kind, extra, momentum):
+    made = getattr(torch.optim, kind)([{"params": torch.nn.Linear(2, 2).parameters(), "initial_lr": 0.02}], **extra)
+    resolved = optimizer(SimpleNamespace(optimizer=made))
+    assert (resolved.name, resolved.lr, resolved.momentum) == (kind, 0.02, momentum)
