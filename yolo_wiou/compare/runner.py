@@ -79,9 +79,9 @@ def train(runs: Iterable[Run], study: Path, runner: Runner, jobs: int = 1) -> It
         shutil.rmtree(study / RUNNING, ignore_errors=True)
 
 
-def run_job(file: str, content: Any, study: Path, place: str, runner: Runner) -> None:
-    """Do the job that a JSON file describes and wait for it; its folder is moved to its place in the study's then."""
-    folder = scratch(study, place)
+def run_job(file: str, content: Any, study: Path, name: str, runner: Runner) -> None:
+    """Do the job that a JSON file describes and wait for it; its folder ends as `name` below the study's."""
+    folder = scratch(study, name)
     write_json(folder / file, content)
     job = runner(folder)
     try:
@@ -89,7 +89,7 @@ def run_job(file: str, content: Any, study: Path, place: str, runner: Runner) ->
             time.sleep(PAUSE)
     finally:
         job.stop()
-    publish_run(folder, study / place)
+    publish_run(folder, study / name)
 
 
 def scratch(study: Path, name: str) -> Path:
@@ -99,8 +99,8 @@ def scratch(study: Path, name: str) -> Path:
     return folder
 
 
-def publish_run(folder: Path, place: Path) -> None:
-    """Move the folder of a job that has ended to its place."""
-    shutil.rmtree(place, ignore_errors=True)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    folder.rename(place)
+def publish_run(folder: Path, target: Path) -> None:
+    """Move the folder of a job that has ended to where its study has it."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(target)

@@ -1,6 +1,6 @@
 """What paired differences say: pure functions on arrays, no study in sight.
 
-A difference is one seed's: figure of the loss minus figure of the baseline, trained on the same stream of data. All
+A difference is one seed's: metric of the loss minus metric of the baseline, trained on the same stream of data. All
 tests and the quoted interval rest on one assumption: without an effect, a difference is as likely to be +x as -x. Two
 runs of one seed whose noise has the same shape give exactly that, however odd the shape.
 """
