@@ -99,7 +99,7 @@ def test_the_best_iou_by_hand() -> None:
     assert best_iou((0, 0, 1, 1), []) == 0
 
 
-@pytest.fixture(scope="module", params=[1280, 390])
+@pytest.fixture(params=[1280, 390])
 def page(report: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     """The report in a browser without a network, as wide as a desk's or a phone's; it must raise no error."""
     playwright = pytest.importorskip("playwright.sync_api")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import oracles
 
 from yolo_wiou.losses import BoxPair
 from yolo_wiou.losses.boxes import Centres, Corners
 
 
 def pairs(n: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
-    boxes = oracles.random_pairs(n, seed=11)
-    return tuple(torch.tensor(side, dtype=torch.float64) for side in zip(*boxes, strict=True))
+    return tensors(random_pairs(n, seed=11))
 
 
 @pytest.mark.parametrize("used", [*((i,) for i in range(7)), (1, 2), (4, 5), (4, 5, 6), (0, 3, 4), tuple(range(7))])
@@ -28,17 +26,17 @@ def test_closed_form_gradients(used):
 
 def test_corners_and_centres_give_the_same():
     pred, target = pairs()
-    one = Corners.apply(pred, target)
-    other = Centres.apply(one[1], one[2], one[-1])
-    for value, expected in zip(other, one, strict=True):
+    by_corners = Corners.apply(pred, target)
+    by_centres = Centres.apply(by_corners[1], by_corners[2], by_corners[-1])
+    for value, expected in zip(by_centres, by_corners, strict=True):
         torch.testing.assert_close(value, expected)
 
 
 def test_geometry_against_the_oracle_s():
-    boxes = oracles.random_pairs(50, seed=12)
-    pair = BoxPair.of(*(torch.tensor(side, dtype=torch.float64) for side in zip(*boxes, strict=True)))
+    boxes = random_pairs(50, seed=12)
+    pair = BoxPair.of(*tensors(boxes))
     for i, (b, g) in enumerate(boxes):
-        geo = oracles.Geo(b, g)
+        geo = Geo(b, g)
         got = (pair.iou, pair.union, pair.distance2, pair.diagonal2, *pair.size, *pair.enclosing, *pair.offset)
         expected = (geo.iou, geo.union, geo.rho2, geo.c2, geo.w, geo.h, geo.cw, geo.ch, geo.dx, geo.dy)
         assert [float(value[i]) for value in got] == pytest.approx(expected, rel=1e-9, abs=1e-12)

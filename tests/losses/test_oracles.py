@@ -1,4 +1,4 @@
-"""The oracle itself: identities, limits, and what its boxes claim to be. Values worked by hand are test_by_hand.py's."""
+"""The oracle itself: identities, limits, and what its boxes claim to be; test_by_hand.py has its values."""
 
 from __future__ import annotations
 

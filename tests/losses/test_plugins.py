@@ -9,10 +9,10 @@ from helpers.running import ROOT, TINY, shell, words
 
 LOSS = '''
 import torch
-from yolo_wiou import GAINS, PENALTIES, BoxPair, Number
+from yolo_wiou import GAINS, PENALTIES, BoxPair, FiniteFloat
 
 @PENALTIES.register("corner")
-def corner(pair: BoxPair, *, weight: Number = 2.0) -> tuple[torch.Tensor, ...]:
+def corner(pair: BoxPair, *, weight: FiniteFloat = 2.0) -> tuple[torch.Tensor, ...]:
     """Squared distance of the centres over the diagonal, times a weight."""
     return (weight * pair.distance2 / pair.diagonal2,)
 '''
@@ -46,6 +46,14 @@ def test_its_settings_are_checked_like_any_other(site, tmp_path):
     run = shell(*command, "loss.penalty.wieght=3", cwd=tmp_path, env=environment(site), check=False)
     assert run.returncode == 2
     assert "Did you mean 'weight'?" in run.stderr
+
+
+def test_one_that_was_written_for_number_still_works(site, tmp_path):
+    (site / "outside.py").write_text(LOSS.replace("FiniteFloat", "Number"))
+    show = "from yolo_wiou import load_loss; print(load_loss({'penalty': 'corner'}))"
+    run = shell("-W", "default", "-c", show, cwd=tmp_path, env=environment(site))
+    assert "(1 - iou + corner(weight=2.0))" in run.stdout
+    assert "DeprecationWarning: yolo_wiou.Number is now FiniteFloat" in run.stderr
 
 
 def test_a_broken_one_is_named_and_left_out(site, tmp_path):

@@ -58,13 +58,13 @@ def test_momentum_leaves_five_percent_of_the_start_after_t_n_updates():
 
 
 def test_exported_state_is_exact():
-    one, other = RunningMean(0.1), RunningMean(0.1)
-    moved(one, [0.123456789, 0.3])
-    one.observe(torch.tensor([0.5]), torch.ones(1))  # under way: not part of the state
-    other.import_state(one.export_state())
-    one.discard()
-    assert moved(one, [0.9]) == moved(other, [0.9])
-    assert other.steps == 2
+    first, resumed = RunningMean(0.1), RunningMean(0.1)
+    moved(first, [0.123456789, 0.3])
+    first.observe(torch.tensor([0.5]), torch.ones(1))  # under way: not part of the state
+    resumed.import_state(first.export_state())
+    first.discard()
+    assert moved(first, [0.9]) == moved(resumed, [0.9])
+    assert resumed.steps == 2
 
 
 @pytest.mark.parametrize("cast", ["half", "bfloat16", "double"])

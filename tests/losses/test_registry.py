@@ -1,0 +1,105 @@
+"""Registering a function: its settings, its rule about the whole loss, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+from torch import Tensor
+
+import yolo_wiou
+from yolo_wiou import ConfigError, FiniteFloat
+from yolo_wiou.losses import GAINS, OVERLAPS, PENALTIES, BoxPair
+from yolo_wiou.losses.presets import load_config
+
+FOCALER = "boxes below 'focaler' d > 0 need a penalty to be moved at all."
+NOTHING_LEFT = "overlap 'none' has nothing that 'inner' or 'focaler' could change."
+ALWAYS_0 = "overlap 'none' needs a penalty, or the loss is always 0."
+NEEDS_IOU = "penalty 'wiou' multiplies the IoU loss: it needs overlap 'iou'."
+NO_POWER = "penalty 'wiou' multiplies the IoU loss, which has no power here: leave 'power' at 1."
+REPLACES = "penalty 'focal-l1' replaces the overlap: set it 'none'."
+BOUNDS = "penalty 'd-interp' needs 'low' below 'high', or equal to it."
+SIZES = "overlap 'nwd' compares sizes, which 'inner' would scale."
+
+
+@pytest.mark.parametrize(
+    ("loss", "objection"),
+    [
+        ({"overlap.focaler": (0.1, 0.9)}, FOCALER),
+        ({"overlap": "nwd", "overlap.focaler": (0.1, 0.9)}, FOCALER),
+        ({"overlap": "none", "overlap.inner": 2, "penalty": "siou"}, NOTHING_LEFT),
+        ({"overlap": "none", "overlap.focaler": (0, 0.9), "penalty": "siou"}, NOTHING_LEFT),
+        ({"overlap": "none"}, ALWAYS_0),
+        ({"overlap": "nwd", "overlap.inner": 0.7}, SIZES),
+        ({"overlap": "none", "penalty": "wiou"}, NEEDS_IOU),
+        ({"overlap": "nwd", "penalty": "wiou"}, NEEDS_IOU),
+        ({"overlap.inner": 0.75, "penalty": "wiou", "power": 2}, NO_POWER),
+        ({"penalty": "focal-l1"}, REPLACES),
+        ({"overlap": "nwd", "penalty": "focal-l1"}, REPLACES),
+        ({"penalty": "d-interp", "penalty.low": 0.9, "penalty.high": 0.5}, BOUNDS),
+    ],
+    ids=str,
+)
+def test_parts_that_contradict_each_other_are_refused(loss, objection):
+    with pytest.raises(ConfigError) as error:
+        load_config(loss)
+    assert str(error.value) == objection
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        {"overlap.focaler": (0, 0.9)},
+        {"overlap.focaler": (0.1, 0.9), "penalty": "diou"},
+        {"overlap": "none", "penalty": "siou"},
+        {"overlap": "nwd", "overlap.focaler": (0, 0.9), "power": 2},
+        {"overlap.inner": 0.75, "penalty": "wiou"},
+        {"overlap": "none", "penalty": "focal-l1", "power": 2},
+        {"penalty": "d-interp", "penalty.low": 0.7, "penalty.high": 0.7},
+    ],
+    ids=str,
+)
+def test_parts_next_to_a_contradiction_are_taken(loss):
+    load_config(loss)
+
+
+@pytest.fixture
+def registries(monkeypatch):
+    """The registries by axis; what a test registers is gone after it."""
+    registries = {"overlap": OVERLAPS, "penalty": PENALTIES, "gain": GAINS}
+    for registry in registries.values():
+        for held in ("functions", "components", "rules"):
+            monkeypatch.setattr(registry, held, dict(getattr(registry, held)))
+    return registries
+
+
+@pytest.mark.parametrize("axis", ["overlap", "penalty", "gain"])
+def test_a_function_from_outside_brings_its_own_rule(registries, axis):
+    def needs_converge(config):
+        if config.running_mean.converge < 0.5:
+            yield f"'mine' needs a running mean that converges in {getattr(config, axis).least} of the run."
+
+    @registries[axis].register("mine", rule=needs_converge)
+    def mine(pair: BoxPair, *arguments: Tensor, least: FiniteFloat = 0.5) -> Tensor:
+        return pair.iou
+
+    with pytest.raises(ConfigError, match=r"^'mine' needs a running mean that converges in 0\.6 of the run\.$"):
+        load_config({axis: {"name": "mine", "least": 0.6}})
+    assert load_config({axis: "mine", "running_mean.converge": 0.5}).running_mean.converge == 0.5
+
+
+def test_a_function_without_a_rule_fits_everywhere(registries):
+    @registries["penalty"].register("mine")
+    def mine(pair: BoxPair) -> tuple[Tensor, ...]:
+        return (pair.distance2,)
+
+    assert load_config({"penalty": "mine", "overlap": "none", "power": 2}).penalty.name == "mine"
+
+
+@pytest.mark.parametrize(("axis", "name"), [("overlap", "iou"), ("penalty", "ciou"), ("gain", "none")])
+def test_a_name_is_given_once(registries, axis, name):
+    with pytest.raises(ConfigError, match=f"{axis} '{name}' exists already"):
+        registries[axis].register(name)
+
+
+def test_number_is_the_old_name_of_finite_float():
+    with pytest.warns(DeprecationWarning, match="yolo_wiou.Number is now FiniteFloat"):
+        assert yolo_wiou.Number is FiniteFloat
