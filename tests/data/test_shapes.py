@@ -1,38 +1,19 @@
-"""The demo data set: exact labels, determinism, label noise that can be undone, and the files around it."""
+"""The demo data set: exact labels, determinism, and the files around it."""
 
-import csv
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import yaml
+from helpers.labels import contents, edges, flat, rows
 from pydantic import ValidationError
 
-from yolo_wiou.data import noise, painting, polygons, shapes
+from yolo_wiou.data import painting, polygons, shapes
 from yolo_wiou.data.shapes import SHAPES, ShapesConfig, render_dataset
 
 ALL = tuple(SHAPES)
 SMALL = {"train": 12, "val": 3, "imgsz": 64, "classes": ALL}
-NOISY = ShapesConfig(train=40, val=3, imgsz=64, noise=0.3, outliers=0.07)
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(root)): file.read_bytes() for file in sorted(root.rglob("*")) if file.is_file()}
-
-
-def rows(root: Path, split: str = "train") -> list[list[list[float]]]:
-    files = sorted((root / "labels" / split).iterdir())
-    return [[[float(value) for value in line.split()] for line in file.read_text().splitlines()] for file in files]
-
-
-def flat(root: Path) -> list[np.ndarray]:
-    return [np.array(row) for image in rows(root) for row in image]
-
-
-def edges(boxes: np.ndarray) -> np.ndarray:
-    centre, size = boxes[..., :2], boxes[..., 2:4]
-    return np.concatenate([centre - size / 2, centre + size / 2], axis=-1)
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +24,6 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         task: render_dataset(folder / task, ShapesConfig(task=task, **SMALL)).parent
         for task in ("detect", "segment", "pose", "obb")
     }
-
-
-@pytest.fixture(scope="module")
-def noisy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A set with label noise, and the same set without."""
-    folder = tmp_path_factory.mktemp("noise")
-    clean = NOISY.model_copy(update={"noise": 0.0, "outliers": 0.0})
-    return render_dataset(folder / "noisy", NOISY).parent, render_dataset(folder / "clean", clean).parent
 
 
 def test_equal_configurations_give_identical_files(tmp_path: Path, sets: dict[str, Path]) -> None:
@@ -105,14 +78,6 @@ def test_enough_of_every_shape_is_visible() -> None:
     assert hidden > 0.3  # the rule was put to use
 
 
-def test_clipping_keeps_the_part_inside() -> None:
-    square = np.array([(-0.25, 0.5), (0.25, 0.5), (0.25, 1.5), (-0.25, 1.5)])
-    clipped = polygons.clip(square)
-    assert polygons.area(clipped) == pytest.approx(0.125)
-    np.testing.assert_allclose([clipped.min(axis=0), clipped.max(axis=0)], [(0, 0.5), (0.25, 1)])
-    assert polygons.area(polygons.clip(square + 5)) == 0
-
-
 def test_classes_and_boxes_are_in_range(sets: dict[str, Path]) -> None:
     labels = np.array(flat(sets["detect"]))
     assert labels.shape[1] == 5
@@ -164,64 +129,6 @@ def test_rotated_boxes_are_rectangles_inside_the_image(sets: dict[str, Path]) ->
         np.testing.assert_allclose((sides * np.roll(sides, -1, axis=0)).sum(axis=1), 0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_rotated_boxes_enclose_with_the_least_area(name: str) -> None:
-    turns = np.radians(np.arange(0, 90, 0.5))
-    axes = np.stack([np.cos(turns), np.sin(turns)], axis=1)
-    polygon = SHAPES[name] @ np.array([(0.2, 0.05), (-0.04, 0.1)]) + 0.5
-    corners = polygons.rotated_box(polygon)
-    hull = corners.astype(np.float32)
-    assert all(cv2.pointPolygonTest(hull, point.tolist(), True) > -1e-6 for point in polygon)
-    extents = np.ptp(polygon @ axes.T, axis=0) * np.ptp(polygon @ (axes @ [(0, 1), (-1, 0)]).T, axis=0)
-    assert polygons.area(corners) <= extents.min() + 1e-6
-
-
-def test_noise_is_exact_in_number_and_can_be_undone(noisy: tuple[Path, Path]) -> None:
-    labels, clean = rows(noisy[0]), rows(noisy[1])
-    with (noisy[0] / "noise.csv").open() as stream:
-        records = list(csv.DictReader(stream))
-    count = len(flat(noisy[1]))
-    kinds = [record["kind"] for record in records]
-    assert (kinds.count("jitter"), kinds.count("outlier")) == (round(0.3 * count), round(0.07 * count))
-    assert len({(record["image"], record["row"]) for record in records}) == len(records)
-    pairs = [pair for images in zip(labels, clean, strict=True) for pair in zip(*images, strict=True)]
-    assert sum(changed != original for changed, original in pairs) == len(records)
-    for record in records:
-        row = labels[int(Path(record["image"]).stem)][int(record["row"])]
-        row[1:] = [float(record[key]) for key in ("cx", "cy", "w", "h")]
-    assert labels == clean
-
-
-def test_noise_moves_boxes_as_far_as_ordered(noisy: tuple[Path, Path]) -> None:
-    labels = rows(noisy[0])
-    with (noisy[0] / "noise.csv").open() as stream:
-        for record in csv.DictReader(stream):
-            box = np.array(labels[int(Path(record["image"]).stem)][int(record["row"])][1:])
-            clean = np.array([float(record[key]) for key in ("cx", "cy", "w", "h")])
-            new, old = edges(box), edges(clean)
-            assert (box[2:] > 0).all()
-            assert new.min() >= -1e-6
-            assert new.max() <= 1 + 1e-6
-            if record["kind"] == "jitter":
-                assert (np.abs(new - old) <= 0.3 * np.tile(clean[2:], 2) + 2e-6).all()
-            else:
-                overlap = np.minimum(new[2:], old[2:]) - np.maximum(new[:2], old[:2])
-                assert overlap.clip(0).prod() < 0.1 * clean[2:].prod()  # at most (1 - sqrt(1/2))^2
-
-
-def test_noise_changes_neither_images_nor_val(noisy: tuple[Path, Path]) -> None:
-    dirty, clean = contents(noisy[0]), contents(noisy[1])
-    assert set(dirty) - set(clean) == {"noise.csv"}
-    changed = {name for name in clean if dirty[name] != clean[name]}
-    assert changed - {shapes.FINGERPRINT} <= {name for name in clean if name.startswith("labels/train/")}
-
-
-def test_outliers_stay_boxes_where_no_room_is_left() -> None:
-    box = noise._displace(np.random.default_rng(0), [0.5, 0.5, 1.0, 1.0])
-    assert 0 < box[2] < 1
-    assert 0 < box[3] < 1
-
-
 def test_the_folder_can_be_moved(sets: dict[str, Path]) -> None:
     data = yaml.safe_load((sets["detect"] / "data.yaml").read_text())
     assert data == {"train": "images/train", "val": "images/val", "names": dict(enumerate(ALL))}
@@ -253,7 +160,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(shapes, "add_noise", fail)  # late, when the images are there already
     with pytest.raises(OSError, match="disk full"):
-        render_dataset(tmp_path / "set", NOISY)
+        render_dataset(tmp_path / "set", ShapesConfig(**SMALL, noise=0.3))
     assert list(tmp_path.iterdir()) == []
 
 

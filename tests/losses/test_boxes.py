@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from helpers.float64 import tensors
+from helpers.formulas import Geo
+from helpers.pairs import random_pairs
 
 from yolo_wiou.losses import BoxPair
 from yolo_wiou.losses.boxes import Centres, Corners

@@ -92,16 +92,15 @@ def _rank(rank: int, world: int, meeting: str, steps: list[list[list[float]]], o
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_ranks_agree_with_one_process_on_the_joined_batch(world, tmp_path):
+def test_ranks_agree_with_one_process_on_the_joined_batch(tmp_path):
     """Unequal counts, empty ranks, a step without any box."""
+    world = 3
     steps = [
         [[0.2, 0.4, 0.9], [0.7], [0.1, 0.3]],
         [[], [0.5, 0.25], []],
         [[], [], []],
         [[0.9], [], [0.8, 0.8, 0.8]],
     ]
-    steps = [step[:world] for step in steps]
     with mp.Manager() as manager:
         out = manager.dict()
         mp.spawn(_rank, (world, f"file://{tmp_path}/meeting", steps, out), nprocs=world)

@@ -136,7 +136,7 @@ def test_every_registered_function_and_setting_has_its_row():
 
 
 def test_every_setting_of_the_whole_loss_has_its_row():
-    assert {f"scale.{key}" for key in Scale.model_fields} == {"scale.start", "scale.end", "scale.schedule"}
+    assert {"power", *(f"scale.{key}" for key in Scale.model_fields)} == {*SHARED, "scale.schedule"}
     assert set(LossConfig.model_fields) == {"name", *REGISTRIES, "power", "scale", *ELSEWHERE}
 
 
