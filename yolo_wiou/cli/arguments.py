@@ -13,7 +13,7 @@ from ultralytics.nn.tasks import guess_model_task, torch_safe_load
 from ultralytics.utils.torch_utils import select_device
 
 from yolo_wiou.cli.datasets import check_data, find_yaml
-from yolo_wiou.cli.ultralytics_errors import is_from_ultralytics, users_mistakes
+from yolo_wiou.cli.ultralytics_errors import raised_by, users_mistakes
 from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.files import read_mapping
 from yolo_wiou.losses.presets import DEFAULT_LOSS
@@ -199,10 +199,11 @@ def find_model(name: str, task: str | None) -> YOLO:
     try:
         with users_mistakes(AssertionError, NameError, SyntaxError, TypeError, ValueError, OSError):
             model = YOLO(name, task=task)
-    except LookupError as error:
-        if not is_from_ultralytics(error):
+    except (LookupError, RuntimeError) as error:
+        if raised_by(error) != "ultralytics":
             raise
-        raise ConfigError(f"'{name}' describes no model: it has no {error}.") from error
+        why = f"it has no {error}." if isinstance(error, LookupError) else str(error)
+        raise ConfigError(f"'{name}' describes no model: {why}") from error
     if not isinstance(model.model, nn.Module):
         raise ConfigError(
             f"'{name}' is an exported model, which cannot be trained: model= needs weights (.pt) or a YAML."

@@ -20,8 +20,8 @@ def users_mistakes(*known: type[Exception]) -> Iterator[None]:
     Any other error passes through, so that a mistake of ours keeps its traceback.
 
     Args:
-        known: what the called function is known to raise for a mistake of the user. Of these an OSError counts
-            wherever it is raised, any other one only where Ultralytics raised it.
+        known: what the called function is known to raise for a mistake of the user. It counts where Ultralytics raised
+            it; an OSError, about a file of the user's, unless we did.
 
     Raises:
         ConfigError: a mistake of the user.
@@ -30,17 +30,17 @@ def users_mistakes(*known: type[Exception]) -> Iterator[None]:
         with no_help():
             yield
     except known as error:
-        if isinstance(error, OSError) or is_from_ultralytics(error):
+        if raised_by(error) == "ultralytics" or isinstance(error, OSError) and raised_by(error) != "yolo_wiou":
             raise ConfigError(without_help(error)) from error
         raise
 
 
-def is_from_ultralytics(error: BaseException) -> bool:
-    """Whether Ultralytics raised an error, or the standard library on its behalf."""
+def raised_by(error: BaseException) -> str:
+    """Return the package that raised an error; PyTorch and the standard library act for the one that called them."""
     modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
     packages = [module.partition(".")[0] for module in modules]
-    responsible = [package for package in packages if package and package not in sys.stdlib_module_names]
-    return bool(responsible) and responsible[-1] == "ultralytics"
+    responsible = [package for package in packages if package and package not in {"torch", *sys.stdlib_module_names}]
+    return responsible[-1] if responsible else ""
 
 
 def without_help(error: Exception) -> str:
