@@ -30,7 +30,7 @@ def users_mistakes(*known: type[Exception]) -> Iterator[None]:
         with no_help():
             yield
     except known as error:
-        if raised_by(error) == "ultralytics" or isinstance(error, OSError) and raised_by(error) != "yolo_wiou":
+        if raised_by(error) == "ultralytics" or (isinstance(error, OSError) and raised_by(error) != "yolo_wiou"):
             raise ConfigError(without_help(error)) from error
         raise
 
