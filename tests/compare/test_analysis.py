@@ -111,6 +111,15 @@ def test_epochs_to_near_are_the_first_at_nine_tenths_of_the_baselines_final_ap(c
     assert losses["closer"]["epochs_to_near"]["n"] == 0
 
 
+def test_an_ap_of_exactly_nine_tenths_is_near(copy: Path) -> None:
+    final = 0.103
+    for place in copy.glob("runs/shapes/*/*"):
+        rows = f"1,1,0.01,0.5\n2,2,{0.9 * final!r},0.5\n3,3,{final},0.5"
+        (place / "train" / "results.csv").write_text(f"epoch, time, metrics/mAP50-95(B), wiou/iou\n{rows}")
+    losses = report(copy)["data"]["shapes"]["losses"]
+    assert losses["ciou"]["epochs_to_near"]["mean"] == 2.0
+
+
 def test_pictures_are_those_that_differ_most(analysis: dict[str, Any]) -> None:
     pictures = compared(analysis, "looser")["pictures"]
     assert pictures
@@ -215,6 +224,24 @@ def test_equal_streams_of_two_seeds_are_told(copy: Path) -> None:
     found = warnings(copy)
     assert len(found) == len(EFFECTS)
     assert "Seeds 1 and 4 of ciou" in found[0]
+
+
+def test_equal_streams_are_told_loss_by_loss(copy: Path) -> None:
+    for loss in ("ciou", "closer"):
+        for seed in (1, 2):
+            stream = [1000 * (seed + 3) + i for i in range(EPOCHS)]
+            change(copy / f"runs/shapes/{loss}/seed{seed}", stream=stream)
+    as_trained = sorted(ended_runs(copy), key=lambda record: record.run.seed)
+    found = analyse(as_trained, copy).data["shapes"].warnings
+    told = [
+        warning.removesuffix(" saw the same stream of training data.") for warning in found if "same stream" in warning
+    ]
+    assert told == [
+        "Seeds 1 and 4 of ciou",
+        "Seeds 2 and 5 of ciou",
+        "Seeds 1 and 4 of closer",
+        "Seeds 2 and 5 of closer",
+    ]
 
 
 def test_another_optimizer_and_another_ground_truth_are_told(copy: Path) -> None:

@@ -93,7 +93,7 @@ class _DataSet:
         self.runs = {(run.record.run.loss, run.record.run.seed): run for run in evaluated}
         self.fingerprints = {run.record.fingerprint for run in evaluated}
         final = [ap for run in self._of(self.baseline) if math.isfinite(ap := run.record.at_last(AP_COLUMN))]
-        self.near = NEAR * sum(final) / len(final) if final else math.nan
+        self.near = NEAR * (sum(final) / len(final)) if final else math.nan
 
     def _of(self, loss: str) -> list[EvaluatedRun]:
         """Finished runs of a loss, by seed."""

@@ -176,16 +176,16 @@ def _differing_streams(runs: list[FinishedRun]) -> list[str]:
 
 
 def _equal_streams(runs: list[FinishedRun]) -> list[str]:
-    """Two seeds of one loss that were trained on the very same stream, and so count as one."""
-    seeds: dict[tuple[str, tuple[int, ...]], list[int]] = defaultdict(list)
-    for record, result in runs:
-        seeds[record.run.loss, result.stream].append(record.run.seed)
-    return [
-        f"Seeds {first} and {seed} of {loss} saw the same stream of training data."
-        for (loss, stream), (first, *others) in seeds.items()
-        for seed in others
-        if stream
-    ]
+    """Two seeds of one loss that were trained on the very same stream, and so count as one; loss by loss."""
+    said = []
+    losses = list(dict.fromkeys(record.run.loss for record, _ in runs))
+    first: dict[tuple[str, tuple[int, ...]], int] = {}
+    for record, result in sorted(runs, key=lambda run: losses.index(run[0].run.loss)):
+        loss, seed = record.run.loss, record.run.seed
+        earlier = first.setdefault((loss, result.stream), seed)
+        if result.stream and earlier != seed:
+            said.append(f"Seeds {earlier} and {seed} of {loss} saw the same stream of training data.")
+    return said
 
 
 def _unlike(runs: list[FinishedRun], what: str, value: Callable[[Record, Result], Hashable]) -> list[str]:
