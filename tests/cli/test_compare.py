@@ -102,8 +102,8 @@ def test_the_demo_is_the_same_study_once_its_data_is_there(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     words = ["shapes.train=1", "shapes.val=1", "shapes.imgsz=32"]
     first = compare.read(words)
-    assert first.render_demo is not None
-    first.render_demo()
+    assert first.demo is not None
+    first.demo.render()
     assert compare.read(words).study == first.study
 
 

@@ -29,6 +29,20 @@ def _here(tmp_path, monkeypatch):
     (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: {0: thing}\n")
 
 
+@pytest.fixture
+def trained(monkeypatch, tmp_path) -> list[dict]:
+    """The arguments of every training, none of which takes place."""
+    arguments_of = []
+
+    def train(model, **arguments):
+        arguments_of.append(arguments)
+        model.trainer = SimpleNamespace(save_dir=tmp_path, best=tmp_path / "best.pt", last=tmp_path / "last.pt")
+
+    monkeypatch.setattr(YOLO, "train", train)
+    monkeypatch.setattr(main, "check_images", lambda data: {})
+    return arguments_of
+
+
 MISTAKES = {
     "loss=wiuo3": "Did you mean 'wiou3'?",
     "loss.gain.detla=3": "unknown key 'loss.gain.detla'. Did you mean 'delta'? Valid: alpha, delta, dfl, name.",
@@ -142,14 +156,20 @@ def test_where_nothing_may_be_written_is_told_at_once(word, monkeypatch, capsys)
     assert "there' cannot be made: you may not write in" in capsys.readouterr().err
 
 
-def test_a_file_of_the_name_of_a_relative_project_is_in_nobody_s_way(monkeypatch, tmp_path):
+def test_a_file_of_the_name_of_a_relative_project_is_in_nobody_s_way(trained, tmp_path):
     """Ultralytics resolves it below its own folder of runs."""
     (tmp_path / "exp").touch()
-    monkeypatch.setattr(main, "check_images", lambda data: {})
-    trained = []
-    monkeypatch.setattr(YOLO, "train", lambda model, **arguments: trained.append(arguments["project"]))
     assert run_command(["train", "data=data.yaml", "model=yolo11n.yaml", "project=exp"]) == 0
-    assert trained == ["exp"]
+    assert trained[0]["project"] == "exp"
+
+
+def test_the_settings_of_another_run_do_not_lead_into_its_folder(trained, tmp_path):
+    (tmp_path / "args.yaml").write_text(
+        f"mode: train\nmodel: yolo11n.yaml\ndata: data.yaml\nepochs: 7\nloss: siou\nsave_dir: {tmp_path}\n"
+    )
+    assert run_command(["train", "cfg=args.yaml"]) == 0
+    assert trained[0].pop("loss").name == "siou"
+    assert trained == [{"data": "data.yaml", "epochs": 7}]
 
 
 def test_a_listed_loss_can_be_changed_in_place(capsys):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.places import places
 from helpers.running import shell
 
 from yolo_wiou.compare.pairing import FirstBatches, objections, read_first_batches
@@ -45,6 +46,7 @@ def test_stdout_is_the_report_alone(compared):
     assert " left." in err
     assert {"report.html", "runs.csv", "study.json"} <= {file.name for file in folder.iterdir()}
     assert sorted(map(str, Study.load(folder).data.values())) == [str(Study.load(folder).data["shapes"])]
+    assert places(err) == {"results": folder / "report.html", "weights": folder / "runs"}
 
 
 def test_losses_saw_the_same_images_and_seeds_did_not(study):

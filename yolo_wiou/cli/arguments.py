@@ -48,7 +48,9 @@ def parse(argv: list[str]) -> dict[str, Any]:
     for text in argv:
         arguments.update(parse_argument(text.removeprefix("--").rstrip(",")))
     if file := arguments.pop("cfg", None):
-        arguments = {**read_mapping(find_yaml(file)), **arguments}
+        settings = read_mapping(find_yaml(file))
+        settings.pop("save_dir", None)  # a run's args.yaml names its own folder, which is not the new run's
+        arguments = {**settings, **arguments}
     arguments.pop("mode", None)
     return arguments
 

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,9 +14,11 @@ from ultralytics.cfg import DEFAULT_CFG_DICT, TASK2MODEL
 
 from yolo_wiou.cli.arguments import KNOWN, as_list, check_arguments, find_model, out_folder, parse, parse_options
 from yolo_wiou.cli.datasets import check_images, check_labels
-from yolo_wiou.cli.demo import DEMO_MODELS, demo_data, take_shapes, yaml_section
+from yolo_wiou.cli.demo import DEMO_MODELS, DemoData, demo_data, take_shapes, yaml_section
+from yolo_wiou.cli.places import where
 from yolo_wiou.cli.ultralytics_errors import log_to
 from yolo_wiou.compare.report.text import table
+from yolo_wiou.compare.run import RUNS
 from yolo_wiou.compare.run_study import publish, run_study, say
 from yolo_wiou.compare.runner import LocalJob, Runner
 from yolo_wiou.compare.study import Study, name_data, name_losses
@@ -46,7 +48,7 @@ class Request:
 
     Attributes:
         study: the study.
-        render_demo: renders the demo's data set; None where the user has data.
+        demo: the demo's data set; None where the user has data.
         out: its folder.
         jobs: runs at a time.
         engine: local or ray.
@@ -54,7 +56,7 @@ class Request:
     """
 
     study: Study
-    render_demo: Callable[[], Path] | None
+    demo: DemoData | None
     out: str
     jobs: int
     engine: str
@@ -74,13 +76,15 @@ def compare(argv: list[str]) -> None:
         folder = out_folder(request.out)
         runner = choose_runner(request)
         with request.study.claim(folder):
-            if request.render_demo:
+            if request.demo:
                 say(DEMO)
-                request.render_demo()
+                request.demo.render()
             code = run_study(request.study, folder, runner, request.jobs)
             findings = publish(request.study, folder)
     if findings:
-        print(json.dumps(findings.plain(), indent=1) if as_json else table(findings))
+        print(json.dumps(findings.plain(), indent=1) if as_json else table(findings), flush=True)
+    data = {"data": request.demo.folder} if request.demo else {}
+    say(where(results=folder / "report.html" if findings else folder, weights=folder / RUNS, **data))
     sys.exit(code)
 
 
@@ -128,7 +132,7 @@ def read(argv: Sequence[str]) -> Request:
         arguments=arguments,
         checkpoints=("last", "best") if arguments.get("val", True) else ("last",),
     )
-    return Request(study, demo.render if demo else None, **options)
+    return Request(study, demo, **options)
 
 
 def refuse_arguments(arguments: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from yolo_wiou.cli.checks import check_installation, describe_checkpoint, versio
 from yolo_wiou.cli.compare import compare
 from yolo_wiou.cli.datasets import check_images, check_labels
 from yolo_wiou.cli.demo import DEMO_MODELS, demo_data, take_shapes, yaml_section
+from yolo_wiou.cli.places import pasted, where
 from yolo_wiou.cli.plots import draw_curves, draw_simulation
 from yolo_wiou.cli.ultralytics_errors import users_mistakes
 from yolo_wiou.errors import ConfigError, ContractError
@@ -118,7 +119,8 @@ def train(argv: list[str]) -> None:
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(resume_hint(model.trainer, started)) from stop
     if is_demo:
-        LOGGER.info(after_the_demo(model))
+        print(after_the_demo(model))
+    print(where(**places(model.trainer), **({"data": Path(arguments["data"]).parent} if is_demo else {})))
 
 
 def take_model(arguments: dict[str, Any]) -> YOLO:
@@ -142,18 +144,24 @@ def resume_hint(trainer: BaseTrainer | None, started: float) -> str:
     """Say how to resume a training that was stopped; a checkpoint from before its start is another run's."""
     saved = trainer.last.stat().st_mtime if trainer and trainer.last.exists() else 0.0
     if trainer and saved and (trainer.resume or saved > started):
-        return f"'yolo-wiou train resume model={trainer.last}' goes on with it."
+        return f"This goes on with it: yolo-wiou train resume model={pasted(trainer.last)}"
     return "It had written no checkpoint, so there is nothing to resume: start it anew."
 
 
 def after_the_demo(model: YOLO) -> str:
-    """Say where the demo's results are, and what to do next."""
+    """Say what the demo has left, and what to do next."""
     pretrained = Path(DEMO_MODELS[model.task]).with_suffix(".pt")
     return (
-        f"Look at {model.trainer.save_dir}: results.csv, loss.yaml and, unless plots=False, detections in "
-        "val_batch0_pred.jpg and curves in results.png.\n"
-        f"Next, your own data: yolo-wiou {model.task} train data=my.yaml model={pretrained} loss=wiou3"
+        f"Next, your own data: yolo-wiou {model.task} train data=my.yaml model={pretrained} loss=wiou3\n"
+        "Look first at what this run has left: results.csv, loss.yaml and, unless plots=False, detections in "
+        "val_batch0_pred.jpg and curves in results.png."
     )
+
+
+def places(trainer: BaseTrainer) -> dict[str, Path]:
+    """Return where a training's results are, and its weights: the best ones, or the last where no epoch was judged."""
+    weights = trainer.best if trainer.best.exists() else trainer.last
+    return {"results": Path(trainer.save_dir), "weights": weights}
 
 
 def show_losses(argv: list[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from ultralytics.utils import TQDM
 
 from yolo_wiou.cli.arguments import as_list, out_folder, parse_options
+from yolo_wiou.cli.places import where
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import LossConfig
 from yolo_wiou.losses.presets import DEFAULT_LOSS, take_loss
@@ -59,6 +60,7 @@ def load_configs(options: dict[str, Any]) -> list[LossConfig]:
 def save(rows: Sequence[Any], folder: Path, name: str, plot: Callable[[Sequence[Any], Path], None]) -> None:
     """Write the rows as a table and a picture, and say where."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_csv(rows, folder / f"{name}.csv")
-    plot(rows, folder / f"{name}.png")
-    print(f"Wrote {folder / name}.png and {folder / name}.csv")
+    table, picture = folder / f"{name}.csv", folder / f"{name}.png"
+    write_csv(rows, table)
+    plot(rows, picture)
+    print(where(picture=picture, table=table))

@@ -94,6 +94,6 @@ def publish(study: Study, folder: Path) -> Findings | None:
         return None
     say(f"Measuring and comparing {count(ended, 'run')} ...")
     findings = analyse(records, folder, study.baseline, study.arguments)
-    file = write_report(folder, findings, records)
-    say(f"Look at {file}; every figure is in report.json, every run in runs.csv.")
+    write_report(folder, findings, records)
+    say("In report.html is what follows from them, in report.json every figure, in runs.csv every run.")
     return findings

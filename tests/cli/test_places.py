@@ -1,0 +1,36 @@
+"""The last line of a command says where its files are, as paths that a shell takes."""
+
+from __future__ import annotations
+
+import pytest
+from helpers.places import places
+from helpers.running import MODEL, TINY, shell, words
+from ultralytics import YOLO
+
+from yolo_wiou.cli.main import run_command
+
+
+@pytest.mark.parametrize("folder", ["plain", "with a space", "with 'quotes'"])
+def test_pictures_and_tables(folder, tmp_path, monkeypatch, capsys):
+    (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / folder)
+    for command, stem in (["curves"], "curves"), (["simulate", "points=2", "iterations=3"], "simulate-diou"):
+        assert run_command([*command, "losses=ciou,wiou1", "out=my out"]) == 0
+        out = tmp_path / folder / "my out"
+        assert places(capsys.readouterr().out) == {"picture": out / f"{stem}.png", "table": out / f"{stem}.csv"}
+
+
+def test_the_demo_s_results_weights_and_data(tmp_path):
+    small = [*words(**TINY), "shapes.train=8", "shapes.val=4", "shapes.imgsz=64", f"model={MODEL}", "epochs=1"]
+    home = tmp_path / "my home"
+    home.mkdir()
+    arguments = ("train", *small, "project=runs of mine", "name=a")
+    said = shell("-m", "yolo_wiou", *arguments, cwd=home, env={"YOLO_CONFIG_DIR": str(tmp_path)}).stdout
+    found = places(said)
+    assert "Next, your own data: yolo-wiou detect train data=my.yaml model=yolo11n.pt loss=wiou3" in said
+    assert set(found) == {"results", "weights", "data"}
+    assert all(path.is_absolute() for path in found.values())
+    assert (found["results"] / "loss.yaml").is_file()
+    assert YOLO(found["weights"]).task == "detect"
+    assert (found["data"] / "data.yaml").is_file()
+    assert found["data"].parent == home / "datasets"
