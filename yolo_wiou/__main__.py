@@ -12,7 +12,7 @@ def main() -> int:
     """
     with contextlib.redirect_stdout(sys.stderr):
         from yolo_wiou.cli.main import run_command
-        from yolo_wiou.cli.ultralytics_errors import log_to
+        from yolo_wiou.training.ultralytics_errors import log_to
     log_to(sys.stdout)
     return run_command(sys.argv[1:])
 

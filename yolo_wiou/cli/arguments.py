@@ -13,11 +13,11 @@ from ultralytics.nn.tasks import guess_model_task, torch_safe_load
 from ultralytics.utils.torch_utils import select_device
 
 from yolo_wiou.cli.datasets import check_data, find_yaml
-from yolo_wiou.cli.ultralytics_errors import raised_by, users_mistakes
 from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.files import read_mapping
 from yolo_wiou.losses.presets import DEFAULT_LOSS
 from yolo_wiou.training.model import YOLO
+from yolo_wiou.training.ultralytics_errors import raised_by, users_mistakes
 
 KNOWN = {**DEFAULT_CFG_DICT, "loss": DEFAULT_LOSS, "noise": 0.3}
 """The arguments that a misspelt one may have been meant to be, each with an example of its value."""

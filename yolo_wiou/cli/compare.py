@@ -16,7 +16,6 @@ from yolo_wiou.cli.arguments import KNOWN, as_list, check_arguments, find_model,
 from yolo_wiou.cli.datasets import check_images, check_labels
 from yolo_wiou.cli.demo import DEMO_MODELS, DemoData, demo_data, take_shapes, yaml_section
 from yolo_wiou.cli.places import where
-from yolo_wiou.cli.ultralytics_errors import log_to
 from yolo_wiou.compare.report.text import table
 from yolo_wiou.compare.run import RUNS
 from yolo_wiou.compare.run_study import publish, run_study, say
@@ -25,6 +24,7 @@ from yolo_wiou.compare.study import Study, name_data, name_losses
 from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.files import CFG, read_mapping
 from yolo_wiou.losses import LossConfig
+from yolo_wiou.training.ultralytics_errors import log_to
 
 NEEDED = ("faster_coco_eval", "jinja2", "plotly", "scipy")
 RUNNERS = ("local", "ray")

@@ -7,9 +7,9 @@ from typing import Any
 from ultralytics.data.utils import check_det_dataset, img2label_paths
 from ultralytics.utils import checks
 
-from yolo_wiou.cli.ultralytics_errors import users_mistakes
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import read_mapping
+from yolo_wiou.training.ultralytics_errors import users_mistakes
 
 
 def find_yaml(file: Any) -> Path:

@@ -20,13 +20,13 @@ from yolo_wiou.cli.datasets import check_images, check_labels
 from yolo_wiou.cli.demo import DEMO_MODELS, demo_data, take_shapes, yaml_section
 from yolo_wiou.cli.places import pasted, where
 from yolo_wiou.cli.plots import draw_curves, draw_simulation
-from yolo_wiou.cli.ultralytics_errors import users_mistakes
 from yolo_wiou.errors import ConfigError, ContractError
 from yolo_wiou.files import CFG
 from yolo_wiou.losses import load_config
 from yolo_wiou.losses.presets import DEFAULT_LOSS, take_loss
 from yolo_wiou.training.crash_safety import checkpoint_to_resume
 from yolo_wiou.training.model import NO_TUNE, YOLO
+from yolo_wiou.training.ultralytics_errors import users_mistakes
 from yolo_wiou.version import __version__
 
 UNTRAINED = ("sam_", "sam2", "sam3", "fastsam", "yolo_nas")

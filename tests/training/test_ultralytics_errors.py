@@ -14,10 +14,10 @@ from ultralytics.utils import DEFAULT_CFG_DICT
 from ultralytics.utils.torch_utils import select_device
 
 from yolo_wiou.cli.main import run_command
-from yolo_wiou.cli.ultralytics_errors import raised_by, users_mistakes
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import read_json
 from yolo_wiou.training import model
+from yolo_wiou.training.ultralytics_errors import raised_by, users_mistakes
 
 TRAIN = ["train", "data=data.yaml", "loss=wiou3"]
 CONV, HEAD = "  - [-1, 1, Conv, [16, 3, 2]]", "head:\n  - [[0], 1, Detect, [nc]]\n"
