@@ -40,8 +40,8 @@ def loss_tables(report: Report) -> str:
     rows = []
     for name, row in counts.items():
         operators = f"{row['operators']} ({row['operators'] / counts['stock']['operators']:.2f})"
-        figures = f"{row['peak']:.0f}", f"{row['moved']:.0f}", f"{cells[name]['ms'] / cells['copy']['ms']:.0f}"
-        rows.append([name, operators, *figures])
+        copies = cells[name]["ms"] / cells["copy"]["ms"]
+        rows.append([name, operators, f"{row['peak']:.0f}", f"{row['moved']:.0f}", f"{copies:.0f}"])
     text = table(["loss", "operators (to stock)", "peak B/box", "moved B/box", "times a copy"], rows)
     for device, sizes in report["times"].items():
         heads = ["loss", *(f"N = {int(n):,}" for n in sizes)]

@@ -30,10 +30,10 @@ from yolo_wiou.training.checkpoint import ATTRIBUTE
 ARGUMENTS = ["loss=wiou3", "imgsz=64", "batch=4", "nbs=4", "workers=0", "plots=False", "exist_ok=True", "patience=0"]
 
 
-def start(run: Path, *words: str) -> subprocess.Popen[bytes]:
+def start(run: Path, *argv: str) -> subprocess.Popen[bytes]:
     """Start `yolo-wiou train`, logging below the run's name."""
     log = run.with_suffix(".log").open("ab")
-    return subprocess.Popen([sys.executable, "-m", "yolo_wiou", "train", *words], stdout=log, stderr=log)
+    return subprocess.Popen([sys.executable, "-m", "yolo_wiou", "train", *argv], stdout=log, stderr=log)
 
 
 def rows(run: Path) -> list[dict[str, str]]:
@@ -52,11 +52,11 @@ def state(run: Path) -> dict[str, Any]:
     return {"epochs": ckpt["epoch"] + 1, **held}
 
 
-def kill_at(run: Path, moment: float, *words: str) -> str:
+def kill_at(run: Path, moment: float, *argv: str) -> str:
     """Start or resume a run, and kill it `moment` seconds after its loss is in place; returns how it ended."""
     sign = run / "loss.yaml"
     before = sign.stat().st_mtime_ns if sign.exists() else 0
-    process = start(run, *words)
+    process = start(run, *argv)
     while process.poll() is None and not (sign.exists() and sign.stat().st_mtime_ns > before):
         time.sleep(0.002)
     try:
@@ -71,9 +71,9 @@ def chaos(kills: int, seed: int, out: Path) -> dict[str, Any]:
     """Train once without and once with kills; returns what is left."""
     config = ShapesConfig(train=16, val=4, imgsz=64, classes=("disc", "box"), sizes=(0.3, 0.7))
     data = render_dataset(out / "data", config)
-    words = [f"data={data}", "model=yolo11n.yaml", f"epochs={2 * kills + 4}", f"project={out}", *ARGUMENTS]
+    argv = [f"data={data}", "model=yolo11n.yaml", f"epochs={2 * kills + 4}", f"project={out}", *ARGUMENTS]
     whole, run = out / "whole", out / "killed"
-    start(whole, *words, "name=whole").wait()
+    start(whole, *argv, "name=whole").wait()
     epochs, three_epochs = len(rows(whole)), float(rows(whole)[2]["time"])
     batches = state(whole)["steps"] // epochs
 
@@ -83,7 +83,7 @@ def chaos(kills: int, seed: int, out: Path) -> dict[str, Any]:
 
     def again() -> list[str]:
         last = run / "weights" / "last.pt"
-        return [f"resume={last}"] if last.exists() else [*words, "name=killed"]
+        return [f"resume={last}"] if last.exists() else [*argv, "name=killed"]
 
     while ends["killed"] < kills and ends["finished"] == 0 and ends.total() < 2 * kills:
         moment = draw.uniform(0, three_epochs)
@@ -118,7 +118,7 @@ def chaos(kills: int, seed: int, out: Path) -> dict[str, Any]:
 
 
 def main(kills: str = "20", seed: str = "0", out: str = "chaos") -> int:
-    """Run, print, judge."""
+    """Run, print; returns 1 where something is missing, doubled or wrong."""
     summary = chaos(int(kills), int(seed), Path(out).resolve())
     (Path(out) / "chaos.json").write_text(json.dumps(summary, indent=1) + "\n")
     print("| seconds after start | end | epochs saved | rows ahead | running mean | steps |\n|---|---|---|---|---|---|")

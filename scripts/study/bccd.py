@@ -62,7 +62,7 @@ def studies(out: Path) -> dict[str, Study]:
 
 
 def prepare_data(source: Path, folder: Path) -> None:
-    """Copy the data set twice, the second time with noise, and say who judges, unless it is there."""
+    """Copy the data set twice, the second time with noise, unless it is there, and write what runs are evaluated on."""
     data = yaml.safe_load(source.read_text(encoding="utf-8"))
     data.pop("path", None)  # the copies are to be read, not the original
     for copy in (folder / "clean", folder / "jitter30"):
@@ -73,8 +73,8 @@ def prepare_data(source: Path, folder: Path) -> None:
             if copy.name == "jitter30":
                 loosen(copy / data["train"].replace("images", "labels"), copy / "noise.csv")
             (copy / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
-    judge = {**data, "val": [data["val"], data["test"]]}
-    (folder / "clean" / "judge.yaml").write_text(yaml.safe_dump(judge, sort_keys=False), encoding="utf-8")
+    eval_data = {**data, "val": [data["val"], data["test"]]}
+    (folder / "clean" / "judge.yaml").write_text(yaml.safe_dump(eval_data, sort_keys=False), encoding="utf-8")
 
 
 def loosen(labels: Path, record: Path) -> None:
@@ -86,9 +86,9 @@ def loosen(labels: Path, record: Path) -> None:
         file.write_text("".join(f"{int(row[0])} {' '.join(decimals(row[1:]))}\n" for row in images[file.stem]))
 
 
-def main(source: Path, *words: str) -> None:
+def main(source: Path, *argv: str) -> None:
     """Train what is missing, study by study, and report."""
-    request = parse(words, "runs/study_bccd", studies)
+    request = parse(argv, "runs/study_bccd", studies)
     prepare_data(source, request.out / "data")
     sys.exit(run_studies(request))
 

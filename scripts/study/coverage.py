@@ -28,9 +28,9 @@ def show(title: str, rows: dict[str, dict[str, float]]) -> None:
         print(f"{name:<{width}}" + "".join(f"{100 * value:>14.1f} %" for value in row.values()), flush=True)
 
 
-def main(*words: str) -> None:
+def main(*argv: str) -> None:
     """Simulate and print."""
-    replicates = int(dict(word.split("=") for word in words).get("replicates", 2000))
+    replicates = int(dict(word.split("=") for word in argv).get("replicates", 2000))
     rng = np.random.default_rng(1)
     for name, draw in SHAPES.items():
         show(f"Over seeds: {name}", {f"{n} seeds": over_seeds(draw, n, replicates, rng) for n in SEEDS})

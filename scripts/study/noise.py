@@ -137,9 +137,9 @@ def pretrain(out: Path) -> None:
         shutil.copy(model.trainer.last, weights)
 
 
-def main(*words: str) -> None:
+def main(*argv: str) -> None:
     """Train what is missing, and report."""
-    request = parse(words, "runs/study_noise", studies)
+    request = parse(argv, "runs/study_noise", studies)
     for name in (*NOISE, "judge"):
         render(request.out, name)
     pretrain(request.out)

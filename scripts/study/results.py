@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from yolo_wiou.compare.average_precision import QUOTED, evaluate, metrics_of
-from yolo_wiou.compare.comparison import difference, differences_of, judge_together, paired_test
+from yolo_wiou.compare.comparison import add_verdicts, difference, differences_of, paired_test
 from yolo_wiou.compare.findings import METRICS as MEASURED
 from yolo_wiou.compare.findings import Comparison, Difference, Spread
 from yolo_wiou.compare.run import Record, ended_runs
@@ -87,8 +87,8 @@ class Results:
         """Compare every loss of a study with its baseline on one of its data sets, the best first."""
         rivals = [loss for loss in study.losses if loss != study.baseline]
         contrasts = [self.against((data, loss), (data, study.baseline), study.seeds, len(rivals)) for loss in rivals]
-        judged = [contrast for contrast in judge_together(contrasts) if contrast.seeds]
-        return sorted(judged, key=lambda contrast: -(contrast.mean or 0))
+        begun = [contrast for contrast in add_verdicts(contrasts) if contrast.seeds]
+        return sorted(begun, key=lambda contrast: -(contrast.mean or 0))
 
 
 def read_rows(file: Path) -> list[dict[str, str]]:

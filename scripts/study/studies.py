@@ -35,17 +35,17 @@ class Request(NamedTuple):
     only: Sequence[str]
 
 
-def parse(words: Sequence[str], default: str, plan: Callable[[Path], Mapping[str, Study]]) -> Request:
+def parse(argv: Sequence[str], default: str, plan: Callable[[Path], Mapping[str, Study]]) -> Request:
     """Read `[OUT] [jobs=1] [only=STUDY,...]`, or end with exit code 2 and what is wrong.
 
     Args:
-        words: of the command line.
+        argv: of the command line.
         default: where OUT is not given.
         plan: the studies, the most important first, by the folder that they lie in.
     """
     try:
-        options = parse_options([word for word in words if "=" in word], {"jobs": 1, "only": ""})
-        folders = [word for word in words if "=" not in word] or [default]
+        options = parse_options([word for word in argv if "=" in word], {"jobs": 1, "only": ""})
+        folders = [word for word in argv if "=" not in word] or [default]
         if len(folders) > 1:
             raise ConfigError(f"one folder holds a study, not {' and '.join(folders)}.")
         out = Path(folders[0]).resolve()
@@ -70,7 +70,7 @@ def run_studies(request: Request) -> int:
     for name in request.only:
         study, folder = request.studies[name], request.out / name
         with study.claim(folder):
-            adopt(study, folder, [request.out / other for other in request.studies if other != name])
+            adopt(study, folder, [request.out / key for key in request.studies if key != name])
             code = run_study(study, folder, jobs=request.jobs)
             publish(study, folder)
         if code == INTERRUPTED:
@@ -84,13 +84,13 @@ def is_there(run: Run, study: Path) -> bool:
     return run.is_finished(study) and Run.load(run.folder(study)) == run
 
 
-def adopt(study: Study, folder: Path, others: list[Path]) -> None:
+def adopt(study: Study, folder: Path, siblings: list[Path]) -> None:
     """Link the runs that another of the studies has finished."""
     for run in study.runs():
-        place = run.folder(folder)
-        if place.is_symlink() and not place.exists():
-            place.unlink()
-        there = next((run.folder(other) for other in others if is_there(run, other)), None)
-        if there and not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(os.path.relpath(there, place.parent), target_is_directory=True)
+        link = run.folder(folder)
+        if link.is_symlink() and not link.exists():
+            link.unlink()
+        finished = next((run.folder(sibling) for sibling in siblings if is_there(run, sibling)), None)
+        if finished and not link.exists():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(os.path.relpath(finished, link.parent), target_is_directory=True)

@@ -70,14 +70,14 @@ def positives(weights: Path, data: Path, imgsz: int) -> dict[str, Any]:
 def describe(boxes: dict[str, Any]) -> dict[str, float]:
     """How many of the positives belong to wrong boxes, and IoU and task-aligned weight of both kinds."""
     iou, weight, wrong = BoxPair.of(boxes["pred"], boxes["target"]).iou, boxes["weight"], boxes["wrong"]
-    told = {
+    means = {
         "wrong": wrong.float().mean(),
         "IoU of right": iou[~wrong].mean(),
         "IoU of wrong": iou[wrong].mean(),
         "weight of right": weight[~wrong].mean(),
         "weight of wrong": weight[wrong].mean(),
     }
-    return {name: float(value) for name, value in told.items()}
+    return {name: float(value) for name, value in means.items()}
 
 
 def share(loss: BoxLoss, boxes: dict[str, Any]) -> dict[str, float]:
@@ -86,8 +86,8 @@ def share(loss: BoxLoss, boxes: dict[str, Any]) -> dict[str, float]:
     loss.running_mean.mean.copy_(pair.iou_loss.mean())  # where it settles
     gain = loss.gain_and_loss(pair)[0]
     weight, wrong = gain * boxes["weight"], boxes["wrong"]
-    told = {"right": gain[~wrong].mean(), "wrong": gain[wrong].mean(), "share": weight[wrong].sum() / weight.sum()}
-    return {name: float(value) for name, value in told.items()}
+    summary = {"right": gain[~wrong].mean(), "wrong": gain[wrong].mean(), "share": weight[wrong].sum() / weight.sum()}
+    return {name: float(value) for name, value in summary.items()}
 
 
 def main(noise: Path, *bccd: Path) -> None:
@@ -104,14 +104,14 @@ def main(noise: Path, *bccd: Path) -> None:
             shares.append({label(loss, changes): share(load_loss(loss, **changes), boxes) for loss, changes in LOSSES})
         report[name] = {
             "about": mean(abouts),
-            "losses": {loss: mean([one[loss] for one in shares]) for loss in shares[0]},
+            "losses": {loss: mean([by_loss[loss] for by_loss in shares]) for loss in shares[0]},
         }
     (OUT / "why.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     print(json.dumps(report, indent=1))
 
 
 def mean(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Mean of every figure over the seeds."""
+    """Mean of every value over the seeds."""
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
 
 

@@ -1,4 +1,4 @@
-"""The command `compare`: what its words mean, and what is refused before anything is written."""
+"""The command `compare`: what its arguments mean, and what is refused before anything is written."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("words", MISTAKES)
-def test_mistakes_are_named_before_anything_is_written(words, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("command", MISTAKES)
+def test_mistakes_are_named_before_anything_is_written(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert run_command(["compare", *words.split()]) == 2
-    assert MISTAKES[words] in capsys.readouterr().err
+    assert run_command(["compare", *command.split()]) == 2
+    assert MISTAKES[command] in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("model", "words", "message"),
+    ("model", "command", "message"),
     [
         ("yolo11n-obb.yaml", "", "upright boxes"),
         ("yolo11n-cls.yaml", "", "ClassificationTrainer has no box loss"),
@@ -71,14 +71,14 @@ def test_mistakes_are_named_before_anything_is_written(words, tmp_path, monkeypa
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(model, words, message, shapes, tmp_path, monkeypatch, capsys):
+def test_what_does_not_fit_is_refused(model, command, message, shapes, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").mkdir()
     taken = a_study(losses={"a": "ciou", "b": "eiou"})
     taken.save(tmp_path / "taken")
     finish(taken, tmp_path / "taken")
     before = sorted(tmp_path.rglob("*"))
-    assert run_command(["compare", f"data={shapes}", f"model={model}", *words.split()]) == 2
+    assert run_command(["compare", f"data={shapes}", f"model={model}", *command.split()]) == 2
     assert message in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -93,18 +93,18 @@ def test_a_file_of_all_settings_as_ultralytics_copies_it_is_taken(shapes, tmp_pa
 
 
 def test_all_epochs_are_trained_unless_asked_otherwise(shapes):
-    words = [f"data={shapes}", "model=yolo11n.yaml", "epochs=300"]
-    assert compare.read(words).study.arguments["patience"] == 0
-    assert compare.read([*words, "patience=300"]).study.arguments["patience"] == 300
+    argv = [f"data={shapes}", "model=yolo11n.yaml", "epochs=300"]
+    assert compare.read(argv).study.arguments["patience"] == 0
+    assert compare.read([*argv, "patience=300"]).study.arguments["patience"] == 300
 
 
 def test_the_demo_is_the_same_study_once_its_data_is_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = ["shapes.train=1", "shapes.val=1", "shapes.imgsz=32"]
-    first = compare.read(words)
+    argv = ["shapes.train=1", "shapes.val=1", "shapes.imgsz=32"]
+    first = compare.read(argv)
     assert first.demo is not None
     first.demo.render()
-    assert compare.read(words).study == first.study
+    assert compare.read(argv).study == first.study
 
 
 def test_a_missing_package_is_named(monkeypatch, capsys):
@@ -122,8 +122,8 @@ def test_the_yaml_file_documents_every_default():
     assert all(" # (" in line for line in settings)
 
 
-@pytest.mark.parametrize("words", [["compare", "--help"], ["compare", "help"], ["help", "compare"]])
-def test_compare_has_help_of_its_own(words, capsys):
-    assert run_command(words) == 0
+@pytest.mark.parametrize("argv", [["compare", "--help"], ["compare", "help"], ["help", "compare"]])
+def test_compare_has_help_of_its_own(argv, capsys):
+    assert run_command(argv) == 0
     out = capsys.readouterr().out
     assert all(word in out for word in ("jobs:", "seeds:", "out:", "engine:", "--json", "loss.gain.delta=3,5"))

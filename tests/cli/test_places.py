@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from helpers.places import places
-from helpers.running import MODEL, TINY, shell, words
+from helpers.running import MODEL, TINY, argv_of, shell
 from ultralytics import YOLO
 
 from yolo_wiou.cli.main import run_command
@@ -21,7 +21,7 @@ def test_pictures_and_tables(folder, tmp_path, monkeypatch, capsys):
 
 
 def test_the_demo_s_results_weights_and_data(tmp_path):
-    small = [*words(**TINY), "shapes.train=8", "shapes.val=4", "shapes.imgsz=64", f"model={MODEL}", "epochs=1"]
+    small = [*argv_of(**TINY), "shapes.train=8", "shapes.val=4", "shapes.imgsz=64", f"model={MODEL}", "epochs=1"]
     home = tmp_path / "my home"
     home.mkdir()
     arguments = ("train", *small, "project=runs of mine", "name=a")

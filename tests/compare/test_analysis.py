@@ -60,7 +60,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
 
 
 def compared(analysis: dict[str, Any], loss: str, data: str = "shapes") -> dict[str, Any]:
-    return next(one for one in analysis["data"][data]["comparisons"] if one["loss"] == loss)
+    return next(c for c in analysis["data"][data]["comparisons"] if c["loss"] == loss)
 
 
 def test_it_writes_nothing_and_is_json(folder: Path, analysis: dict[str, Any]) -> None:
@@ -78,17 +78,17 @@ def test_verdicts(analysis: dict[str, Any]) -> None:
 
 def test_differences_are_of_the_last_epoch_seed_by_seed(folder: Path, analysis: dict[str, Any]) -> None:
     place = folder / "runs" / "shapes"
-    one = compared(analysis, "closer")
+    closer = compared(analysis, "closer")
     expected = [ap(place / "closer" / f"seed{i}") - ap(place / "ciou" / f"seed{i}") for i in range(7)]
-    assert one["differences"] == pytest.approx(expected)
-    assert one["mean"] == pytest.approx(np.mean(expected))
-    assert one["sd"] == pytest.approx(np.std(expected, ddof=1))
-    assert one["interval"][0] < one["mean"] < one["interval"][1]
-    assert one["seeds_and_images"][0] < one["mean"] < one["seeds_and_images"][1]
-    assert one["p"] == 2 / 128
-    assert one["p_holm"] == pytest.approx(3 * 2 / 128)
-    assert one["exploratory"]["figures"]["AP"]["mean"] == one["mean"]
-    assert list(one["exploratory"]["by_class"]) == ["disc", "box"]
+    assert closer["differences"] == pytest.approx(expected)
+    assert closer["mean"] == pytest.approx(np.mean(expected))
+    assert closer["sd"] == pytest.approx(np.std(expected, ddof=1))
+    assert closer["interval"][0] < closer["mean"] < closer["interval"][1]
+    assert closer["seeds_and_images"][0] < closer["mean"] < closer["seeds_and_images"][1]
+    assert closer["p"] == 2 / 128
+    assert closer["p_holm"] == pytest.approx(3 * 2 / 128)
+    assert closer["exploratory"]["figures"]["AP"]["mean"] == closer["mean"]
+    assert list(closer["exploratory"]["by_class"]) == ["disc", "box"]
 
 
 def test_summaries(analysis: dict[str, Any]) -> None:
@@ -123,8 +123,8 @@ def test_an_ap_of_exactly_nine_tenths_is_near(copy: Path) -> None:
 def test_pictures_are_those_that_differ_most(analysis: dict[str, Any]) -> None:
     pictures = compared(analysis, "looser")["pictures"]
     assert pictures
-    assert min(one["mean"] for one in pictures) < -0.1
-    assert all(0 <= one["image"] < 12 and one["seed"] in range(7) for one in pictures)
+    assert min(picture["mean"] for picture in pictures) < -0.1
+    assert all(0 <= picture["image"] < 12 and picture["seed"] in range(7) for picture in pictures)
 
 
 def test_an_unfinished_study_tells_what_it_has(copy: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_run_without_ap_is_left_out_and_named(copy: Path, monkeypatch: pytest.
     unknown = iter([{"AP": None}])  # of the first run that is evaluated, ciou's
     monkeypatch.setattr(average_precision, "metrics_of", lambda e: metrics_of(e).model_copy(update=next(unknown, {})))
     found = report(copy)
-    assert all(one["seeds"] == [1, 2, 3, 4, 5, 6] for one in found["data"]["shapes"]["comparisons"])
+    assert all(comparison["seeds"] == [1, 2, 3, 4, 5, 6] for comparison in found["data"]["shapes"]["comparisons"])
     assert any("No AP is known of ciou seed 0" in warning for warning in found["data"]["shapes"]["warnings"])
 
 

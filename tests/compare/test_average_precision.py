@@ -15,7 +15,7 @@ from hypothesis import strategies as some
 from yolo_wiou.compare.average_precision import average_precision, evaluate, match, metrics_of, quality, redraw
 
 
-def judged(folder: Path, truth: dict[str, Any], found: Any) -> Any:
+def evaluated(folder: Path, truth: dict[str, Any], found: Any) -> Any:
     (folder / "truth.json").write_text(json.dumps(truth))
     np.savez(folder / "detections-last.npz", detections=found)
     return evaluate(folder, "last")
@@ -39,23 +39,21 @@ def by_threshold(evaluation: Any) -> list[float]:
 def test_ap_of_every_image_once_is_faster_coco_evals(
     tmp_path_factory: pytest.TempPathFactory, seed: int, looseness: float, steps: int
 ) -> None:
-    evaluation = judged(tmp_path_factory.mktemp("run"), *case(seed, looseness, steps=steps))
+    evaluation = evaluated(tmp_path_factory.mktemp("run"), *case(seed, looseness, steps=steps))
     own = average_precision(match(evaluation), np.ones((1, 6)))[0]
     np.testing.assert_allclose(own, by_threshold(evaluation), atol=1e-9)
 
 
 def test_ap_of_a_redraw_is_that_of_images_which_are_really_repeated(tmp_path: Path) -> None:
     truth, found = case(7, 0.1, steps=100_000)
-    classes = match(judged(tmp_path, truth, found))
+    classes = match(evaluated(tmp_path, truth, found))
     for weights in redraw(6, 5, seed=1):
         drawn = np.repeat(np.arange(6), weights)
         images = [{**truth["images"][i], "id": new} for new, i in enumerate(drawn)]
-        copies = [(new, one) for new, i in enumerate(drawn) for one in truth["annotations"] if one["image_id"] == i]
-        boxes = [{**one, "image_id": new} for new, one in copies]
-        for number, one in enumerate(boxes, 1):
-            one["id"] = number
+        copies = [(new, box) for new, i in enumerate(drawn) for box in truth["annotations"] if box["image_id"] == i]
+        boxes = [{**box, "image_id": new, "id": number} for number, (new, box) in enumerate(copies, 1)]
         rows = [[new, *row[1:]] for new, i in enumerate(drawn) for row in found[found[:, 0] == i]]
-        repeated = judged(tmp_path, {**truth, "images": images, "annotations": boxes}, np.array(rows, np.float32))
+        repeated = evaluated(tmp_path, {**truth, "images": images, "annotations": boxes}, np.array(rows, np.float32))
         own = average_precision(classes, weights[None])[0]
         # Repeated detections share a score; COCO counts them one by one, which moves its 101 points a little.
         np.testing.assert_allclose(own, by_threshold(repeated), atol=0.02)
@@ -64,8 +62,8 @@ def test_ap_of_a_redraw_is_that_of_images_which_are_really_repeated(tmp_path: Pa
 
 def test_a_class_and_an_image_without_objects(tmp_path: Path) -> None:
     truth, found = case(3, 0.05)
-    truth["annotations"] = [one for one in truth["annotations"] if one["category_id"] == 0 and one["image_id"] != 2]
-    evaluation = judged(tmp_path, truth, found)
+    truth["annotations"] = [box for box in truth["annotations"] if box["category_id"] == 0 and box["image_id"] != 2]
+    evaluation = evaluated(tmp_path, truth, found)
     classes = match(evaluation)
     own = average_precision(classes, np.ones((1, 6)))[0]
     np.testing.assert_allclose(own, by_threshold(evaluation), atol=1e-9)
@@ -75,7 +73,7 @@ def test_a_class_and_an_image_without_objects(tmp_path: Path) -> None:
 
 def test_no_detection_at_all(tmp_path: Path) -> None:
     truth, _ = case(3, 0.05)
-    classes = match(judged(tmp_path, truth, np.zeros((0, 7), np.float32)))
+    classes = match(evaluated(tmp_path, truth, np.zeros((0, 7), np.float32)))
     assert (average_precision(classes, np.ones((2, 6))) == 0).all()
     assert (quality(classes) == 0).all()
 
@@ -83,7 +81,7 @@ def test_no_detection_at_all(tmp_path: Path) -> None:
 def test_a_hundred_detections_an_image_and_class_count(tmp_path: Path) -> None:
     truth, found = case(5, 0.05, images=1)
     false = np.tile([[0, 1, 1, 5, 5, 0.995, 0]], (120, 1))
-    evaluation = judged(tmp_path, truth, np.concatenate((false, found)).astype(np.float32))
+    evaluation = evaluated(tmp_path, truth, np.concatenate((false, found)).astype(np.float32))
     own = average_precision(match(evaluation), np.ones((1, 1)))[0]
     np.testing.assert_allclose(own, by_threshold(evaluation), atol=1e-9)
 
@@ -94,5 +92,5 @@ def test_quality_by_hand(tmp_path: Path) -> None:
     truth["annotations"] = [{**box, "id": 1, "image_id": 0}, {**box, "id": 2, "image_id": 1}]
     close = [0, 10, 10, 40, 40 * 0.72, 0.9, 0]  # IoU 0.72: five of the ten thresholds
     false, faint = [0, 90, 90, 10, 10, 0.9, 0], [1, 10, 10, 40, 40, 0.2, 0]
-    classes = match(judged(tmp_path, truth, np.array([close, false, faint], np.float32)))
+    classes = match(evaluated(tmp_path, truth, np.array([close, false, faint], np.float32)))
     np.testing.assert_allclose(quality(classes), [0.5 * 2 / 3, 0])  # F1 of 1 hit, 2 detections, 1 object; not seen

@@ -83,16 +83,16 @@ def test_holm_by_hand() -> None:
 
 @given(some.lists(some.floats(0, 1), min_size=1, max_size=8))
 def test_holm_finds_no_more_than_uncorrected_and_no_less_than_bonferroni(p: list[float]) -> None:
-    for one, adjusted in zip(p, holm(p), strict=True):
-        assert one <= adjusted <= min(1.0, len(p) * one)
+    for raw, adjusted in zip(p, holm(p), strict=True):
+        assert raw <= adjusted <= min(1.0, len(p) * raw)
 
 
 @pytest.mark.parametrize("comparisons", [1, 2, 3, 4, 8, 60])
 def test_fewest_seeds_are_those_whose_smallest_p_survives_holm(comparisons: int) -> None:
     n = fewest_seeds(comparisons)
-    others = [1.0] * (comparisons - 1)
-    assert holm([sign_flip_p(np.ones(n)), *others])[0] <= 0.05
-    assert holm([sign_flip_p(np.ones(n - 1)), *others])[0] > 0.05
+    rivals = [1.0] * (comparisons - 1)
+    assert holm([sign_flip_p(np.ones(n)), *rivals])[0] <= 0.05
+    assert holm([sign_flip_p(np.ones(n - 1)), *rivals])[0] > 0.05
 
 
 def test_verdicts() -> None:

@@ -75,8 +75,8 @@ def test_the_truth_is_the_labels(study, shapes):
     truth = read_json(run.folder(study) / "truth.json")
     boxes = {}
     for image in truth["images"]:
-        rows = [one for one in truth["annotations"] if one["image_id"] == image["id"]]
-        boxes[Path(image["file_name"]).stem] = sorted([one["category_id"], *one["bbox"]] for one in rows)
+        rows = [a for a in truth["annotations"] if a["image_id"] == image["id"]]
+        boxes[Path(image["file_name"]).stem] = sorted([a["category_id"], *a["bbox"]] for a in rows)
     for file in (shapes.parent / "labels" / "val").glob("*.txt"):
         c, x, y, w, h = np.loadtxt(file, ndmin=2).T
         by_hand = np.stack([c, (x - w / 2) * 64, (y - h / 2) * 64, w * 64, h * 64], 1)
@@ -114,8 +114,8 @@ def test_the_same_command_goes_on(study, shapes, tmp_path):
 
 def test_another_study_is_refused(study, shapes):
     before = sorted(study.rglob("*"))
-    words = [word.replace("epochs=1", "epochs=2") for word in TINY]
-    done = shell("-m", "yolo_wiou", "compare", f"data={shapes}", *words, "out=study", cwd=study.parent, check=False)
+    argv = [word.replace("epochs=1", "epochs=2") for word in TINY]
+    done = shell("-m", "yolo_wiou", "compare", f"data={shapes}", *argv, "out=study", cwd=study.parent, check=False)
     assert done.returncode == 2
     assert "arguments.epochs is 1 there and 2 here" in done.stderr
     assert sorted(study.rglob("*")) == before
@@ -142,8 +142,8 @@ def test_boxes_of_other_tasks(task, tmp_path):
 
     config = ShapesConfig(task=task, train=8, val=4, imgsz=64, classes=("disc", "box"))
     data = render_dataset(tmp_path / "set", config)
-    words = [word.replace("yolo11n", f"yolo11n-{task[:4].replace('segm', 'seg')}") for word in TINY]
-    shell("-m", "yolo_wiou", task, "compare", f"data={data}", *words, "out=study", cwd=tmp_path)
+    argv = [word.replace("yolo11n", f"yolo11n-{task[:4].replace('segm', 'seg')}") for word in TINY]
+    shell("-m", "yolo_wiou", task, "compare", f"data={data}", *argv, "out=study", cwd=tmp_path)
     run = Study.load(tmp_path / "study").runs()[0]
     assert np.load(run.folder(tmp_path / "study") / "detections-last.npz")["detections"].shape[1] == 7
 

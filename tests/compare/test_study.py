@@ -19,8 +19,8 @@ def test_the_plan_is_every_combination_once_in_whole_pairs():
         (seed, data, loss) for seed in (0, 1, 2) for data in "ab" for loss in ("ciou", "wiou3")
     ]
     assert len({run.relative_path for run in runs}) == 12
-    one = runs[3]
-    assert (one.config, one.arguments) == (
+    fourth = runs[3]
+    assert (fourth.config, fourth.arguments) == (
         load_config("wiou3"),
         {"model": "yolo11n.yaml", "epochs": 3, "data": "/b.yaml"},
     )
@@ -65,7 +65,7 @@ def test_a_study_remembers_itself(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"arguments": {"model": "yolo11n.yaml", "epochs": 4}}, "arguments.epochs is 3 there and 4 here"),
         ({"losses": {"ciou": "ciou", "eiou": "eiou"}}, "losses.wiou3 is only there; losses.eiou is only here"),
@@ -75,11 +75,11 @@ def test_a_study_remembers_itself(tmp_path):
         ({"data": {"a": "/a.yaml"}}, "data.b is only there"),
     ],
 )
-def test_the_folder_of_another_study_is_refused_with_the_difference(tmp_path, changes, words):
+def test_the_folder_of_another_study_is_refused_with_the_difference(tmp_path, changes, message):
     with a_study().claim(tmp_path):
         finish(a_study(), tmp_path)
     before = (tmp_path / "study.json").read_bytes()
-    with pytest.raises(ConfigError, match=words), a_study(**changes).claim(tmp_path):
+    with pytest.raises(ConfigError, match=message), a_study(**changes).claim(tmp_path):
         pass
     assert (tmp_path / "study.json").read_bytes() == before
 
@@ -91,9 +91,9 @@ def test_a_study_of_which_no_run_has_finished_is_in_nobody_s_way(tmp_path):
         run = a_study().runs()[0]
         run.folder(tmp_path).mkdir(parents=True)
         run.save(run.folder(tmp_path))  # it failed
-    other = a_study(seeds=(0, 1))
-    with other.claim(tmp_path):
-        assert Study.load(tmp_path) == other
+    changed = a_study(seeds=(0, 1))
+    with changed.claim(tmp_path):
+        assert Study.load(tmp_path) == changed
         assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["study.json"]
 
 

@@ -43,8 +43,8 @@ def columns(run: Path) -> dict[str, list[float]]:
     return {name.strip(): [float(value) for value in values] for name, values in table.items()}
 
 
-def words(**arguments: Any) -> list[str]:
-    """Command line words of arguments."""
+def argv_of(**arguments: Any) -> list[str]:
+    """The arguments of a command line."""
     return [f"{key}={value}" for key, value in arguments.items()]
 
 

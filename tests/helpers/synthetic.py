@@ -74,12 +74,12 @@ def ground_truth(folder: Path | None, images: int, rng: np.random.Generator) -> 
 def detect(truth: dict[str, Any], looseness: float, rng: np.random.Generator) -> Any:
     """Detections, (D, 7): every object once with a moved box, some twice, and false ones with low scores."""
     rows = []
-    for one in truth["annotations"]:
-        x, y, w, h = one["bbox"]
+    for annotation in truth["annotations"]:
+        x, y, w, h = annotation["bbox"]
         for score in (rng.uniform(0.3, 0.99), rng.uniform(0.01, 0.3))[: rng.integers(1, 3)]:
             dx, dy, dw, dh = looseness * rng.normal(size=4)
             box = (x + dx * w, y + dy * h, w * np.exp(dw), h * np.exp(dh))
-            rows.append((one["image_id"], *box, score, one["category_id"]))
+            rows.append((annotation["image_id"], *box, score, annotation["category_id"]))
     for image in truth["images"]:
         for _ in range(rng.integers(0, 4)):
             w, h = rng.uniform(10, 50, 2)

@@ -47,10 +47,10 @@ def test_views_are_not_counted_and_work_is():
 
 def test_peak_is_what_is_held_at_once():
     def step() -> None:
-        one = torch.ones(1000)
-        two = one + one
-        del one
-        two.exp()
+        ones = torch.ones(1000)
+        twos = ones + ones
+        del ones
+        twos.exp()
 
     assert peak_bytes(step) == pytest.approx(8000, abs=200)  # small change aside, two of the three
     before: list[torch.Tensor] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers.running import ROOT, TINY, shell, words
+from helpers.running import ROOT, TINY, argv_of, shell
 
 LOSS = '''
 import torch
@@ -35,7 +35,7 @@ def environment(site: Path) -> dict[str, str]:
 
 def test_a_penalty_from_outside_is_a_loss_like_any_other(site, tmp_path, shapes):
     (tmp_path / "mine.yaml").write_text("penalty: {name: corner, weight: 3}\ngain: nonmonotonic\n")
-    arguments = words(data=shapes, model="yolo11n.yaml", loss="mine.yaml", project=tmp_path, name="run", **TINY)
+    arguments = argv_of(data=shapes, model="yolo11n.yaml", loss="mine.yaml", project=tmp_path, name="run", **TINY)
     run = shell("-m", "yolo_wiou", "train", *arguments, cwd=tmp_path, env=environment(site))
     assert "(1 - iou + corner(weight=3.0))" in run.stdout + run.stderr
     assert "corner" in (tmp_path / "run" / "loss.yaml").read_text()

@@ -58,8 +58,8 @@ def test_of_no_check():
 def test_outcomes_of_a_suite(tmp_path):
     (tmp_path / "test_suite.py").write_text(SUITE)
     env = {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))), "YOLO_CONFIG_DIR": str(tmp_path)}
-    words = ("-q", "-p", "conftest", "--junitxml=junit.xml", "test_suite.py")
-    assert shell("-m", "pytest", *words, cwd=tmp_path, env=env, check=False).returncode == 1
+    argv = ("-q", "-p", "conftest", "--junitxml=junit.xml", "test_suite.py")
+    assert shell("-m", "pytest", *argv, cwd=tmp_path, env=env, check=False).returncode == 1
     seen = outcomes((tmp_path / "junit.xml").read_text())
     assert seen == {
         "parity detect": {"outcome": "passed"},
@@ -82,8 +82,8 @@ def test_a_suite_that_cannot_start_is_a_row_of_failures(tmp_path):
 
 def test_every_check_has_a_test():
     """Collected where the suite is: no column of the table is without one, and no marked test without a column."""
-    words = ("-m", "release", "-n", "0", "-q", "--collect-only", "--junitxml=/dev/null", "tests/training")
-    listed = shell("-c", LISTING, *words, cwd=ROOT).stdout
+    argv = ("-m", "release", "-n", "0", "-q", "--collect-only", "--junitxml=/dev/null", "tests/training")
+    listed = shell("-c", LISTING, *argv, cwd=ROOT).stdout
     assert set(json.loads(listed.splitlines()[-1])) == set(CHECKS)
 
 

@@ -59,10 +59,10 @@ def test_every_promised_name_is_there():
     assert set(available_losses()) >= set(PROMISED.split())
 
 
-@pytest.mark.parametrize(("name", "words", "config"), list(about()), ids=available_losses())
-def test_every_preset_describes_itself(name, words, config):
-    assert set(words) == {"formula", "good_for", "caveat", "paper"}
-    assert all(isinstance(word, str) and (word or key == "paper") for key, word in words.items())
+@pytest.mark.parametrize(("name", "description", "config"), list(about()), ids=available_losses())
+def test_every_preset_describes_itself(name, description, config):
+    assert set(description) == {"formula", "good_for", "caveat", "paper"}
+    assert all(isinstance(word, str) and (word or key == "paper") for key, word in description.items())
     assert config.name == name
 
 

@@ -38,8 +38,8 @@ def published(checkout: Path) -> dict[tuple[str, ...], dict[str, str]]:
 )
 def test_a_mistake_ends_in_one_message_and_writes_nothing(script, word, message, tmp_path):
     (tmp_path / "bccd.yaml").touch()
-    words = ["bccd.yaml"] * (script == "bccd.py") + ["a", word]
-    done = shell(str(ROOT / "scripts" / "study" / script), *words, cwd=tmp_path, check=False)
+    argv = ["bccd.yaml"] * (script == "bccd.py") + ["a", word]
+    done = shell(str(ROOT / "scripts" / "study" / script), *argv, cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert message in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["bccd.yaml"]

@@ -118,8 +118,8 @@ def test_end_to_end_models_have_two_heads_with_a_mean_each(yaml):
     assert set(calls) == {"one2many", "one2one"}
     for module, args, out in calls.values():
         assert out[0].item() == pytest.approx(recomputed(module, args, "wiou3")[0], rel=1e-4)
-    many, one = (calls[path][0].box_loss.running_mean for path in ("one2many", "one2one"))
-    assert many.seen[1] > one.seen[1] > 0
+    one2many, one2one = (calls[path][0].box_loss.running_mean for path in ("one2many", "one2one"))
+    assert one2many.seen[1] > one2one.seen[1] > 0
 
 
 def test_the_gain_weighs_the_distance_term_of_the_same_box():
@@ -128,17 +128,17 @@ def test_the_gain_weighs_the_distance_term_of_the_same_box():
     ((module, args, _),) = run(*build(), plain).values()
     calls = run(*build(), weighed)
     with torch.no_grad():
-        each = []
+        distances = []
         mask = args[6]
         for image, anchor in mask.nonzero().tolist():
-            one = torch.zeros_like(mask)
-            one[image, anchor] = True
-            each.append(module(*args[:6], one, *args[7:])[1].item())
-        ((other, _, _),) = calls.values()
-        answer = other(*args)[1].item()
+            positive = torch.zeros_like(mask)
+            positive[image, anchor] = True
+            distances.append(module(*args[:6], positive, *args[7:])[1].item())
+        ((weighing, _, _),) = calls.values()
+        total = weighing(*args)[1].item()
     gains = recomputed(module, args, plain)[1]
-    assert answer == pytest.approx(sum(g * d for g, d in zip(gains, each, strict=True)), rel=1e-4)
-    assert answer != pytest.approx(sum(each), rel=1e-2)
+    assert total == pytest.approx(sum(g * d for g, d in zip(gains, distances, strict=True)), rel=1e-4)
+    assert total != pytest.approx(sum(distances), rel=1e-2)
 
 
 def test_strides_and_image_size_from_anchor_points_alone():

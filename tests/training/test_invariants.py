@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import ultralytics
-from helpers.running import MODEL, MODELS, TINY, columns, shell, stock, words
+from helpers.running import MODEL, MODELS, TINY, argv_of, columns, shell, stock
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG
 from ultralytics.utils.loss import v8DetectionLoss
@@ -23,7 +23,7 @@ from yolo_wiou.training.trainer import BoxLossMixin
 
 @pytest.mark.release("parity detect")
 def test_ciou_is_stock_bit_for_bit(shapes, tmp_path):
-    arguments = words(data=shapes, model=MODEL, project=tmp_path, **TINY)
+    arguments = argv_of(data=shapes, model=MODEL, project=tmp_path, **TINY)
     entrypoint = ("-c", "from ultralytics.cfg import entrypoint; entrypoint()")
     with stock():
         shell(*entrypoint, "train", *arguments, "name=stock", cwd=tmp_path)

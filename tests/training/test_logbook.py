@@ -8,7 +8,7 @@ import os
 import polars
 import pytest
 import torch
-from helpers.running import MODEL, TINY, columns, shell, words
+from helpers.running import MODEL, TINY, argv_of, columns, shell
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from yolo_wiou.losses import RunningMean
@@ -26,7 +26,7 @@ def run(shapes, tmp_path_factory):
     }
     shell("-c", settings, cwd=folder, env=env)
     arguments = {**TINY, "plots": True, "data": shapes, "model": MODEL, "project": folder, "name": "run"}
-    shell("-m", "yolo_wiou", "train", *words(**arguments, loss="wiou3"), cwd=folder, env=env)
+    shell("-m", "yolo_wiou", "train", *argv_of(**arguments, loss="wiou3"), cwd=folder, env=env)
     return folder / "run"
 
 

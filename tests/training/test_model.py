@@ -34,7 +34,7 @@ def test_a_file_of_arguments_names_the_loss_and_words_change_it(own, shapes, tmp
     assert (config.name, config.gain.delta) == (("wiou3*", 5) if "loss" in own else ("siou-v3*", 7))
 
 
-@pytest.mark.parametrize("trainer", [functools.partial(DetectionTrainer), lambda **words: None])
+@pytest.mark.parametrize("trainer", [functools.partial(DetectionTrainer), lambda **arguments: None])
 def test_a_trainer_that_is_no_class_is_named(trainer, shapes):
     with pytest.raises(ConfigError, match=r"is no class\. For 'loss=' give a trainer class"):
         YOLO(MODEL).train(trainer=trainer, data=shapes, loss="wiou3", **TINY)

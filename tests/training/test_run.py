@@ -10,7 +10,7 @@ import pytest
 import torch
 import ultralytics
 import yaml
-from helpers.running import MODEL, TINY, columns, shell, words
+from helpers.running import MODEL, TINY, argv_of, columns, shell
 from ultralytics.engine.trainer import BaseTrainer
 
 from yolo_wiou import YOLO, ConfigError
@@ -49,7 +49,7 @@ def run(shapes, tmp_path_factory) -> tuple[Path, str]:
         cwd=folder,
         env=settings,
     )
-    arguments = words(data=shapes, model=MODEL, project=folder, name="wiou3", **TINY)
+    arguments = argv_of(data=shapes, model=MODEL, project=folder, name="wiou3", **TINY)
     command = ("-m", "yolo_wiou", "train", *arguments, "loss=WIoU-v3", "loss.gain.delta=5")
     done = shell(*command, cwd=folder, env=settings)
     return folder / "wiou3", done.stdout + done.stderr

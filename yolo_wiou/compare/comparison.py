@@ -25,7 +25,7 @@ Pair = tuple[EvaluatedRun, EvaluatedRun]
 def compare_losses(
     baseline: str, rivals: Sequence[str], records: Sequence[Record], runs: Mapping[tuple[str, int], EvaluatedRun]
 ) -> list[Comparison]:
-    """Compare every loss with the baseline, seed by seed, and judge them together.
+    """Compare every loss with the baseline, seed by seed, and add the verdicts on all of them together.
 
     Args:
         baseline: the loss that the others are compared with.
@@ -42,10 +42,10 @@ def compare_losses(
         pairs = [(runs[baseline, seed], runs[loss, seed]) for seed in planned if {(n, seed) for n in both} <= known]
         waiting = {r.run.seed for r in records if r.run.loss in both and r.state == "waiting"}
         comparisons.append(_compare(loss, pairs, waiting, len(rivals), same_images))
-    return judge_together(comparisons)
+    return add_verdicts(comparisons)
 
 
-def judge_together(comparisons: Sequence[ComparisonT]) -> list[ComparisonT]:
+def add_verdicts(comparisons: Sequence[ComparisonT]) -> list[ComparisonT]:
     """Return all comparisons with one baseline, with `p_holm` and `verdict`.
 
     Holm's correction counts them all; one that is under way is undecided, as if it ended with a p of 1.
@@ -123,15 +123,15 @@ def differences_of(pairs: Iterable[tuple[float | None, float | None]]) -> Floats
 def _explore(pairs: Sequence[Pair]) -> Exploratory:
     """Return the differences of all that no verdict rests on."""
 
-    def each(keys: Iterable[str], value: Callable[[Metrics, str], float | None]) -> dict[str, Difference]:
+    def differences_by(keys: Iterable[str], value: Callable[[Metrics, str], float | None]) -> dict[str, Difference]:
         return {key: difference(differences_of((value(b, key), value(r, key)) for b, r in metrics)) for key in keys}
 
     metrics = [(base.quoted, rival.quoted) for base, rival in pairs]
     first = metrics[0][0]
     return Exploratory(
-        metrics=each(METRICS, getattr),
-        by_threshold=each(first.by_threshold, lambda metrics, key: metrics.by_threshold[key]),
-        by_class=each(first.by_class, lambda metrics, key: metrics.by_class[key]),
+        metrics=differences_by(METRICS, getattr),
+        by_threshold=differences_by(first.by_threshold, lambda metrics, key: metrics.by_threshold[key]),
+        by_class=differences_by(first.by_class, lambda metrics, key: metrics.by_class[key]),
     )
 
 

@@ -136,8 +136,8 @@ def seeds_and_images_interval(
     if sign_flip_interval(x, alpha) is None or images < 2:
         return None
     of_seeds = x.var(ddof=1) / n
-    of_mean, of_one = y.mean(0).var(ddof=1), y.var(1, ddof=1).mean()
-    of_images = max(0.0, (n * of_mean - of_one) / (n - 1))
+    of_mean, of_single_seed = y.mean(0).var(ddof=1), y.var(1, ddof=1).mean()
+    of_images = max(0.0, (n * of_mean - of_single_seed) / (n - 1))
     variance = of_seeds + of_images
     freedom = variance**2 / (of_seeds**2 / (n - 1) + of_images**2 / (images - 1)) if variance else 1.0
     return _t_interval(x.mean(), variance**0.5, freedom, alpha)

@@ -187,4 +187,4 @@ def label(loss: str, changes: Mapping[str, Any]) -> str:
 
 def is_taken(name: str, names: Iterable[str]) -> bool:
     """Whether a name would share its folder with one of the others."""
-    return file_name(name).lower() in {file_name(other).lower() for other in names}
+    return file_name(name).lower() in {file_name(taken).lower() for taken in names}

@@ -95,7 +95,7 @@ def headlines(comparisons: Sequence[Comparison], baseline: str) -> list[tuple[st
     return lines
 
 
-def judged_by(data: DataFindings) -> str:
+def evaluated_on(data: DataFindings) -> str:
     """Say how much a data set's verdicts rest on."""
     if not data.losses:
         return "no run has finished"
@@ -118,7 +118,7 @@ def table(findings: Findings) -> str:
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         notes = [note(data)] * bool(note(data)) + [f"WARNING: {warning}" for warning in data.warnings]
         sentences = [comparison.sentence for comparison in data.comparisons]
-        blocks.append("\n".join([f"{name}: {judged_by(data)}", *lines, "", *sentences, *notes]))
+        blocks.append("\n".join([f"{name}: {evaluated_on(data)}", *lines, "", *sentences, *notes]))
     return "\n\n".join(blocks)
 
 
