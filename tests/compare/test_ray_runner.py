@@ -19,11 +19,11 @@ ray = pytest.importorskip("ray")
 HELPERS = ROOT / "tests" / "helpers"
 
 
-def living(told: Path, begun: int) -> list[Path]:
+def living(pids: Path, begun: int) -> list[Path]:
     """Wait until that many processes have begun and two of them are at work; returns these."""
 
     def find() -> list[Path]:
-        files = [file for file in told.iterdir() if file.read_text()]
+        files = [file for file in pids.iterdir() if file.read_text()]
         return [file for file in files if is_alive(int(file.name))] if len(files) == begun else []
 
     wait_for(lambda: len(find()) == 2)
@@ -31,17 +31,17 @@ def living(told: Path, begun: int) -> list[Path]:
 
 
 @pytest.fixture
-def told(tmp_path, monkeypatch) -> Path:
-    """Where the processes of runs tell of themselves."""
-    (tmp_path / "told").mkdir()
-    monkeypatch.setenv("TELL", str(tmp_path / "told"))
+def pids(tmp_path, monkeypatch) -> Path:
+    """Where the process of each run writes a file, named by its id."""
+    (tmp_path / "pids").mkdir()
+    monkeypatch.setenv("TELL", str(tmp_path / "pids"))
     monkeypatch.setenv("UNTIL", str(tmp_path / "go"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, HELPERS))))
-    return tmp_path / "told"
+    return tmp_path / "pids"
 
 
 @pytest.fixture
-def cluster(told):
+def cluster(pids):
     """Two nodes with a CPU each; what they start has the environment of now."""
     from ray.cluster_utils import Cluster
 
@@ -53,7 +53,7 @@ def cluster(told):
     cluster.shutdown()
 
 
-def test_runs_survive_the_death_of_a_worker_and_of_a_node(cluster, told, tmp_path):
+def test_runs_survive_the_death_of_a_worker_and_of_a_node(cluster, pids, tmp_path):
     from yolo_wiou.compare.ray_runner import RayRunner
 
     study = Study(losses={"a": "ciou", "b": "wiou3"}, data={"d": "/d.yaml"}, seeds=(0, 1), arguments={})
@@ -62,27 +62,27 @@ def test_runs_survive_the_death_of_a_worker_and_of_a_node(cluster, told, tmp_pat
     with ThreadPoolExecutor() as thread:
         done = thread.submit(list, runs)
         try:
-            cut_off = living(told, begun=2)[0]
+            cut_off = living(pids, begun=2)[0]
             os.kill(int(cut_off.read_text()), signal.SIGKILL)
             wait_for(lambda: not is_alive(int(cut_off.name)))  # it does not outlive its worker
-            both = living(told, begun=3)
+            both = living(pids, begun=3)
             cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
             wait_for(lambda: not all(is_alive(int(file.name)) for file in both))
         finally:
             (tmp_path / "go").touch()
 
     assert sorted(map(str, done.result())) == sorted(map(str, study.runs()))
-    results = [run.result(tmp_path) for run in study.runs()]
-    assert [result["stream"] for result in results] == [[0], [0], [1], [1]]
-    assert str(cut_off.name) not in {str(result["pid"]) for result in results}
-    assert len(list(told.iterdir())) == len(results) + 2  # what was cut off was done again
+    assert [run.result(tmp_path).stream for run in study.runs()] == [(0,), (0,), (1,), (1,)]
+    finished_by = {(run.folder(tmp_path) / "pid").read_text() for run in study.runs()}
+    assert cut_off.name not in finished_by
+    assert len(list(pids.iterdir())) == len(finished_by) + 2  # what was cut off was done again
 
 
 def test_no_cluster_is_a_mistake_of_the_user(capsys, shapes, tmp_path, monkeypatch):
-    from yolo_wiou import cli
+    from yolo_wiou.cli.main import run_command
 
     monkeypatch.chdir(tmp_path)
-    words = ["engine=ray", "address=127.0.0.1:1", f"data={shapes}", "model=yolo11n.yaml"]
-    assert cli.main(["compare", *words]) == 2
+    argv = ["engine=ray", "address=127.0.0.1:1", f"data={shapes}", "model=yolo11n.yaml"]
+    assert run_command(["compare", *argv]) == 2
     assert "no Ray cluster answers at '127.0.0.1:1'" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
