@@ -48,24 +48,9 @@ def families(seen: dict[str, Any]) -> Section:
     return {"table": table([*names, *checks], cells), "notes": "".join(notes)}
 
 
-def chaos(seen: dict[str, Any]) -> Section:
-    """The summary of the killed run, number by number."""
-    rows = [[key.replace("_", " "), shown(seen[key])] for key in seen if key != "report"]
-    return {"table": table(["", "seen"], rows)}
-
-
-def shown(value: Any) -> str:
-    """A value as a reader likes it."""
-    if isinstance(value, dict):
-        return ", ".join(f"{shown(number)} × {key}" for key, number in value.items())
-    if isinstance(value, bool):
-        return "yes" if value else "**no**"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def page(data: Path) -> str:
     """The whole page."""
-    sections = {"releases": releases, "families": families, "chaos": chaos}
+    sections = {"releases": releases, "families": families}
     seen = {name: data / f"{name}.json" for name in sections}
     found = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in seen.items() if file.exists()}
     template = Path(__file__).with_name("compatibility.md.j2")

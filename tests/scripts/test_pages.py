@@ -15,6 +15,7 @@ PAGES = [
     "bench/performance_page.py",
     "compatibility/compatibility_page.py",
     "docs/losses_page.py",
+    "reliability/reliability_page.py",
     "study/study_page.py",
 ]
 

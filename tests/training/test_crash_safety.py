@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -11,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import ultralytics
-from helpers.running import MODEL, TINY, columns, shell
+from helpers.running import MODEL, TINY, columns
 from torch import nn
 
 from yolo_wiou import YOLO, ConfigError, DetectionTrainer
@@ -251,16 +250,6 @@ def test_an_end_that_is_over_is_not_undone(tmp_path, monkeypatch):
         "last.pt": "stripped",
         "best.pt": "stripped",
     }
-
-
-@pytest.mark.slow
-def test_random_moments(tmp_path):
-    script = Path(__file__).parents[2] / "scripts" / "chaos.py"
-    done = shell(str(script), "5", "1", str(tmp_path / "chaos"), cwd=tmp_path, check=False, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
-    summary = json.loads((tmp_path / "chaos" / "chaos.json").read_text())
-    assert summary["kills"] == 5
-    assert summary["each_epoch_once"]
 
 
 def test_the_latest_checkpoint_is_no_study_s(tmp_path, monkeypatch):

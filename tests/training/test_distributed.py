@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from helpers.ranks import two_processes
 from helpers.running import MODEL, TINY, columns
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG
@@ -118,59 +114,6 @@ def test_running_means_of_ranks_are_those_of_the_joined_batch(world, model, tmp_
     assert len(set(whole.state)) == len(whole.means)
 
 
-TRAIN = """
-import sys, os, json, signal, torch, torch.distributed as dist
-from torch import nn
-from ultralytics.engine.trainer import BaseTrainer
-from yolo_wiou import DetectionTrainer
-torch.set_num_threads(1)
-arguments, out, kill = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3:]
-
-class OnCPU(nn.parallel.DistributedDataParallel):
-    def __init__(self, model, device_ids=None, **more):
-        super().__init__(model, find_unused_parameters=True)
-
-nn.parallel.DistributedDataParallel = OnCPU
-BaseTrainer._setup_ddp = lambda self, *_: dist.init_process_group("gloo")  # Ultralytics' own needs an accelerator
-BaseTrainer.final_eval = lambda self: None  # likewise
-trainer = DetectionTrainer(overrides=arguments)
-trainer.world_size = 2
-states = []
-
-def end(trainer):
-    states.append([{path: mean.export_state() for path, mean in trainer.means.items()}, trainer.balance.weight.item()])
-
-def stop(trainer):
-    if kill and trainer.epoch == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-trainer.add_callback("on_train_epoch_end", end)
-trainer.add_callback("on_train_batch_end", stop)
-trainer._do_train(*[2] * (BaseTrainer._do_train.__code__.co_argcount - 1))
-json.dump(states, open(f"{out}.{os.environ['RANK']}", "w"))
-"""
-
-
-def two_processes(folder: Path, arguments: dict, *kill: str) -> list[int]:
-    """Train in two processes as Ultralytics' launcher would start them; returns their exit codes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    env |= {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    env["PYTHONPATH"] = os.pathsep.join(sys.path)
-    command = [sys.executable, "-c", TRAIN, json.dumps(arguments), str(folder / "states"), *kill]
-    ranks = []
-    for rank in ("0", "1"):
-        log = (folder / f"log{rank}").open("ab")
-        ranks.append(subprocess.Popen(command, env={**env, "RANK": rank, "LOCAL_RANK": rank}, stdout=log, stderr=log))
-    try:
-        return [rank.wait(600) for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-
-
 @pytest.mark.slow
 def test_a_training_in_two_processes_killed_and_resumed(shapes, tmp_path):
     """Half of the images are without boxes, so that now and then a rank has none."""
@@ -182,7 +125,7 @@ def test_a_training_in_two_processes_killed_and_resumed(shapes, tmp_path):
     loss = load_config("wiou3", {"task_balance.name": "alwa", "task_balance.window": 2}).model_dump(mode="json")
     arguments = {**TINY, "mosaic": 0.0, "batch": 2, "model": MODEL, "data": str(yaml), "device": "cpu", "amp": False}
     arguments |= {"project": str(tmp_path), "name": "run", "loss": loss}
-    codes = two_processes(tmp_path, arguments, "kill")
+    codes = two_processes(tmp_path, arguments, "0", "1")
     assert codes == [-9, -9], (tmp_path / "log0").read_text()
     assert columns(tmp_path / "run")["epoch"] == [1]
 

@@ -1,0 +1,206 @@
+"""Files that somebody else has written: losses, data sets, results and checkpoints."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from runs import (
+    Ended,
+    Row,
+    contents,
+    differences,
+    epochs_saved,
+    listed,
+    orderly,
+    render,
+    run,
+    training,
+)
+from torch import nn
+
+MEMORY, SECONDS, MESSAGE = 1500, 60, 5000
+"""More than this, in MB, seconds and characters, is damage done by a file."""
+
+
+def anchors(levels: int) -> str:
+    """Nine times nine times ... of one value."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, levels)]
+    return "\n".join(lines)
+
+
+LOSSES: dict[str, str | bytes] = {
+    "seven levels of anchors": anchors(7),
+    "ten levels of anchors": anchors(10),
+    "100,000 nested brackets": "penalty: " + "[" * 100_000 + "]" * 100_000,
+    "100,000 nested mappings": "{a: " * 100_000 + "1" + "}" * 100_000,
+    "an alias of itself": "penalty: &a [*a]",
+    "a mapping of itself": "&a\npenalty: *a",
+    "a tag that runs a command": "penalty: !!python/object/apply:os.system ['touch pwned']",
+    "10 MB of one word": "penalty: " + "x" * 10_000_000,
+    "100,000 unknown keys": "\n".join(f"key{i}: 1" for i in range(100_000)),
+    "a number of 10,000 digits": "power: " + "9" * 10_000,
+    "name: 3": "name: 3\npenalty: ciou",
+    "name: true": "name: true\npenalty: ciou",
+    "name: a date": "name: 2026-01-01\npenalty: ciou",
+    "name: a list": "name: [a, b]\npenalty: ciou",
+    "name: 400 characters": f"name: {'n' * 400}\npenalty: ciou",
+    "name: ..": "name: '..'\npenalty: ciou",
+    "name: ../../up": "name: ../../up\npenalty: ciou",
+    "name: a formula": "name: '=cmd|x'\npenalty: ciou",
+    "name: a new line": 'name: "a\\nb"\npenalty: ciou',
+    "name: a NUL": 'name: "a\\0b"\npenalty: ciou',
+    "a NUL": b"penalty: ciou\0",
+    "random bytes": bytes(range(256)) * 40,
+    "UTF-16": "penalty: ciou".encode("utf-16"),
+    "empty": "",
+}
+
+
+def losses(folder: Path) -> Iterator[Row]:
+    """Every one in `train loss=FILE` and as one of `compare`'s; it is refused or trains, at bounded cost."""
+    data = render(folder / "data")
+    for number, (name, text) in enumerate(LOSSES.items()):
+        place = folder / "a" / "b" / str(number)
+        place.mkdir(parents=True)
+        (place / "loss.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+        before = contents(folder / "data")
+        words = training(place / "run", data, 1, "loss.yaml")
+        ended = run(words, place / "log")
+        strangers = {path.name for path in (folder / "a" / "b").iterdir()} - set(map(str, range(len(LOSSES))))
+        lost = damage(ended) + [f"written outside: {name}" for name in strangers]
+        lost += ["the file was executed"] * any(folder.rglob("pwned"))
+        lost += ["the data was changed"] * (before != contents(folder / "data"))
+        lost += ["something was written"] * (ended.code == 2 and (place / "run").exists())
+        yield Row(f"a loss: {name}", how_it_ended(ended), listed(lost))
+        shutil.rmtree(place)
+
+
+def damage(ended: Ended) -> list[str]:
+    """What a command should not have done."""
+    found = [f"exit code {ended.code}: {ended.message}"] * (ended.code not in {0, 2})
+    found += ["a traceback"] * (ended.code == 2 and "Traceback" in ended.said)
+    found += [f"{ended.megabytes:.0f} MB"] * (ended.megabytes > MEMORY)
+    found += [f"{ended.seconds:.0f} s"] * (ended.seconds > SECONDS)
+    found += [f"a message of {len(ended.said)} characters"] * (ended.code == 2 and len(ended.said) > MESSAGE)
+    return found
+
+
+def how_it_ended(ended: Ended) -> str:
+    """The outcome in words."""
+    return {0: "it trains", 2: f"refused: '{ended.message}'"}.get(ended.code, f"exit code {ended.code}")
+
+
+DATA_FILES: dict[str, Callable[[str], bytes]] = {
+    "UTF-8": lambda text: text.encode(),
+    "UTF-8 with a mark": lambda text: text.encode("utf-8-sig"),
+    "UTF-16": lambda text: text.encode("utf-16"),
+    "GBK": lambda text: text.replace("disc", "圆盘").encode("gbk"),
+    "cp1252": lambda text: text.replace("disc", "Scheibe ä").encode("cp1252"),
+    "control characters": lambda text: text.replace("disc", "disc\x07").encode(),
+    "a tab": lambda text: text.replace("disc", "disc\t").encode(),
+    "CRLF": lambda text: text.replace("\n", "\r\n").encode(),
+}
+
+
+def data_files(folder: Path) -> Iterator[Row]:
+    """Every one trained by stock Ultralytics and by us: both take it, or neither."""
+    data = render(folder / "data")
+    text = data.read_text(encoding="utf-8")
+    for name, encode in DATA_FILES.items():
+        place = folder / name.replace(" ", "-")
+        place.mkdir()
+        file = place / "data.yaml"
+        file.write_bytes(encode(text))
+        words = training(place / "run", file, 1, "ciou")
+        stock = run([word for word in words if not word.startswith("loss=")], place / "stock.log", command="yolo")
+        ours = run(words, place / "ours.log")
+        lost = ["stock trains"] * (stock.code == 0 != ours.code) + damage(ours)
+        seen = f"stock: {'it trains' if stock.code == 0 else stock.message}; ours: {how_it_ended(ours)}"
+        yield Row(f"a data.yaml: {name}", seen, listed(lost))
+
+
+def results(folder: Path) -> Iterator[Row]:
+    """A results.csv that is damaged beside a whole last.pt: the run goes on."""
+    data = render(folder / "data")
+    whole = orderly(folder / "whole", training(folder / "whole", data, 3), [2])
+    damages: dict[str, Callable[[bytes], bytes | None]] = {
+        "not UTF-8": lambda text: text + b"\xff\xfe\n",
+        "a row without numbers": lambda text: text + b"a,b,c\n",
+        "cut in a row": lambda text: text[:-20],
+        "cut in the header": lambda text: text[:10],
+        "empty": lambda text: b"",
+        "NULs, as after a crash of the machine": lambda text: text + bytes(512),
+        "gone": lambda text: None,
+    }
+    for name, spoil in damages.items():
+        one = folder / name.replace(" ", "-")
+        words = training(one, data, 3)
+        run(words, one.with_suffix(".log"), "stop_after=2")
+        table = one / "results.csv"
+        spoilt = spoil(table.read_bytes())
+        table.unlink()
+        if spoilt is not None:
+            table.write_bytes(spoilt)
+        ended = run(["train", "resume", f"model={one / 'weights' / 'last.pt'}"], one.with_suffix(".log"))
+        lost = damage(ended)
+        found = differences(one, whole) if epochs_saved(one) == 3 and ended.code == 0 else ["the run does not go on"]
+        lost += [difference for difference in found if not difference.startswith("results.csv")]
+        yield Row(f"results.csv: {name}", f"resume: {how_it_ended(ended)}".replace("trains", "goes on"), listed(lost))
+
+
+class Evil:
+    """What unpickles into a command."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.folder}/pwned",)
+
+
+def checkpoints(folder: Path) -> Iterator[Row]:
+    """Checkpoints of a fork, damaged and malicious ones, wherever a checkpoint may be named."""
+    data = render(folder / "data")
+    files = {name: folder / f"{name.replace(' ', '-')}.pt" for name in ("of a fork", "a malicious one", "half of one")}
+    save_of_a_fork(files["of a fork"])
+    torch.save({"epoch": 1, "model": None, "ema": Evil(folder)}, files["a malicious one"], pickle_module=pickle)
+    files["half of one"].write_bytes(files["of a fork"].read_bytes()[:-700])
+    places: dict[str, Callable[[Path], list[str]]] = {
+        "model=": lambda file: ["train", f"data={data}", "epochs=1", f"model={file}"],
+        "pretrained=": lambda file: [*training(folder / "run", data, 1), f"pretrained={file}"],
+        "resume": lambda file: ["train", "resume", f"model={file}"],
+        "checks model=": lambda file: ["checks", f"model={file}"],
+    }
+    for name, file in files.items():
+        for place, words in places.items():
+            safe = {"ULTRALYTICS_SAFE_LOAD": "1"} if name == "a malicious one" and place != "checks model=" else {}
+            before = contents(folder)
+            ended = run(words(file), folder / "log", **safe)
+            lost = damage(ended) + ["it was taken"] * (ended.code == 0)
+            lost += ["it was executed"] * (folder / "pwned").exists()
+            lost += ["its class is not named"] * (name == "of a fork" and "GhostHead" not in ended.said)
+            changed = {path for path in contents(folder).items() ^ before.items() if path[0] != "log"}
+            lost += ["something was written"] * bool(changed)
+            (folder / "pwned").unlink(missing_ok=True)
+            with_safe = " with ULTRALYTICS_SAFE_LOAD=1" if safe else ""
+            yield Row(f"a checkpoint, {name}, in `{place}`{with_safe}", how_it_ended(ended), listed(lost))
+
+
+def save_of_a_fork(file: Path) -> None:
+    """Save a checkpoint whose model holds a class that Ultralytics has not."""
+    module = types.ModuleType("ultralytics.nn.modules.ghost")
+    head = type("GhostHead", (nn.Identity,), {"__module__": module.__name__})
+    module.GhostHead = head  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), head())
+    torch.save({"epoch": 1, "model": model, "ema": None, "train_args": {}, "optimizer": {}, "version": "8.9"}, file)
+    del sys.modules[module.__name__]
