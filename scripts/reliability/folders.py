@@ -50,9 +50,9 @@ def full_disk(folder: Path) -> Iterator[Row]:
         lost, failed, smallest = [], 0, ROOMS[-1]
         for room in ROOMS:
             one = folder / "disk" / f"run{room}"
-            words = training(one, data, EPOCHS)
+            argv = training(one, data, EPOCHS)
             log = folder / f"{room}.log"
-            run(words, log, "stop_after=1")
+            run(argv, log, "stop_after=1")
             last = one / "weights" / "last.pt"
             before, size = contents(one / "weights"), last.stat().st_size
             going_on = ["train", "resume", f"model={last}"]
@@ -103,9 +103,9 @@ def two_processes(folder: Path) -> Iterator[Row]:
     """While one process trains in a folder, another one wants to."""
     data = render(folder / "data")
     for name, stops, second in (
-        ("a training, and a second one with exist_ok", [], lambda words, last: words),
-        ("a training, and a resume of it", [], lambda words, last: ["train", "resume", f"model={last}"]),
-        ("two resumes of one run", [2], lambda words, last: ["train", "resume", f"model={last}"]),
+        ("a training, and a second one with exist_ok", [], lambda argv, last: argv),
+        ("a training, and a resume of it", [], lambda argv, last: ["train", "resume", f"model={last}"]),
+        ("two resumes of one run", [2], lambda argv, last: ["train", "resume", f"model={last}"]),
     ):
         yield beside(folder / name.replace(" ", "-"), name, data, stops, second)
     yield after_a_kill(folder / "stale", data)
@@ -115,15 +115,15 @@ def beside(folder: Path, name: str, data: Path, stops: list[int], second: Callab
     """Start a first process, then a second one in the same folder; compare with a run that was alone."""
     epochs = 40
     one, alone = folder / "run", folder / "alone"
-    words, last = training(one, data, epochs), one / "weights" / "last.pt"
+    argv, last = training(one, data, epochs), one / "weights" / "last.pt"
     orderly(alone, training(alone, data, epochs), stops)
     if stops:
-        run(words, folder / "before.log", f"stop_after={stops[0]}")
-    first = Command(["train", "resume", f"model={last}"] if stops else words, folder / "first.log")
+        run(argv, folder / "before.log", f"stop_after={stops[0]}")
+    first = Command(["train", "resume", f"model={last}"] if stops else argv, folder / "first.log")
     sign, before = one / "results.csv", (one / "results.csv").stat().st_size if stops else 0
     while first.is_running and not (last.exists() and sign.stat().st_size > before):
         time.sleep(0.01)
-    refused = run(second(words, last), folder / "second.log")
+    refused = run(second(argv, last), folder / "second.log")
     was_running = first.is_running
     ended = first.wait()
     lost = [f"the first ended with '{ended.message}'"] * bool(ended.code) + differences(one, alone)
@@ -135,8 +135,8 @@ def beside(folder: Path, name: str, data: Path, stops: list[int], second: Callab
 def after_a_kill(folder: Path, data: Path) -> Row:
     """A killed process does not stop the next one."""
     one, alone = folder / "run", folder / "alone"
-    words = training(one, data, EPOCHS)
-    run(words, folder / "killed.log", "die_at=1 in=save")
+    argv = training(one, data, EPOCHS)
+    run(argv, folder / "killed.log", "die_at=1 in=save")
     ended = run(["train", "resume", f"model={one / 'weights' / 'last.pt'}"], folder / "resumed.log")
     orderly(alone, training(alone, data, EPOCHS), [1])
     lost = [ended.message] * bool(ended.code) + differences(one, alone)
@@ -166,12 +166,10 @@ def moved_and_copied(folder: Path) -> Iterator[Row]:
     one, other = stopped(folder / "one", data), folder / "other"
     before = contents(one)
     data.parent.rename(other)
-    there = other / data.name
-    there.write_text(there.read_text().replace(str(data.parent), str(other)))
     refused = resumed(one)
     lost = ["it was not refused"] * (refused.code != 2) + ["the run was written to"] * (contents(one) != before)
     lost += ["`data=` is not named"] * ("data=" not in refused.said)
-    ended = resumed(one, f"data={there}")
+    ended = resumed(one, f"data={other / data.name}")
     lost += [ended.message] * bool(ended.code) + differences_if_whole(one, whole)
     seen = f"resume: exit code {refused.code}, '{refused.message}'; with `data=NEW`: exit code {ended.code}"
     yield Row("`mv data other`, then resumed", seen, listed(lost))
@@ -183,10 +181,10 @@ def stopped(one: Path, data: Path) -> Path:
     return one
 
 
-def resumed(one: Path, *words: str) -> Ended:
+def resumed(one: Path, *argv: str) -> Ended:
     """Resume a run."""
     last = one / "weights" / "last.pt"
-    return run(["train", "resume", f"model={last}", *words], one.parent / "resumed.log")
+    return run(["train", "resume", f"model={last}", *argv], one.parent / "resumed.log")
 
 
 def differences_if_whole(one: Path, whole: Path) -> list[str]:

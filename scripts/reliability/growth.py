@@ -86,10 +86,10 @@ def two_hundred_epochs(folder: Path) -> Iterator[Row]:
     """Resident memory and open descriptors after every epoch, of stock and of ours."""
     data, slopes = render(folder / "data"), {}
     for name, command in {"stock": "yolo", "wiou3": "yolo-wiou"}.items():
-        words = training(folder / name, data, EPOCHS)
-        words = [word for word in words if command != "yolo" or not word.startswith("loss=")]
+        argv = training(folder / name, data, EPOCHS)
+        argv = [word for word in argv if command != "yolo" or not word.startswith("loss=")]
         file = folder / f"{name}.jsonl"
-        ended = Command(words, folder / f"{name}.log", f"watch={file}", command).wait(1200)
+        ended = Command(argv, folder / f"{name}.log", f"watch={file}", command).wait(1200)
         seen = [json.loads(line) for line in file.read_text().splitlines()][SETTLED:]
         rss, descriptors = ([line[key] for line in seen] for key in ("rss", "descriptors"))
         slope, _, low, high = (float(value) / 1024 for value in theilslopes(rss, [line["epoch"] for line in seen]))

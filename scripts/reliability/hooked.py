@@ -52,7 +52,7 @@ def watch(file: str) -> None:
 
 
 def die(phase: str, start: Any) -> None:
-    """Call `start(trainer)` when a phase begins, the end of the second epoch or that of the run."""
+    """Call `start(trainer)` when a phase begins: the end of the second epoch, or that of the run."""
     if phase == "save":
         on("on_train_epoch_end", lambda trainer: start(trainer) if trainer.epoch == 1 else None)
     else:
@@ -72,7 +72,12 @@ def die_at(number: str, phase: str) -> None:
                 if left == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
 
+        def is_saved(trainer: Any) -> None:
+            nonlocal left
+            left = 0  # an audit hook cannot be taken away again
+
         sys.addaudithook(hear)
+        trainer.add_callback("on_model_save", is_saved)
 
     die(phase, start)
 
@@ -89,13 +94,13 @@ def die_after(seconds: str, phase: str) -> None:
     die(phase, lambda trainer: signal.setitimer(signal.ITIMER_REAL, float(seconds)))
 
 
-def main(hooks: str, command: str, *words: str) -> int:
+def main(hooks: str, command: str, *argv: str) -> int:
     """Set the hooks up and run the command."""
     options = dict(hook.split("=", 1) for hook in hooks.split())
     phase = options.pop("in", "")
     for name, value in options.items():
         globals()[name](value, *([phase] if phase else []))
-    sys.argv = [command, *words]
+    sys.argv = [command, *argv]
     if command == "yolo":
         from ultralytics.cfg import entrypoint
 
@@ -105,7 +110,7 @@ def main(hooks: str, command: str, *words: str) -> int:
         from yolo_wiou.compare.run_study import publish
         from yolo_wiou.compare.study import Study
 
-        publish(Study.load(Path(words[0])), Path(words[0]))
+        publish(Study.load(Path(argv[0])), Path(argv[0]))
         return 0
     from yolo_wiou.__main__ import main as yolo_wiou
 

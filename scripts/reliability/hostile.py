@@ -73,8 +73,8 @@ def losses(folder: Path) -> Iterator[Row]:
         place.mkdir(parents=True)
         (place / "loss.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
         before = contents(folder / "data")
-        words = training(place / "run", data, 1, "loss.yaml")
-        ended = run(words, place / "log")
+        argv = training(place / "run", data, 1, "loss.yaml")
+        ended = run(argv, place / "log")
         strangers = {path.name for path in (folder / "a" / "b").iterdir()} - set(map(str, range(len(LOSSES))))
         lost = damage(ended) + [f"written outside: {name}" for name in strangers]
         lost += ["the file was executed"] * any(folder.rglob("pwned"))
@@ -120,9 +120,9 @@ def data_files(folder: Path) -> Iterator[Row]:
         place.mkdir()
         file = place / "data.yaml"
         file.write_bytes(encode(text))
-        words = training(place / "run", file, 1, "ciou")
-        stock = run([word for word in words if not word.startswith("loss=")], place / "stock.log", command="yolo")
-        ours = run(words, place / "ours.log")
+        argv = training(place / "run", file, 1, "ciou")
+        stock = run([word for word in argv if not word.startswith("loss=")], place / "stock.log", command="yolo")
+        ours = run(argv, place / "ours.log")
         lost = ["stock trains"] * (stock.code == 0 != ours.code) + damage(ours)
         seen = f"stock: {'it trains' if stock.code == 0 else stock.message}; ours: {how_it_ended(ours)}"
         yield Row(f"a data.yaml: {name}", seen, listed(lost))
@@ -143,8 +143,8 @@ def results(folder: Path) -> Iterator[Row]:
     }
     for name, spoil in damages.items():
         one = folder / name.replace(" ", "-")
-        words = training(one, data, 3)
-        run(words, one.with_suffix(".log"), "stop_after=2")
+        argv = training(one, data, 3)
+        run(argv, one.with_suffix(".log"), "stop_after=2")
         table = one / "results.csv"
         spoilt = spoil(table.read_bytes())
         table.unlink()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -40,19 +41,19 @@ def random_moments(folder: Path, kills: int = 56) -> Iterator[Row]:
 
 def killed_at_random(folder: Path, data: Path, loss: str, kills: int, draw: random.Random) -> Row:
     """Kill a run until it has been killed often enough; compare it with one that stopped after the same epochs."""
-    killed, words = folder / "killed", training(folder / "killed", data, 2 * kills + 4, loss)
+    killed, argv = folder / "killed", training(folder / "killed", data, 2 * kills + 4, loss)
     three_epochs = seconds_of_three_epochs(folder / "timed", data, loss)
     ends: Counter[int] = Counter()
     stops, ahead, wrong = [0], 0, []
     while sum(ends[code] for code in KILLED) < kills and not ends[0] and ends.total() < 2 * kills:
-        ends[kill_at(killed, draw.uniform(0, three_epochs), going_on(killed, words))] += 1
+        ends[kill_at(killed, draw.uniform(0, three_epochs), going_on(killed, argv))] += 1
         saved = epochs_saved(killed)
         stops += [saved] * (saved > stops[-1])
         ahead += len(rows(killed)) > saved if (killed / "results.csv").exists() else 0
         if saved and steps(killed) != saved * BATCHES:
             wrong.append(f"{steps(killed)} steps of the loss in {saved} epochs")
     if not ends[0]:
-        ends[run(going_on(killed, words), killed.with_suffix(".log")).code] += 1
+        ends[run(going_on(killed, argv), killed.with_suffix(".log")).code] += 1
     whole = folder / "whole"
     orderly(whole, training(whole, data, 2 * kills + 4, loss), stops[1:])
     lost = [*wrong, *differences(killed, whole), *(f"exit code {code}" for code in set(ends) - {0, *KILLED})]
@@ -71,11 +72,11 @@ def seconds_of_three_epochs(folder: Path, data: Path, loss: str) -> float:
     return float(text[-1].split(",")[text[0].split(",").index("time")])
 
 
-def kill_at(folder: Path, moment: float, words: list[str]) -> int:
+def kill_at(folder: Path, moment: float, argv: list[str]) -> int:
     """Start or resume a run, and kill it some seconds after its loss is in place; returns its exit code."""
     sign = folder / "loss.yaml"
     before = sign.stat().st_mtime_ns if sign.exists() else 0
-    command = Command(words, folder.with_suffix(".log"))
+    command = Command(argv, folder.with_suffix(".log"))
     while command.process.poll() is None and not (sign.exists() and sign.stat().st_mtime_ns > before):
         time.sleep(0.002)
     try:
@@ -92,58 +93,68 @@ def steps(folder: Path) -> int:
 
 
 def every_save(folder: Path) -> Iterator[Row]:
-    """Before each file operation between the second epoch's last batch and its saved checkpoint."""
-    return at_operations(folder, "save", "the end of an epoch, its row and its checkpoints")
+    """Between the last batch of the second epoch and its saved checkpoint."""
+    hooks = (f"die_at={number} in=save" for number in count(1))
+    yield killed_by(hooks, folder, 2, "before each file operation of an epoch's end")
 
 
 def every_end(folder: Path) -> Iterator[Row]:
-    """Before each file operation of a run's end, in which Ultralytics strips the optimizer; and by the clock."""
-    yield from at_operations(folder, "end", "the end of a run, in which the optimizer is stripped")
-    seconds = [f"die_after={0.01 * 1.4**n:.3f} in=end" for n in range(12)]
-    yield killed(folder, "end", seconds, "12 moments of the end of a run, by the clock, 0.01 to 0.4 s after it began")
+    """From when the last epoch is saved, while the optimizer is stripped."""
+    hooks = (f"die_at={number} in=end" for number in count(1))
+    yield killed_by(hooks, folder, EPOCHS, "before each file operation of a run's end")
+    moments = (f"die_after={0.01 * 1.4**number:.3f} in=end" for number in range(12))
+    yield killed_by(moments, folder, EPOCHS, "at moments of a run's end, 0.01 to 0.4 s after its last epoch was saved")
 
 
-def at_operations(folder: Path, phase: str, words: str) -> Iterator[Row]:
-    """Kill before the first, the second, ... operation, until there is none left."""
-    hooks = (f"die_at={number} in={phase}" for number in count(1))
-    yield killed(folder, phase, hooks, f"each file operation of {words}")
+def killed_by(hooks: Iterable[str], folder: Path, epochs: int, moments: str) -> Row:
+    """Kill a run of three epochs by each of these hooks, until one finds nothing left to kill, and resume it.
 
-
-def killed(folder: Path, phase: str, hooks: list[str] | Iterator[str], moments: str) -> Row:
-    """Kill a run of three epochs by each of these hooks, and resume it."""
-    data = folder / "data" / "data.yaml"
-    if not data.exists():
-        render(data.parent)
+    Args:
+        hooks: for hooked.py.
+        folder: of all the runs.
+        epochs: how many are saved at most when it is killed.
+        moments: in words.
+    """
+    data = render(folder / "data")
     references: dict[int, Path] = {}
-    lost, found = [], Counter[int]()
-    for number, hook in enumerate(hooks):
-        one = folder / f"{phase}-{hook.split()[0]}"
-        words = training(one, data, EPOCHS)
-        code = run(words, one.with_suffix(".log"), hook).code
-        if code not in KILLED:
-            lost += [f"{hook}: exit code {code}"] * (code != 0)
-            if code == 0 and "die_at" in hook:
-                break
-        saved = epochs_saved(one)
-        found[saved] += 1
-        ended = run(going_on(one, words), one.with_suffix(".again.log")) if code else None
-        if ended and ended.code and not over(one):
-            lost.append(f"{hook}: {ended.message}")
-            continue
+    lost, saved_when_killed, damaged = [], Counter[int](), 0
+    for hook in hooks:
+        killed = folder / hook.replace(" ", "-")
+        argv = training(killed, data, EPOCHS)
+        if (code := run(argv, killed.with_suffix(".log"), hook).code) == 0:
+            break
+        saved = epochs_saved(killed) if is_whole(killed) else epochs
+        saved_when_killed[saved] += 1
+        damaged += not is_whole(killed)
+        again = run(going_on(killed, argv), killed.with_suffix(".again.log"))
         if saved not in references:
-            name = folder / f"{phase}-orderly{saved}"
-            references[saved] = orderly(name, training(name, data, EPOCHS), [saved] if 0 < saved < EPOCHS else [])
-        lost += [f"{hook}: {difference}" for difference in differences(one, references[saved])]
-        assert number < 100, "it never ends"
-    places = ", ".join(f"{times} × {saved}" for saved, times in sorted(found.items()))
+            alone = folder / f"alone{saved}"
+            stops = [saved] if 0 < saved < EPOCHS else []
+            references[saved] = orderly(alone, training(alone, data, EPOCHS), stops)
+        found = [f"exit code {code}"] * (code not in KILLED)
+        if not is_whole(killed) or not is_over(killed):
+            found.append(again.message)
+        else:
+            found += differences(killed, references[saved])
+        lost += [f"{hook}: {difference}" for difference in found]
+    places = ", ".join(f"{number} × {saved}" for saved, number in sorted(saved_when_killed.items()))
     return Row(
-        f"killed before {moments}" if "each" in moments else f"killed at {moments}",
-        f"{found.total()} kills; epochs saved when killed: {places}",
+        f"killed {moments}",
+        f"{saved_when_killed.total()} kills; epochs saved by then: {places}; last.pt half written, until it was "
+        f"resumed: {damaged} times",
         listed(lost),
     )
 
 
-def over(folder: Path) -> bool:
-    """Whether a run is over, so that there is nothing to resume."""
-    found = checkpoint(folder)
-    return bool(found) and found["epoch"] < 0
+def is_whole(folder: Path) -> bool:
+    """Whether last.pt can be read, or is not there yet."""
+    try:
+        checkpoint(folder)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):
+        return False
+    return True
+
+
+def is_over(folder: Path) -> bool:
+    """Whether a run has come to its end."""
+    return bool(found := checkpoint(folder)) and found["epoch"] < 0

@@ -60,13 +60,13 @@ class Ended:
 class Command:
     """A command that runs: `yolo-wiou` or, as `yolo`, stock."""
 
-    def __init__(self, words: list[str], log: Path, hooks: str = "", command: str = "yolo-wiou", **env: str) -> None:
+    def __init__(self, argv: list[str], log: Path, hooks: str = "", command: str = "yolo-wiou", **env: str) -> None:
         """Start it in the folder of its log, with what is to happen to it."""
         self.log, self.started = log, time.monotonic()
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, HOOKED, hooks, command, *words],
+                [sys.executable, HOOKED, hooks, command, *argv],
                 cwd=log.parent,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "200", **env},
                 stdout=stream,
@@ -92,9 +92,9 @@ class Command:
         return Ended(self.process.returncode, time.monotonic() - self.started, used.ru_maxrss / 1024, said)
 
 
-def run(words: list[str], log: Path, hooks: str = "", command: str = "yolo-wiou", **env: str) -> Ended:
+def run(argv: list[str], log: Path, hooks: str = "", command: str = "yolo-wiou", **env: str) -> Ended:
     """Run a command to its end."""
-    return Command(words, log, hooks, command, **env).wait()
+    return Command(argv, log, hooks, command, **env).wait()
 
 
 def render(folder: Path) -> Path:
@@ -103,22 +103,22 @@ def render(folder: Path) -> Path:
 
 
 def training(folder: Path, data: Path, epochs: int, loss: str = "wiou3") -> list[str]:
-    """The words of a training in a folder."""
+    """The command line of a training in a folder."""
     where = [f"project={folder.parent}", f"name={folder.name}"]
     return ["train", f"data={data}", f"epochs={epochs}", f"loss={loss}", *where, *ARGUMENTS]
 
 
-def going_on(folder: Path, words: list[str]) -> list[str]:
-    """The words that go on with a run, or start it anew where it has no checkpoint."""
+def going_on(folder: Path, argv: list[str]) -> list[str]:
+    """The command line that goes on with a run, or start it anew where it has no checkpoint."""
     last = folder / "weights" / "last.pt"
-    return ["train", "resume", f"model={last}"] if last.exists() else words
+    return ["train", "resume", f"model={last}"] if last.exists() else argv
 
 
-def orderly(folder: Path, words: list[str], stops: list[int]) -> Path:
+def orderly(folder: Path, argv: list[str], stops: list[int]) -> Path:
     """Train with a stop after each of these epochs, and go on each time to the end; returns the run's folder."""
     for stop in [*stops, None]:
         hooks = f"stop_after={stop}" if stop else ""
-        ended = run(going_on(folder, words), folder.with_suffix(".log"), hooks)
+        ended = run(going_on(folder, argv), folder.with_suffix(".log"), hooks)
         if ended.code:
             raise RuntimeError(f"a run that nothing happened to has failed: {ended.message}")
     return folder
