@@ -43,6 +43,7 @@ def test_stdout_is_the_report_alone(compared):
     assert json.loads(out) == read_json(folder / "report.json")
     assert "4 runs: 2 losses (ciou, wiou3) x 2 seeds x 1 data set (shapes), 2 at a time" in err
     assert "4/4 shapes" in err
+    assert {run.result(folder).steps for run in Study.load(folder).runs()} == {3}
     assert " left." in err
     assert {"report.html", "runs.csv", "study.json"} <= {file.name for file in folder.iterdir()}
     assert sorted(map(str, Study.load(folder).data.values())) == [str(Study.load(folder).data["shapes"])]

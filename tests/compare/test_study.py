@@ -41,6 +41,13 @@ def test_losses_from_files_are_called_after_them(tmp_path):
     assert study.plain()["losses"]["mine"]["gain"]["delta"] == 5  # all of it: the study needs the file no longer
 
 
+@pytest.mark.parametrize("text", ["penalty: ciou", "penalty: wiou\ngain: {name: nonmonotonic}"])
+def test_a_loss_under_two_names_is_refused(text, tmp_path):
+    (tmp_path / "mine.yaml").write_text(f"name: mine\n{text}\n")
+    with pytest.raises(ConfigError, match=r"'mine' is '(ciou|wiou3)' under another name"):
+        name_losses(["ciou", "wiou3", str(tmp_path / "mine.yaml")], {})
+
+
 def test_labels_make_folders_of_any_file_system():
     study = a_study(losses={"ciou": "ciou", label("wiou3*", {"overlap.focaler": [0.0, 0.95]}): "wiou3"})
     places = [run.relative_path.as_posix() for run in study.runs()[:2]]

@@ -14,10 +14,20 @@ from typing import Any
 
 from yolo_wiou.compare.average_precision import DRAWS, QUOTED, EvaluatedRun, evaluate_run
 from yolo_wiou.compare.comparison import SIZES, compare_losses
-from yolo_wiou.compare.findings import METRICS, DataFindings, Findings, Fingerprint, LossSummary, Origin, RunReport
+from yolo_wiou.compare.findings import (
+    METRICS,
+    Comparison,
+    DataFindings,
+    Findings,
+    Fingerprint,
+    LossSummary,
+    Origin,
+    RunReport,
+)
+from yolo_wiou.compare.identity import NOTHING
 from yolo_wiou.compare.pairing import pairing_warnings
 from yolo_wiou.compare.provenance import provenance
-from yolo_wiou.compare.report.text import sentence
+from yolo_wiou.compare.report.text import count, sentence
 from yolo_wiou.compare.run import AP_COLUMN, GAIN_COLUMN, IOU_COLUMN, Record
 from yolo_wiou.compare.statistics import ALPHA, POWER, band, spread
 from yolo_wiou.errors import ConfigError
@@ -111,7 +121,7 @@ class _DataSet:
                 stream={run.record.run.seed: run.result.stream[-1:] for run in self._of(self.baseline)},
             ),
             near=self.near,
-            warnings=[*warnings, *self._warnings()],
+            warnings=[*warnings, *self._warnings(), *self._empty_pairs(comparisons)],
             comparisons=[
                 c.model_copy(update={"sentence": sentence(c, self.baseline, len(comparisons))}) for c in comparisons
             ],
@@ -127,9 +137,18 @@ class _DataSet:
         if unknown:
             said.append(f"No AP is known of {', '.join(unknown)}: is there an object in the images that judge?")
         known = [run.quoted.AP for run in self.runs.values() if run.quoted.AP is not None]
-        if known and max(known) < 0.001:
+        if known and max(known) < NOTHING:
             said.append("No loss detects anything yet, AP is 0 for all: train longer, or start from trained weights.")
         return said
+
+    def _empty_pairs(self, comparisons: Sequence[Comparison]) -> list[str]:
+        """Say which pairs are one run twice, where others are not."""
+        return [
+            f"{c.loss} and {self.baseline} detect exactly the same under {count(len(c.identical), 'seed')} "
+            f"({', '.join(map(str, c.identical))}): nothing was compared there."
+            for c in comparisons
+            if c.identical and not c.nothing
+        ]
 
     def _report(self, record: Record) -> RunReport:
         """Return one run, for report.json and runs.csv."""

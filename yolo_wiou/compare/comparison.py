@@ -8,7 +8,17 @@ import numpy as np
 
 from yolo_wiou.compare import statistics as st
 from yolo_wiou.compare.average_precision import EvaluatedRun, Floats
-from yolo_wiou.compare.findings import METRICS, Comparison, Difference, Exploratory, ImageChoice, Metrics, PairedTest
+from yolo_wiou.compare.findings import (
+    METRICS,
+    Comparison,
+    Difference,
+    Exploratory,
+    ImageChoice,
+    Metrics,
+    PairedTest,
+    Verdict,
+)
+from yolo_wiou.compare.identity import Pair, detect_the_same, why_nothing
 from yolo_wiou.compare.run import Record
 
 SIZES = (0.0025, 0.005, 0.01, 0.02)
@@ -18,8 +28,6 @@ SHOWN = 2
 """Images shown of each kind, those that a loss sees better and those that it sees worse."""
 
 ComparisonT = TypeVar("ComparisonT", bound=Comparison)
-Pair = tuple[EvaluatedRun, EvaluatedRun]
-"""The baseline's run and the loss's under one seed."""
 
 
 def compare_losses(
@@ -48,20 +56,22 @@ def compare_losses(
 def add_verdicts(comparisons: Sequence[ComparisonT]) -> list[ComparisonT]:
     """Return all comparisons with one baseline, with `p_holm` and `verdict`.
 
-    Holm's correction counts them all; one that is under way is undecided, as if it ended with a p of 1.
+    Holm's correction counts them all; one that is under way, or compares nothing, is as if it ended with a p of 1.
     """
     adjusted = st.holm([1.0 if c.p is None or c.seeds_waiting else c.p for c in comparisons])
     return [
         comparison.model_copy(
             update={
-                "p_holm": None if comparison.seeds_waiting else p,
-                "verdict": st.verdict(
-                    comparison.mean, p, len(comparison.seeds), len(comparisons), len(comparison.seeds_waiting)
-                ),
+                "p_holm": None if comparison.seeds_waiting or comparison.nothing else p,
+                "verdict": "nothing compared" if comparison.nothing else _verdict(comparison, p, len(comparisons)),
             }
         )
         for comparison, p in zip(comparisons, adjusted, strict=True)
     ]
+
+
+def _verdict(comparison: Comparison, p: float, comparisons: int) -> Verdict:
+    return st.verdict(comparison.mean, p, len(comparison.seeds), comparisons, len(comparison.seeds_waiting))
 
 
 def _compare(loss: str, pairs: Sequence[Pair], waiting: set[int], rivals: int, same_images: bool) -> Comparison:
@@ -72,6 +82,8 @@ def _compare(loss: str, pairs: Sequence[Pair], waiting: set[int], rivals: int, s
     images = tuple(_choose_images(pairs)) if pairs and same_images else ()
     redrawn = _redrawn(pairs) if pairs and same_images else None
     test = paired_test(differences, rivals)
+    if nothing := why_nothing(pairs):  # an interval of [0, 0] would say that the losses are equal
+        test = test.model_copy(update=dict.fromkeys(("mean", "interval", "p", "sd", "detectable")))
     comparison = Comparison(
         loss=loss,
         seeds=[base.record.run.seed for base, _ in pairs],
@@ -80,8 +92,10 @@ def _compare(loss: str, pairs: Sequence[Pair], waiting: set[int], rivals: int, s
         seeds_needed=st.fewest_seeds(rivals),
         seeds_waiting=sorted(waiting),
     )
-    if not pairs:
-        return comparison
+    if identical := [base.record.run.seed for base, rival in pairs if detect_the_same(base, rival)]:
+        comparison = comparison.model_copy(update={"identical": tuple(identical)})
+    if nothing or not pairs:
+        return comparison.model_copy(update={"nothing": nothing} if nothing else {})
     return comparison.model_copy(
         update={
             "bca": st.bca_interval(differences),

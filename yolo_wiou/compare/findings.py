@@ -9,7 +9,9 @@ from yolo_wiou.compare.provenance import Provenance
 from yolo_wiou.compare.run import Stored
 
 Interval: TypeAlias = tuple[float, float]
-Verdict: TypeAlias = Literal["better", "worse", "no detectable difference", "too few seeds", "not finished"]
+Verdict: TypeAlias = Literal[
+    "better", "worse", "no detectable difference", "nothing compared", "too few seeds", "not finished"
+]
 
 
 def _finite(value: Any) -> Any:
@@ -131,6 +133,8 @@ class Comparison(PairedTest):
         seeds_for: how many seeds each of the study's `sizes` takes; None where 1000 are too few.
         exploratory: all that was not fixed beforehand.
         images: those that the two see most differently.
+        identical: seeds under which the two detect the very same.
+        nothing: why the pairs compare nothing, where no AP differs at all; there is no interval and no p then.
         p_holm: p corrected for all losses of the study.
         verdict: in words.
         sentence: the verdict for a reader who is no statistician.
@@ -147,6 +151,8 @@ class Comparison(PairedTest):
     seeds_for: tuple[int | None, ...] = ()
     exploratory: Exploratory | None = None
     images: tuple[ImageChoice, ...] = Field(default=(), alias="pictures")
+    identical: tuple[int, ...] = ()
+    nothing: str = ""
     p_holm: float | None = None
     verdict: Verdict = "not finished"
     sentence: str = ""

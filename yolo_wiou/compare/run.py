@@ -119,7 +119,8 @@ class Result(Stored):
         stream: checksum of all training batches so far, after each epoch.
         optimizer: as it was resolved.
         device: that trained.
-        provenance: versions, machine and commit, if the run wrote them down.
+        steps: of the optimizer, if the run wrote them down.
+        provenance: versions, machine and commit, likewise.
     """
 
     seconds: float
@@ -127,6 +128,7 @@ class Result(Stored):
     stream: tuple[int, ...]
     optimizer: Optimizer
     device: str
+    steps: int | None = None
     provenance: Provenance | None = None
 
 

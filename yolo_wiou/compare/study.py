@@ -140,7 +140,7 @@ def name_losses(losses: Sequence[str], grid: Mapping[str, Sequence[Any]]) -> dic
         grid: values by dotted setting; every loss but the baseline is trained with every combination of them.
 
     Raises:
-        ConfigError: a loss or a setting is wrong, fewer than two are left, or two have one name.
+        ConfigError: a loss or a setting is wrong, fewer than two are left, two have one name, or two are the same.
     """
     if len(losses) < 2:
         rival = "siou" if losses[0] == "wiou3" else "wiou3"
@@ -154,9 +154,12 @@ def name_losses(losses: Sequence[str], grid: Mapping[str, Sequence[Any]]) -> dic
                 f"two of the losses are called '{name}'; a file that only repeats a preset is that preset."
             )
         try:
-            named[name] = load_config(loss, changes)
+            config = load_config(loss, changes)
         except ConfigError as error:
             raise ConfigError(f"'{name}': {error}") from error
+        if twin := next((known for known in named if named[known].differs_in_name_alone(config)), None):
+            raise ConfigError(f"'{name}' is '{twin}' under another name; trained twice, it would be the same twice.")
+        named[name] = config
     return named
 
 

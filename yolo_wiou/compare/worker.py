@@ -60,6 +60,7 @@ def train_and_detect(run: Run, folder: Path) -> None:
         stream=tuple(stream.epochs),
         optimizer=optimizer(trainer),
         device=str(trainer.device),
+        steps=trainer.ema.updates,
         provenance=provenance(),
     )
     write_json(folder / RESULT, result.plain())

@@ -88,6 +88,10 @@ class LossConfig(Settings):
         unmodified = OVERLAPS.parse("iou"), PENALTIES.parse(penalty), 1.0, Scale(), "none"
         return (self.overlap, self.penalty, self.power, self.scale, self.gain.name) == unmodified
 
+    def differs_in_name_alone(self, other: LossConfig) -> bool:
+        """Whether this is the other loss, whatever the two are called."""
+        return self == other.model_copy(update={"name": self.name})
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as plain data: the sections' classes are made at run time."""
         return LossConfig.model_validate, (self.model_dump(),)

@@ -62,7 +62,7 @@ class _Palette:
 def differences(data: DataFindings) -> Any:
     """Every loss's difference to the baseline: a dot a seed, the mean and its two intervals."""
     figure = go.Figure()
-    compared = [comparison for comparison in data.comparisons if comparison.seeds][::-1]
+    compared = [comparison for comparison in data.comparisons if comparison.mean is not None][::-1]
     for row, comparison in enumerate(compared):
         colour = VERDICTS.get(comparison.verdict, UNDECIDED)
         for bounds, width, above in ((comparison.interval, 7, 0), (comparison.seeds_and_images, 2, 0.2)):

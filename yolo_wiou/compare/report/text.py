@@ -61,6 +61,8 @@ def sentence(comparison: Comparison, baseline: str, comparisons: int) -> str:
     if not seeds:
         return f"No AP is known of {loss} and {baseline} under one seed."
     verdict = comparison.verdict
+    if verdict == "nothing compared":
+        return f"Nothing was compared between {loss} and {baseline}: {comparison.nothing}"
     if verdict == "not finished":
         planned = seeds + len(comparison.seeds_waiting)
         so_far = f"{seeds} of {planned} seeds so far, {points(mean)} AP points"
@@ -84,7 +86,8 @@ def sentence(comparison: Comparison, baseline: str, comparisons: int) -> str:
 
 def headlines(comparisons: Sequence[Comparison], baseline: str) -> list[tuple[str, str]]:
     """Verdicts and their sentences, the decided ones first; undecided losses share one where they are many."""
-    lines: list[tuple[str, str]] = [(c.verdict, c.sentence) for c in comparisons if c.verdict in ("better", "worse")]
+    decided = ("better", "worse", "nothing compared")
+    lines: list[tuple[str, str]] = [(c.verdict, c.sentence) for c in comparisons if c.verdict in decided]
     for verdict in ("no detectable difference", "too few seeds", "not finished"):
         alike = [comparison for comparison in comparisons if comparison.verdict == verdict]
         if len(alike) <= MANY:
