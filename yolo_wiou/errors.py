@@ -29,7 +29,7 @@ def choices(word: object, valid: Iterable[str]) -> str:
 
 
 def explain(error: ValidationError, model: type[BaseModel], prefix: str) -> str:
-    """Turn pydantic's error about `model` into one line a mistake; `prefix` stands before the first dot."""
+    """Turn pydantic's error about `model` into one line per mistake; `prefix` stands before the first dot."""
     lines = []
     for item in error.errors(include_url=False):
         path = ".".join((prefix, *map(str, item["loc"])))

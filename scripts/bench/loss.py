@@ -6,7 +6,7 @@ What is timed is what one puts in place of the other: from the gathered positive
 scalar, and back to the gradient of the predictions. For stock that is `bbox_iou`, weighting and reduction as in its
 BboxLoss; for ours geometry, loss, gain, what the running mean observes, weighting, reduction as in PluggableBboxLoss,
 and for the presets that keep the stock term, that term and the observation. Gathering the positives is the same on both
-sides and left out here; it is in bench_train.py.
+sides and left out here; scripts/bench/train.py has it.
 
 Each round times every loss once, in turn, so that a slow moment of the machine meets all alike; a ratio is the median
 over rounds, with the middle half of the rounds beside it. Operators, peak and moved bytes are counted, and exact. One
@@ -39,7 +39,7 @@ def terms_on(device: str, names: list[str]) -> dict[str, Term]:
 
 
 def count(term: Term, n: int = 2_000) -> dict[str, float]:
-    """Operators of a step, the bytes that they move a box, and the most that they hold a box."""
+    """Operators of a step, the bytes per box that they move, and the most bytes per box that they hold."""
     data = boxes(n)
     with Count() as counted:
         step(term, data)

@@ -18,7 +18,7 @@ from timing import OUT
 from markdown import render, table, write_or_check  # isort: skip
 
 LEAST = 52
-"""Bytes a box that no such term can do without: two boxes and a weight read once, a gradient written once, float32."""
+"""Bytes per box that no such term can do without: two boxes and a weight read, a gradient written, float32."""
 Report: TypeAlias = dict[str, Any]
 
 

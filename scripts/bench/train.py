@@ -135,7 +135,7 @@ def main(names: list[str]) -> None:
     """Measure, print, write."""
     names = names or ["ciou", "wiou1", "wiou3", "iou-balanced"]
     about = (
-        f"Box loss and criterion: yolo11n's output for {BATCH} images of {IMGSZ} px, 80 classes, {OBJECTS} objects an "
+        f"Box loss and criterion: yolo11n's output for {BATCH} images of {IMGSZ} px, 80 classes, {OBJECTS} objects per "
         f"image, {ROUNDS} rounds."
     )
     report: dict[str, Any] = {"machine": machine(), "about": about, "counts": {}, "parts": {}}

@@ -7,7 +7,7 @@ BCCD is github.com/Shenggan/BCCD_Dataset in YOLO's layout, its own train, val an
 "jitter30" has 40 % of the training boxes moved at every edge by up to 30 % of the box (seeded; noise.csv records them).
 All runs are judged on the validation and the test images together, 159, and neither is used for a choice: the last
 epoch is quoted. OUT (default runs/study_bccd) holds everything, a folder for each study (all of them unless some are
-named); about 6 minutes a run on two CPU cores.
+named); about 6 minutes per run on two CPU cores.
 """
 
 from __future__ import annotations

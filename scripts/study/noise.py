@@ -8,7 +8,7 @@ whose boxes some are wrong to a known degree, and is judged on 800 clean images.
     (loss on noisy boxes - ciou on noisy boxes) / (ciou on clean boxes - ciou on noisy boxes)
 
 for AP, AP75 and AP90. OUT (default runs/study_noise) holds everything, a folder for each study (all of them unless
-some are named); about 70 seconds a run on one core.
+some are named); about 70 seconds per run on one core.
 """
 
 from __future__ import annotations

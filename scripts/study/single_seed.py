@@ -3,8 +3,8 @@
     python scripts/study/single_seed.py path/to/bccd.yaml [OUT] [LOSS ...]
 
 OUT (default runs/bccd) holds the runs and result.json; LOSS defaults to stock, ciou and wiou3, where "stock" is
-Ultralytics' own trainer. About six minutes a run on two CPU cores. One seed decides nothing: it moves AP75 by about two
-points. What it shows is that the runs work, and that ciou equals stock.
+Ultralytics' own trainer. About six minutes per run on two CPU cores. One seed decides nothing: it moves AP75 by about
+two points. What it shows is that the runs work, and that ciou equals stock.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ARGUMENTS: dict[str, Any] = {
 
 
 def train(loss: str, data: Path, out: Path) -> dict[str, float]:
-    """Train one loss from scratch; returns the figures of its best checkpoint and the seconds taken."""
+    """Train one loss from scratch; returns the metrics of its best checkpoint and the seconds taken."""
     model = ultralytics.YOLO("yolo11n.yaml") if loss == "stock" else YOLO("yolo11n.yaml")
     own = {} if loss == "stock" else {"loss": loss}
     start = time.monotonic()

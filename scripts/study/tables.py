@@ -29,7 +29,7 @@ REPORTED = {
     "iou-balanced": "+1.0 to +2.4 on COCO",
     "iou-balanced-loc": "–",
 }
-"""What the authors say of AP75 (2301.10051; 1908.05641)."""
+"""What the authors say of AP75 (arXiv:2301.10051; arXiv:1908.05641)."""
 Summary = dict[str, Any]
 
 

@@ -78,7 +78,7 @@ def test_no_detection_at_all(tmp_path: Path) -> None:
     assert (quality(classes) == 0).all()
 
 
-def test_a_hundred_detections_an_image_and_class_count(tmp_path: Path) -> None:
+def test_a_hundred_detections_per_image_and_class_count(tmp_path: Path) -> None:
     truth, found = case(5, 0.05, images=1)
     false = np.tile([[0, 1, 1, 5, 5, 0.995, 0]], (120, 1))
     evaluation = evaluated(tmp_path, truth, np.concatenate((false, found)).astype(np.float32))

@@ -12,7 +12,7 @@ TASKS = ["detect", "segment", "pose", "obb"]
 CHECKS = [*(f"parity {task}" for task in TASKS), "wiou3", "resume", "portable", "safe load"]
 OUTCOMES = ["passed", "absent", "stock fails", "failed"]
 """From good to bad; a check is as good as the worst of its tests. `absent`: the release has no such thing."""
-LIMIT = 1800  # seconds a release
+LIMIT = 1800  # seconds per release
 
 
 def run_suite(python: str, root: Path) -> dict[str, dict[str, str]]:

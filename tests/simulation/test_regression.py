@@ -118,7 +118,7 @@ def test_the_same_twice(experiment: str) -> None:
 
 @pytest.mark.parametrize("experiment", ["diou", "wiou"])
 def test_the_chunks_don_t_matter(experiment: str) -> None:
-    """Not even to a loss with a running mean, which advances once an iteration, over all chunks."""
+    """Not even to a loss with a running mean, which advances once per iteration, over all chunks."""
     whole, parts = (
         simulate(with_a_quick_mean(), experiment, points=11, iterations=30, chunk=chunk) for chunk in (11, 3)
     )

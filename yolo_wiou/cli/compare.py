@@ -1,4 +1,4 @@
-"""The command `compare`: its words become a study, which is checked before anything is written."""
+"""The command `compare`: its arguments become a study, which is checked before anything is written."""
 
 import contextlib
 import json
@@ -89,7 +89,7 @@ def compare(argv: list[str]) -> None:
 
 
 def read(argv: Sequence[str]) -> Request:
-    """Understand the words of the command.
+    """Read the arguments of the command.
 
     Raises:
         ConfigError: any of them is wrong, or a package is missing.

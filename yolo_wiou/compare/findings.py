@@ -57,7 +57,7 @@ class Difference(Found):
 class Metrics(Found):
     """AP of one checkpoint, of the last epoch or the best; unknown where no object has that size, or is of that class.
 
-    At most 100 detections an image and class count, as COCO has it.
+    At most 100 detections per image and class count, as COCO has it.
 
     Attributes:
         AP: over IoU 0.50 to 0.95; AP50 to AP90 at one IoU, AP_small to AP_large by COCO's sizes.

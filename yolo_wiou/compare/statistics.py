@@ -59,7 +59,7 @@ def sign_flip_bounds(differences: ArrayLike, alpha: float = ALPHA) -> Floats:
     with 7 and 8.
 
     Args:
-        differences: (..., n), one a seed.
+        differences: (..., n), one per seed.
         alpha: 1 minus the coverage.
 
     Returns:
@@ -122,7 +122,7 @@ def seeds_and_images_interval(
     degrees of freedom makes up for the few seeds, which a percentile of a two-level bootstrap does not.
 
     Args:
-        differences: (n,) one a seed, on all images.
+        differences: (n,) one per seed, on all images.
         redrawn: (n, B) the same on B resamples of the images, each resample the same for all seeds.
         images: how many there are.
         alpha: 1 minus the coverage.

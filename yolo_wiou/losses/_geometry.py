@@ -1,4 +1,4 @@
-"""The geometry of a BoxPair with its gradient in closed form: two autograd functions, one a way to give the boxes.
+"""The geometry of a BoxPair with its gradient in closed form: two autograd functions, one per way to give the boxes.
 
 Everything follows from two things: how far each edge of the prediction lies inside the target's, and both sizes. The
 closed form takes a third of the operators that a graph needs. Rows are (N,), so that every operator reads memory in

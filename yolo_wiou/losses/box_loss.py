@@ -43,11 +43,11 @@ def to_float32(x: Tensor) -> Tensor:
 
 
 class BoxLoss(nn.Module):
-    """A box regression loss, one value a box; reduction is the caller's.
+    """A box regression loss, one value per box; reduction is the caller's.
 
     A step is judged by the running mean of the steps before it. The mean advances at the end of each call whose
-    prediction requires a gradient, whatever `.training` says; who makes several calls a step, or has several processes,
-    sets `self_advancing = False` and calls `advance` of running_mean.py at the end of a step.
+    prediction requires a gradient, whatever `.training` says; who makes several calls per step, or has several
+    processes, sets `self_advancing = False` and calls `advance` of running_mean.py at the end of a step.
 
     >>> loss = BoxLoss(load_config("ciou"))
     >>> loss(torch.tensor([[0.0, 0, 4, 2]]), torch.tensor([[1.0, 1, 4, 3]]))

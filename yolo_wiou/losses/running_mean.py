@@ -16,7 +16,7 @@ class RunningMean(nn.Module):
     A step is judged by the mean of the steps before it. The authors' code moves the mean first, which needs the step's
     boxes of all ranks in the middle of the loss; the difference is one step of a mean that moves slowly.
 
-    `observe` gathers what a step saw, `advance` moves the mean by it: once a step, however many calls a step makes.
+    `observe` gathers what a step saw, `advance` moves the mean by it: once per step, however many calls a step makes.
 
     Args:
         momentum: weight of a step's mean in the new mean, in (0, 1).

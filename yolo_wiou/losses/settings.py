@@ -61,7 +61,7 @@ class RunningMeanConfig(Settings):
     """The running mean of the IoU loss of all positives, by which Wise-IoU judges a box (arXiv:2301.10051 §3.3).
 
     Attributes:
-        momentum: weight of a step's mean; "auto" is 1 − 0.05^(1/(t·n)), n batches an epoch, t = converge · epochs.
+        momentum: weight of a step's mean; "auto" is 1 − 0.05^(1/(t·n)), n batches per epoch, t = converge · epochs.
         converge: share of the epochs after which AP is expected to grow slowly; the authors' is 34 of 120.
     """
 

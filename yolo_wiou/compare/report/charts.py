@@ -49,7 +49,7 @@ class _Palette:
         self.first = {losses[0], *(comparison.loss for comparison in by_size[:AT_ONCE])}
 
     def line(self, figure: Any, loss: str, x: list[Any], mean: Any, low: Any = None, high: Any = None) -> None:
-        """Draw a line with a marker a value, and its band."""
+        """Draw a line with a marker per value, and its band."""
         colour, shown = self.colours[loss], True if loss in self.first else "legendonly"
         group = {"legendgroup": loss, "visible": shown}
         if low and None not in low:
@@ -60,7 +60,7 @@ class _Palette:
 
 
 def differences(data: DataFindings) -> Any:
-    """Every loss's difference to the baseline: a dot a seed, the mean and its two intervals."""
+    """Every loss's difference to the baseline: a dot per seed, the mean and its two intervals."""
     figure = go.Figure()
     compared = [comparison for comparison in data.comparisons if comparison.mean is not None][::-1]
     for row, comparison in enumerate(compared):
