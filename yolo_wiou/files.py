@@ -61,6 +61,15 @@ def read_table(file: Path) -> list[dict[str, float]]:
         return [{name.strip(): _number(row[name]) for name in rows.fieldnames or ()} for row in rows]
 
 
+def as_text(cell: Any) -> Any:
+    """Return a cell of a CSV file as no spreadsheet takes it for a formula: with an apostrophe before it (OWASP).
+
+    >>> as_text("=1+1"), as_text("wiou3"), as_text(-0.5)
+    ("'=1+1", 'wiou3', -0.5)
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
 def _number(text: str | None) -> float:
     try:
         return float(text or "nan")

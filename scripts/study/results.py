@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from yolo_wiou.compare.average_precision import QUOTED, evaluate, metrics_of
 from yolo_wiou.compare.comparison import add_verdicts, difference, differences_of, paired_test
+from yolo_wiou.compare.evaluation import QUOTED, evaluate, metrics_of
 from yolo_wiou.compare.findings import METRICS as MEASURED
 from yolo_wiou.compare.findings import Comparison, Difference, Spread
 from yolo_wiou.compare.run import Record, ended_runs

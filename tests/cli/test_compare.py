@@ -83,6 +83,15 @@ def test_what_does_not_fit_is_refused(model, command, message, shapes, tmp_path,
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_no_cluster_is_looked_for_where_the_folder_is_another_study_s(shapes, tmp_path, monkeypatch, capsys):
+    taken = a_study(losses={"a": "ciou", "b": "eiou"})
+    taken.save(tmp_path)
+    finish(taken, tmp_path)
+    monkeypatch.setattr(compare, "choose_runner", lambda _: pytest.fail("a cluster was started"))
+    assert run_command(["compare", f"data={shapes}", "model=yolo11n.yaml", "engine=ray", f"out={tmp_path}"]) == 2
+    assert "holds another study" in capsys.readouterr().err
+
+
 def test_a_file_of_all_settings_as_ultralytics_copies_it_is_taken(shapes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plain = [f"data={shapes}", "model=yolo11n.yaml", "epochs=2"]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from helpers.synthetic import EPOCHS, write_study
 
-from yolo_wiou.compare import average_precision
+from yolo_wiou.compare import evaluation
 from yolo_wiou.compare.analysis import analyse
-from yolo_wiou.compare.average_precision import evaluate, metrics_of
+from yolo_wiou.compare.evaluation import evaluate, metrics_of
 from yolo_wiou.compare.findings import METRICS, Findings
 from yolo_wiou.compare.report.html import page
 from yolo_wiou.compare.report.text import table
@@ -111,6 +111,38 @@ def test_epochs_to_near_are_the_first_at_nine_tenths_of_the_baselines_final_ap(c
     assert losses["closer"]["epochs_to_near"]["n"] == 0
 
 
+def test_a_loss_that_is_not_known_here_is_reported_all_the_same(copy: Path) -> None:
+    for file in copy.glob("runs/shapes/same/*/run.json"):
+        write_json(file, {**read_json(file), "spec": {"name": "same", "penalty": {"name": "of-a-plugin"}}})
+    assert compared(report(copy), "same")["verdict"] == "no detectable difference"
+
+
+def test_a_run_with_a_damaged_file_is_named_and_the_others_are_judged(copy: Path) -> None:
+    (copy / "runs/shapes/closer/seed2/detections-best.npz").write_bytes(b"PK")
+    (copy / "runs/shapes/closer/seed3/truth.json").write_text("{")
+    found = report(copy)
+    assert "Judged without closer seed 2, closer seed 3, which failed." in found["data"]["shapes"]["warnings"]
+    assert [run["seed"] for run in found["data"]["shapes"]["runs"] if "is damaged" in run.get("failure", "")] == [2, 3]
+    assert compared(found, "closer")["seeds"] == [0, 1, 4, 5, 6]
+
+
+def test_images_are_redrawn_only_where_all_runs_have_the_same(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = read_json(copy / "runs/shapes/ciou/seed0/truth.json")
+    truth["images"][0]["width"] += 1
+    write_json(copy / "runs/shapes/ciou/seed0/truth.json", truth)
+    monkeypatch.setattr(evaluation, "redraw", lambda *_: pytest.fail("nobody asks for it"))
+    assert compared(report(copy), "closer")["seeds_and_images"] is None
+
+
+def test_what_shows_the_pairs_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for data in ("a", "b"):
+        write_study(tmp_path, {"ciou": 0.0, "closer": -0.05}, seeds=1, images=3, data=data)
+    read: list[Path] = []
+    monkeypatch.setattr("yolo_wiou.compare.pairing.read_json", lambda file: read.append(file) or read_json(file))
+    report(tmp_path)
+    assert read == [tmp_path / "proof" / "proof.json"]
+
+
 def test_an_ap_of_exactly_nine_tenths_is_near(copy: Path) -> None:
     final = 0.103
     for place in copy.glob("runs/shapes/*/*"):
@@ -179,14 +211,14 @@ def test_what_is_not_finished_does_not_help_what_is(copy: Path) -> None:
 
 def test_a_run_without_ap_is_left_out_and_named(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unknown = iter([{"AP": None}])  # of the first run that is evaluated, ciou's
-    monkeypatch.setattr(average_precision, "metrics_of", lambda e: metrics_of(e).model_copy(update=next(unknown, {})))
+    monkeypatch.setattr(evaluation, "metrics_of", lambda e: metrics_of(e).model_copy(update=next(unknown, {})))
     found = report(copy)
     assert all(comparison["seeds"] == [1, 2, 3, 4, 5, 6] for comparison in found["data"]["shapes"]["comparisons"])
     assert any("No AP is known of ciou seed 0" in warning for warning in found["data"]["shapes"]["warnings"])
 
 
 def test_where_no_ap_is_known_it_is_not_called_zero(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(average_precision, "metrics_of", lambda e: metrics_of(e).model_copy(update={"AP": None}))
+    monkeypatch.setattr(evaluation, "metrics_of", lambda e: metrics_of(e).model_copy(update={"AP": None}))
     (warning,) = warnings(copy)
     assert warning.startswith("No AP is known of")
 

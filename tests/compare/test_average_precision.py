@@ -12,7 +12,8 @@ from helpers.synthetic import detect, ground_truth
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from yolo_wiou.compare.average_precision import average_precision, evaluate, match, metrics_of, quality, redraw
+from yolo_wiou.compare.average_precision import average_precision, quality, redraw
+from yolo_wiou.compare.evaluation import evaluate, metrics_of
 
 
 def evaluated(folder: Path, truth: dict[str, Any], found: Any) -> Any:
@@ -40,13 +41,13 @@ def test_ap_of_every_image_once_is_faster_coco_evals(
     tmp_path_factory: pytest.TempPathFactory, seed: int, looseness: float, steps: int
 ) -> None:
     evaluation = evaluated(tmp_path_factory.mktemp("run"), *case(seed, looseness, steps=steps))
-    own = average_precision(match(evaluation), np.ones((1, 6)))[0]
+    own = average_precision(evaluation.matches, np.ones((1, 6)))[0]
     np.testing.assert_allclose(own, by_threshold(evaluation), atol=1e-9)
 
 
 def test_ap_of_a_redraw_is_that_of_images_which_are_really_repeated(tmp_path: Path) -> None:
     truth, found = case(7, 0.1, steps=100_000)
-    classes = match(evaluated(tmp_path, truth, found))
+    classes = evaluated(tmp_path, truth, found).matches
     for weights in redraw(6, 5, seed=1):
         drawn = np.repeat(np.arange(6), weights)
         images = [{**truth["images"][i], "id": new} for new, i in enumerate(drawn)]
@@ -64,7 +65,7 @@ def test_a_class_and_an_image_without_objects(tmp_path: Path) -> None:
     truth, found = case(3, 0.05)
     truth["annotations"] = [box for box in truth["annotations"] if box["category_id"] == 0 and box["image_id"] != 2]
     evaluation = evaluated(tmp_path, truth, found)
-    classes = match(evaluation)
+    classes = evaluation.matches
     own = average_precision(classes, np.ones((1, 6)))[0]
     np.testing.assert_allclose(own, by_threshold(evaluation), atol=1e-9)
     only_empty = np.eye(6)[[2]]
@@ -73,7 +74,7 @@ def test_a_class_and_an_image_without_objects(tmp_path: Path) -> None:
 
 def test_no_detection_at_all(tmp_path: Path) -> None:
     truth, _ = case(3, 0.05)
-    classes = match(evaluated(tmp_path, truth, np.zeros((0, 7), np.float32)))
+    classes = evaluated(tmp_path, truth, np.zeros((0, 7), np.float32)).matches
     assert (average_precision(classes, np.ones((2, 6))) == 0).all()
     assert (quality(classes) == 0).all()
 
@@ -82,7 +83,7 @@ def test_a_hundred_detections_per_image_and_class_count(tmp_path: Path) -> None:
     truth, found = case(5, 0.05, images=1)
     false = np.tile([[0, 1, 1, 5, 5, 0.995, 0]], (120, 1))
     evaluation = evaluated(tmp_path, truth, np.concatenate((false, found)).astype(np.float32))
-    own = average_precision(match(evaluation), np.ones((1, 1)))[0]
+    own = average_precision(evaluation.matches, np.ones((1, 1)))[0]
     np.testing.assert_allclose(own, by_threshold(evaluation), atol=1e-9)
 
 
@@ -92,5 +93,5 @@ def test_quality_by_hand(tmp_path: Path) -> None:
     truth["annotations"] = [{**box, "id": 1, "image_id": 0}, {**box, "id": 2, "image_id": 1}]
     close = [0, 10, 10, 40, 40 * 0.72, 0.9, 0]  # IoU 0.72: five of the ten thresholds
     false, faint = [0, 90, 90, 10, 10, 0.9, 0], [1, 10, 10, 40, 40, 0.2, 0]
-    classes = match(evaluated(tmp_path, truth, np.array([close, false, faint], np.float32)))
+    classes = evaluated(tmp_path, truth, np.array([close, false, faint], np.float32)).matches
     np.testing.assert_allclose(quality(classes), [0.5 * 2 / 3, 0])  # F1 of 1 hit, 2 detections, 1 object; not seen

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from helpers.synthetic import write_study
+from jinja2.defaults import DEFAULT_FILTERS
 
 from yolo_wiou.compare.analysis import analyse
 from yolo_wiou.compare.findings import Findings
+from yolo_wiou.compare.report import html
+from yolo_wiou.compare.report.html import environment, table_of_runs, write_report
 from yolo_wiou.compare.report.html import page as html_page
-from yolo_wiou.compare.report.html import table_of_runs, write_report
 from yolo_wiou.compare.report.images import best_iou
 from yolo_wiou.compare.run import ended_runs
 
@@ -91,6 +93,33 @@ def test_every_run_is_a_row(study: tuple[Path, Findings]) -> None:
     assert float(row["AP"]) == first.metrics["last"].AP
     assert (row["loss"], row["seed"], row["checkpoint"]) == ("ciou", "0", "last")
     assert row["AP_large"] == ""
+
+
+@pytest.mark.parametrize("loss", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "\tx"])
+def test_no_name_is_a_formula_in_a_spreadsheet(loss: str, study: tuple[Path, Findings]) -> None:
+    named = study[1].data["shapes"].runs[0].model_copy(update={"loss": loss, "data": loss})
+    data = study[1].data["shapes"].model_copy(update={"runs": (named,)})
+    row, *_ = csv.DictReader(table_of_runs(study[1].model_copy(update={"data": {"shapes": data}})).splitlines())
+    assert (row["loss"], row["data"]) == (f"'{loss}", f"'{loss}")
+
+
+def test_figures_and_runs_are_written_whatever_becomes_of_the_page(
+    study: tuple[Path, Findings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> str:
+        raise RuntimeError("no memory for pictures")
+
+    monkeypatch.setattr("yolo_wiou.compare.report.html.page", fail)
+    with pytest.raises(RuntimeError, match="no memory"):
+        write_report(tmp_path, study[1], [])
+    assert {file.name for file in tmp_path.iterdir()} == {"report.json", "runs.csv"}
+
+
+def test_the_template_has_the_filters_that_it_uses_and_no_others() -> None:
+    source = Path(html.__file__).with_name(html.TEMPLATE).read_text(encoding="utf-8")
+    own = {name for name, function in environment().filters.items() if DEFAULT_FILTERS.get(name) is not function}
+    assert own == set(html.FILTERS)
+    assert all(re.search(rf"\| *{name}\b", source) for name in html.FILTERS)
 
 
 def test_the_best_iou_by_hand() -> None:

@@ -12,6 +12,7 @@ import pytest
 from helpers.processes import is_alive, wait_for
 from helpers.running import ROOT
 
+from yolo_wiou.compare.pairing import NotPairedError
 from yolo_wiou.compare.run import LOG, RUNNING
 from yolo_wiou.compare.run_study import run_study
 from yolo_wiou.compare.runner import LocalJob, train
@@ -65,6 +66,30 @@ def test_a_failing_run_leaves_its_log_and_stops_no_other(tmp_path, monkeypatch, 
     assert "Finished: 2." in capsys.readouterr().err
     assert len(finished(tmp_path)) == 4
     assert STUDY.runs()[0].result(tmp_path) == before
+
+
+def test_a_finished_run_with_a_damaged_file_is_named_and_trained_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("yolo_wiou.compare.run_study.check_pairing", lambda *_: {})
+    assert run_study(STUDY, tmp_path, fake) == 0
+    damaged = STUDY.runs()[1].folder(tmp_path) / "truth.json"
+    damaged.write_text("{")
+    before = [run.folder(tmp_path).stat().st_mtime_ns for run in STUDY.runs()]
+    capsys.readouterr()
+    assert run_study(STUDY, tmp_path, fake) == 0
+    said = capsys.readouterr().err
+    assert f"WARNING, a, wiou3, seed 0: '{damaged}' is damaged, so the run counts as not finished" in said
+    after = [run.folder(tmp_path).stat().st_mtime_ns for run in STUDY.runs()]
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, True, True]
+    assert finished(tmp_path) == sorted(map(str, STUDY.runs()))
+
+
+def test_what_is_no_fair_comparison_is_told_line_by_line(tmp_path, monkeypatch, capsys):
+    def refuse(*_):
+        raise NotPairedError("This would be no fair comparison:", "a", "b")
+
+    monkeypatch.setattr("yolo_wiou.compare.run_study.check_pairing", refuse)
+    assert run_study(STUDY, tmp_path, fake) == 1
+    assert "\nyolo-wiou compare:\nThis would be no fair comparison:\na\nb\n" in capsys.readouterr().err
 
 
 def test_stopping_ends_what_is_running(tmp_path, monkeypatch):

@@ -129,7 +129,7 @@ def test_images_and_objects_of_a_data_set_are_counted(shapes, tmp_path):
     second.write_text("9 0.5 0.5 0.1 0.1\n")  # there are two classes
     arguments = {"model": "yolo11n.yaml", "imgsz": 32, "epochs": 1, "batch": 2, "workers": 0}
     arguments["data"] = str(tmp_path / "set" / shapes.name)
-    run = Run(data="set", loss="ciou", seed=0, config="ciou", arguments=arguments)
+    run = Run(data="set", loss="ciou", seed=0, spec="ciou", arguments=arguments)
     counts = {split: count.plain() for split, count in first_batches(run, tmp_path).images.items()}
     objects = [len(file.read_text().split("\n")) - 1 for file in (tmp_path / "set" / "labels" / "val").iterdir()]
     assert counts["validation"] == {"images": 6, "left out": 0, "objects": sum(objects)}

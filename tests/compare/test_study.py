@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from helpers.studies import a_study, finish
 
 from yolo_wiou.compare.study import Study, label, name_data, name_losses
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.losses.presets import load_config
+from yolo_wiou.losses.presets import as_plain, load_config
 
 
 def test_the_plan_is_every_combination_once_in_whole_pairs():
@@ -20,10 +21,7 @@ def test_the_plan_is_every_combination_once_in_whole_pairs():
     ]
     assert len({run.relative_path for run in runs}) == 12
     fourth = runs[3]
-    assert (fourth.config, fourth.arguments) == (
-        load_config("wiou3"),
-        {"model": "yolo11n.yaml", "epochs": 3, "data": "/b.yaml"},
-    )
+    assert (fourth.spec, fourth.arguments) == ("wiou3", {"model": "yolo11n.yaml", "epochs": 3, "data": "/b.yaml"})
 
 
 def test_the_grid_is_every_combination_for_every_loss_but_the_baseline():
@@ -66,7 +64,7 @@ def test_data_sets_are_called_after_their_files(tmp_path):
 
 def test_a_study_remembers_itself(tmp_path):
     a_study(losses={"ciou": "ciou", "mine": load_config("wiou3", {"gain.delta": 5})}).save(tmp_path)
-    assert Study.load(tmp_path).runs()[1].config == load_config("wiou3", {"gain.delta": 5})
+    assert Study.load(tmp_path).runs()[1].spec == as_plain(load_config("wiou3", {"gain.delta": 5}))
     with Study.load(tmp_path).claim(tmp_path):
         pass
 
@@ -126,6 +124,30 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path, file):
     with pytest.raises(ConfigError, match=r"holds other files.*out="), a_study().claim(tmp_path):
         pass
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / file]
+
+
+def test_a_loss_that_is_not_known_here_is_named_where_studies_differ(tmp_path):
+    """A plugin that has gone, or another release's."""
+    other = a_study(losses={"ciou": "ciou", "gone": {"name": "gone", "penalty": {"name": "gone"}}})
+    with other.claim(tmp_path):
+        finish(other, tmp_path)
+    with pytest.raises(ConfigError, match=r"losses.gone is only there; losses.wiou3 is only here"):
+        a_study().check(tmp_path)
+
+
+def test_what_another_process_has_trained_meanwhile_is_kept(tmp_path, monkeypatch):
+    """Between the first look at the folder and the lock."""
+
+    class Waits(FileLock):
+        def acquire(self, *args, **kwargs):
+            if not (tmp_path / "runs").exists():
+                finish(a_study(), tmp_path)
+            return super().acquire(*args, **kwargs)
+
+    a_study().save(tmp_path)
+    monkeypatch.setattr("yolo_wiou.compare.study.FileLock", Waits)
+    with a_study().claim(tmp_path):
+        assert a_study().runs()[0].is_finished(tmp_path)
 
 
 def test_a_folder_has_one_process_at_a_time(tmp_path):

@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+from finished import leave_results
+
 
 def main(folder: Path) -> None:
     """Do what a run does to its folder."""
@@ -22,9 +24,7 @@ def main(folder: Path) -> None:
         time.sleep(0.05)
     if run["loss"] in os.environ.get("FAIL", "").split(","):
         sys.exit("no such luck")
-    result = {"seconds": 1.0, "epochs": 1, "stream": [run["seed"]], "device": "cpu"}
-    result["optimizer"] = {"name": "SGD", "lr": 0.01, "momentum": 0.9}
-    (folder / "result.json").write_text(json.dumps(result))
+    leave_results(folder, run["seed"])
 
 
 if __name__ == "__main__":

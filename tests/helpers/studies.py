@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from helpers.finished import leave_results
 from yolo_wiou.compare.study import Study
 
 
@@ -23,4 +24,4 @@ def finish(study: Study, folder: Path) -> None:
     run = study.runs()[0]
     run.folder(folder).mkdir(parents=True)
     run.save(run.folder(folder))
-    (run.folder(folder) / "result.json").write_text("{}")
+    leave_results(run.folder(folder))

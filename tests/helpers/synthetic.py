@@ -40,7 +40,7 @@ def write_study(
     for seed in range(seeds):
         for loss, effect in effects.items():
             arguments = {"data": f"{data}.yaml", "epochs": EPOCHS}
-            run = Run(data=data, loss=loss, seed=seed, config="wiou3", arguments=arguments)
+            run = Run(data=data, loss=loss, seed=seed, spec="wiou3", arguments=arguments)
             looseness = max(0.01, 0.12 + effect + noise * rng.normal())
             place = run.folder(folder)
             place.mkdir(parents=True)

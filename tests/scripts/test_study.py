@@ -8,10 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from helpers.finished import leave_results
 from helpers.running import ROOT, shell
 from helpers.synthetic import write_study
 
-from yolo_wiou.compare.average_precision import evaluate, metrics_of
+from yolo_wiou.compare.evaluation import evaluate, metrics_of
 from yolo_wiou.compare.study import Study
 
 
@@ -69,7 +70,7 @@ def test_a_study_takes_over_what_another_has_finished_and_nothing_else(tmp_path)
     for run in (study(1).runs()[0], study(2).runs()[1]):  # the second was trained in another way
         run.folder(tmp_path / "other").mkdir(parents=True)
         run.save(run.folder(tmp_path / "other"))
-        (run.folder(tmp_path / "other") / "result.json").write_text("{}")
+        leave_results(run.folder(tmp_path / "other"))
     assert adopted() == "[True, False, False, False]"
     (tmp_path / "other" / "runs").rename(tmp_path / "gone")
     assert adopted() == "[False, False, False, False]"  # a link to a study that is gone is no run

@@ -74,6 +74,7 @@ def compare(argv: list[str]) -> None:
     with stdout_free() if as_json else contextlib.nullcontext():
         request = read([word for word in argv if word not in {"compare", "--json"}])
         folder = out_folder(request.out)
+        request.study.check(folder)  # a cluster is started for a study that can go on
         runner = choose_runner(request)
         with request.study.claim(folder):
             if request.demo:

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from yolo_wiou.compare.average_precision import DRAWS, QUOTED, EvaluatedRun, evaluate_run
 from yolo_wiou.compare.comparison import SIZES, compare_losses
+from yolo_wiou.compare.evaluation import DRAWS, QUOTED, EvaluatedRun, evaluate_run
 from yolo_wiou.compare.findings import (
     METRICS,
     Comparison,
@@ -25,7 +25,7 @@ from yolo_wiou.compare.findings import (
     RunReport,
 )
 from yolo_wiou.compare.identity import NOTHING
-from yolo_wiou.compare.pairing import pairing_warnings
+from yolo_wiou.compare.pairing import left_out, pairing_warnings, read_first_batches
 from yolo_wiou.compare.provenance import provenance
 from yolo_wiou.compare.report.text import count, sentence
 from yolo_wiou.compare.run import AP_COLUMN, GAIN_COLUMN, IOU_COLUMN, Record
@@ -62,7 +62,8 @@ def analyse(
         data: [record for record in records if record.run.data == data]
         for data in dict.fromkeys(record.run.data for record in records)
     }
-    warnings = {data: pairing_warnings(of_data, folder) for data, of_data in by_data.items()}
+    unused = left_out(read_first_batches(folder), folder)
+    warnings = {data: [*pairing_warnings(runs), *unused.get(data, [])] for data, runs in by_data.items()}
     origin = _origin(records, arguments or records[0].run.arguments)
     return Findings(
         baseline=baseline,
@@ -99,9 +100,10 @@ class _DataSet:
         present = {record.run.loss for record in records}
         self.baseline, self.records = losses[0], records
         self.rivals = [loss for loss in losses[1:] if loss in present]
-        evaluated = [evaluate_run(record, record.result) for record in records if record.result]
+        self.fingerprints = {record.fingerprint for record in records if record.result}
+        alike = len(self.fingerprints) == 1
+        evaluated = [evaluate_run(record, record.result, alike) for record in records if record.result]
         self.runs = {(run.record.run.loss, run.record.run.seed): run for run in evaluated}
-        self.fingerprints = {run.record.fingerprint for run in evaluated}
         final = [ap for run in self._of(self.baseline) if math.isfinite(ap := run.record.at_last(AP_COLUMN))]
         self.near = NEAR * (sum(final) / len(final)) if final else math.nan
 

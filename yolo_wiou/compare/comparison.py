@@ -7,7 +7,8 @@ from typing import TypeVar
 import numpy as np
 
 from yolo_wiou.compare import statistics as st
-from yolo_wiou.compare.average_precision import EvaluatedRun, Floats
+from yolo_wiou.compare.average_precision import Floats
+from yolo_wiou.compare.evaluation import EvaluatedRun
 from yolo_wiou.compare.findings import (
     METRICS,
     Comparison,

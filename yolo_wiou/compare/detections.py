@@ -2,18 +2,16 @@
 
 import shutil
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from PIL.ExifTags import Base
 
-from yolo_wiou.compare.run import TRUTH, Run, Truth
+from yolo_wiou.compare.coco import TRUTH, CocoAnnotation, CocoCategory, CocoImage, Detections, Truth, write_detections
+from yolo_wiou.compare.run import Run
 from yolo_wiou.files import write_json
 
-Detections: TypeAlias = NDArray[np.float32]
-"""(D, 7): image, x, y, w, h in pixels (corner and size), score, class."""
 EXIF_ORIENTATION = Base.Orientation.value
 EVALUATION = ("single_cls", "classes", "split", "conf", "iou", "max_det", "agnostic_nms", "half", "nms")
 """Arguments of a training that its validation heeds."""
@@ -52,7 +50,7 @@ def detect(weights: Path, checkpoint: str, run: Run, args: Any, folder: Path) ->
     labels = recorder.validator.dataloader.dataset.labels
     table = detections(recorder.rows, labels, list(recorder.validator.class_map))
     write_json(folder / f"ultralytics-{checkpoint}.json", metrics.results_dict)
-    np.savez_compressed(folder / f"detections-{checkpoint}.npz", detections=table)
+    write_detections(folder, checkpoint, table)
     write_json(folder / TRUTH, truth(labels, recorder.validator.names))
 
 
@@ -91,16 +89,24 @@ def truth(labels: list[dict[str, Any]], names: dict[int, str]) -> Truth:
         labels: of Ultralytics' data set: `im_file`, `cls` (n, 1) and `bboxes` (n, 4) xywh in shares of the image.
         names: of the classes.
     """
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    images: list[CocoImage] = []
+    annotations: list[CocoAnnotation] = []
     for number, label in enumerate(labels):
         width, height = image_size(label["im_file"])
         images.append({"id": number, "file_name": str(label["im_file"]), "height": height, "width": width})
         for cls, box in zip(label["cls"].ravel(), label["bboxes"], strict=True):
             x, y, w, h = (np.asarray(box, np.float64) * (width, height, width, height)).tolist()
-            box = {"bbox": [x - w / 2, y - h / 2, w, h], "area": w * h, "iscrowd": 0}
-            annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": int(cls), **box})
-    categories = [{"id": int(key), "name": str(name)} for key, name in names.items()]
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": int(cls),
+                    "bbox": [x - w / 2, y - h / 2, w, h],
+                    "area": w * h,
+                    "iscrowd": 0,
+                }
+            )
+    categories: list[CocoCategory] = [{"id": int(key), "name": str(name)} for key, name in names.items()]
     return {"info": {}, "images": images, "annotations": annotations, "categories": categories}
 
 
@@ -124,4 +130,4 @@ def detections(
     number = {label["im_file"]: index for index, label in enumerate(labels)}
     classes = {name: index for index, name in enumerate(class_map)}
     table = [(number[file], *row["bbox"], row["score"], classes[row["category_id"]]) for file, row in rows]
-    return np.array(table, np.float32).reshape(-1, 7)
+    return np.array(table, float).reshape(-1, 7)

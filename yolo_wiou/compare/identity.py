@@ -5,7 +5,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from yolo_wiou.compare.average_precision import QUOTED, EvaluatedRun, load_detections
+from yolo_wiou.compare.coco import read_detections
+from yolo_wiou.compare.evaluation import QUOTED, EvaluatedRun
 
 NOTHING = 0.001
 """An AP below this is none."""
@@ -21,7 +22,8 @@ def why_nothing(pairs: Sequence[Pair]) -> str:
     if not pairs or (not found_nothing and any(base.quoted.AP != rival.quoted.AP for base, rival in pairs)):
         return ""
     base, rival = pairs[0]
-    if base.record.run.config.differs_in_name_alone(rival.record.run.config):
+    first, second = base.record.run.config, rival.record.run.config
+    if first and second and first.differs_in_name_alone(second):
         return f"{rival.record.run.loss} is {base.record.run.loss} under another name."
     if all(detect_the_same(*pair) for pair in pairs):
         return f"Under every seed both detect exactly the same, so their weights have not parted. {_how_far(runs)}"
@@ -34,7 +36,7 @@ def detect_the_same(base: EvaluatedRun, rival: EvaluatedRun) -> bool:
     """Whether two runs detect something, and the very same; weights that differ do not."""
     if base.quoted.AP != rival.quoted.AP:
         return False
-    first, second = (load_detections(run.record.folder, QUOTED) for run in (base, rival))
+    first, second = (read_detections(run.record.folder, QUOTED) for run in (base, rival))
     return len(first) > 0 and np.array_equal(first, second)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from yolo_wiou.compare.run import LOG, PAIRING, Optimizer, Record, Result, Run, Stored, last_words
+from yolo_wiou.compare.run import DAMAGED, LOG, PAIRING, Optimizer, Record, Result, Run, Stored, last_words
 from yolo_wiou.compare.runner import Runner, run_job
 from yolo_wiou.files import read_json, write_json
 
@@ -19,7 +19,7 @@ PLAN, FIRST_BATCHES = "plan.json", "proof.json"
 REMEDY = "With workers=0 images are loaded where the seed is known; a newer Ultralytics passes it to its workers."
 
 
-class SplitCount(Stored):
+class SplitCount(Stored, extra="ignore"):
     """What Ultralytics found in a split: images, those that it leaves out as corrupt, and objects."""
 
     images: int
@@ -27,7 +27,7 @@ class SplitCount(Stored):
     objects: int
 
 
-class FirstBatches(Stored):
+class FirstBatches(Stored, extra="ignore"):
     """The beginning of a run.
 
     Attributes:
@@ -52,7 +52,7 @@ class FirstBatches(Stored):
 
 
 class NotPairedError(Exception):
-    """A study whose runs would not be pairs, or of which not even a few batches can be trained."""
+    """Lines about a study whose runs would not be pairs, or of which not even a few batches can be trained."""
 
 
 def check_pairing(runs: Sequence[Run], study: Path, runner: Runner) -> dict[str, list[str]]:
@@ -65,14 +65,14 @@ def check_pairing(runs: Sequence[Run], study: Path, runner: Runner) -> dict[str,
         NotPairedError: says what speaks against it.
     """
     known = study / PAIRING / FIRST_BATCHES
-    if not known.is_file():
+    if not read_first_batches(study):
         run_job(PLAN, {"runs": [run.plain() for run in first_pairs(runs)]}, study, PAIRING, runner)
     beginnings = read_first_batches(study)
     if not beginnings:
         raise NotPairedError(f"not even the first batches can be trained. {last_words(study / PAIRING)}")
     if said := objections(beginnings):
         known.unlink()  # whoever mends what they name shall not be held to them
-        raise NotPairedError("\n".join(["This would be no fair comparison:", *said]))
+        raise NotPairedError("This would be no fair comparison:", *said)
     return left_out(beginnings, study)
 
 
@@ -95,9 +95,11 @@ def write_first_batches(beginnings: Iterable[FirstBatches], folder: Path) -> Non
 
 
 def read_first_batches(study: Path) -> list[FirstBatches]:
-    """Read what a study's runs began with, as far as its folder knows."""
-    file = study / PAIRING / FIRST_BATCHES
-    return [FirstBatches.model_validate(run) for run in read_json(file)["runs"]] if file.is_file() else []
+    """Read what a study's runs began with; nothing where its folder does not know."""
+    try:
+        return [FirstBatches.model_validate(run) for run in read_json(study / PAIRING / FIRST_BATCHES)["runs"]]
+    except DAMAGED:
+        return []
 
 
 def left_out(beginnings: Iterable[FirstBatches], study: Path) -> dict[str, list[str]]:
@@ -134,10 +136,9 @@ def objections(beginnings: Iterable[FirstBatches]) -> list[str]:
     return said
 
 
-def pairing_warnings(records: Sequence[Record], study: Path) -> list[str]:
-    """Say what the finished runs of a data set differ in beside their loss, and which images they did not use."""
+def pairing_warnings(records: Sequence[Record]) -> list[str]:
+    """Say what the finished runs of a data set differ in beside their loss."""
     runs = [(record, record.result) for record in records if record.result]
-    unused = left_out(read_first_batches(study), study)
     return [
         *_differing_streams(runs),
         *_equal_streams(runs),
@@ -148,7 +149,6 @@ def pairing_warnings(records: Sequence[Record], study: Path) -> list[str]:
         *_unlike(runs, "versions", lambda _, result: _sorted(result.provenance.versions if result.provenance else {})),
         *_unlike(runs, "commit of this package", lambda _, result: result.provenance and result.provenance.commit),
         *_unlike(runs, "machine", _machine),
-        *unused.get(records[0].run.data, []),
     ]
 
 

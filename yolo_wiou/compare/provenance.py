@@ -5,7 +5,6 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -32,7 +31,7 @@ def provenance() -> Provenance:
     """Return the versions, machine and commit of this process."""
     import torch
 
-    versions: dict[str, Any] = {name: version_of(name) for name in PACKAGES}
+    versions: dict[str, str | None] = {name: version_of(name) for name in PACKAGES}
     return Provenance(
         python=platform.python_version(),
         system=platform.platform(),

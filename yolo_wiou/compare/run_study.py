@@ -7,7 +7,7 @@ from pathlib import Path
 from yolo_wiou.compare.findings import Findings
 from yolo_wiou.compare.pairing import NotPairedError, check_pairing
 from yolo_wiou.compare.report.text import count, duration
-from yolo_wiou.compare.run import Run, last_words
+from yolo_wiou.compare.run import Record, Run, last_words
 from yolo_wiou.compare.runner import LocalJob, Runner, train
 from yolo_wiou.compare.study import Study
 
@@ -27,8 +27,12 @@ def run_study(study: Study, folder: Path, runner: Runner = LocalJob, jobs: int =
         The exit code: 0, 1 where runs failed or nothing can be trained at all, 130 after Ctrl-C.
     """
     runs = study.runs()
-    missing = [run for run in runs if not run.is_finished(folder)]
+    records = [Record(run, run.folder(folder)) for run in runs]
+    missing = [record.run for record in records if not record.result]
     _announce(study, folder, jobs, len(runs), len(runs) - len(missing))
+    for record in records:
+        if record.damage:
+            say(f"WARNING, {record.run}: {record.damage}, so the run counts as not finished, and is trained again.")
     try:
         if missing:
             say("Checking that losses see the same images under one seed, and others under the next ...")
@@ -38,7 +42,7 @@ def run_study(study: Study, folder: Path, runner: Runner = LocalJob, jobs: int =
             say("They do. How long a run takes is known when the first has ended ...")
         failed = _train(missing, folder, runner, jobs, len(runs))
     except NotPairedError as error:
-        say(str(error))
+        say(*error.args, sep="\n" if len(error.args) > 1 else " ")
         return 1
     except KeyboardInterrupt:
         say("Stopped. The same command goes on; only what was running is lost. Ctrl-C again skips the report.")
@@ -78,9 +82,9 @@ def _train(missing: list[Run], folder: Path, runner: Runner, jobs: int, total: i
     return failed
 
 
-def say(*sentences: str) -> None:
+def say(*sentences: str, sep: str = " ") -> None:
     """Tell the user."""
-    print("yolo-wiou compare:", *sentences, file=sys.stderr, flush=True)
+    print("yolo-wiou compare:", *sentences, sep=sep, file=sys.stderr, flush=True)
 
 
 def publish(study: Study, folder: Path) -> Findings | None:

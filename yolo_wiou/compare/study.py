@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import Field
 
-from yolo_wiou.compare.run import PAIRING, RESULT, RUNNING, RUNS, Loss, Record, Run, Stored, ended_runs, file_name
+from yolo_wiou.compare.run import PAIRING, RESULT, RUNNING, RUNS, Record, Run, Spec, Stored, ended_runs, file_name
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import STUDY, write_json
 from yolo_wiou.losses import LossConfig, load_config
@@ -22,7 +22,7 @@ class Study(Stored):
     """A study, as its folder remembers it.
 
     Attributes:
-        losses: every loss by the name that the study gives it; the first is the baseline.
+        losses: every loss, as `loss=` takes it, by the name that the study gives it; the first is the baseline.
         data: every data set's YAML by its name.
         seeds: the seeds; each trains every loss on the same stream of data.
         arguments: what else `train` gets, the model among it.
@@ -30,7 +30,7 @@ class Study(Stored):
         checkpoints: which ones are evaluated.
     """
 
-    losses: dict[str, Loss] = Field(min_length=2)
+    losses: dict[str, Spec] = Field(min_length=2)
     data: dict[str, str] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(min_length=1)
     arguments: dict[str, Any]
@@ -47,10 +47,10 @@ class Study(Stored):
         evaluation = {"eval_data": self.eval_data, "checkpoints": self.checkpoints}
         arguments = {name: {**self.arguments, "data": data} for name, data in self.data.items()}
         return [
-            Run(data=name, loss=loss, seed=seed, config=config, arguments=arguments[name], **evaluation)
+            Run(data=name, loss=loss, seed=seed, spec=spec, arguments=arguments[name], **evaluation)
             for seed in self.seeds
             for name in self.data
-            for loss, config in self.losses.items()
+            for loss, spec in self.losses.items()
         ]
 
     def records(self, folder: Path) -> list[Record]:
@@ -75,10 +75,11 @@ class Study(Stored):
         Raises:
             ConfigError: another study or other files lie there, or another process works there.
         """
-        is_begun = self._check(folder)
+        self.check(folder)
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(folder / ".lock", timeout=0):
+                is_begun = self.check(folder)  # by now another process may have trained, and gone
                 shutil.rmtree(folder / RUNNING, ignore_errors=True)
                 if not is_begun:  # what failed may have failed by arguments that have changed since
                     shutil.rmtree(folder / PAIRING, ignore_errors=True)
@@ -88,10 +89,13 @@ class Study(Stored):
         except Timeout as error:
             raise ConfigError(f"another process is working in '{folder}'.") from error
 
-    def _check(self, folder: Path) -> bool:
+    def check(self, folder: Path) -> bool:
         """Refuse a folder in which another study has begun, or other files lie; returns whether this one has begun.
 
         A study has begun with its first finished run, with which another study could not go on.
+
+        Raises:
+            ConfigError: with what differs.
         """
         if not (folder / STUDY).is_file():
             if any(not file.name.startswith(".") for file in folder.glob("*")):  # the lock, a draft, a file manager's

@@ -27,6 +27,7 @@ from yolo_wiou.compare.pairing import PLAN, FirstBatches, SplitCount, planned_ru
 from yolo_wiou.compare.provenance import provenance
 from yolo_wiou.compare.run import RESULT, Optimizer, Result, Run
 from yolo_wiou.files import write_json
+from yolo_wiou.losses import load_config
 
 GENERATOR = 6148914691236517204
 """What Ultralytics adds to the seed for a training's order of images; before 8.4.140 or so it forgets the seed."""
@@ -98,7 +99,7 @@ def train(run: Run, folder: Path, stream: Stream, **callbacks: Callable[[Any], N
     model.add_callback("on_train_epoch_end", stream.end_epoch)
     for event, callback in callbacks.items():
         model.add_callback(event, callback)
-    model.train(loss=run.config, **arguments)
+    model.train(loss=load_config(run.spec), **arguments)
     return model.trainer
 
 

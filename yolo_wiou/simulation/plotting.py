@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from matplotlib.axes import Axes
 
+from yolo_wiou.files import as_text
 from yolo_wiou.palette import BLACK, COLOURS, GREY
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def write_csv(rows: Sequence[DataclassInstance], path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(field.name for field in fields(rows[0]))
         for row in rows:
-            writer.writerow(f"{value:.7g}" if isinstance(value, float) else value for value in astuple(row))
+            writer.writerow(f"{value:.7g}" if isinstance(value, float) else as_text(value) for value in astuple(row))
 
 
 def grouped(rows: Iterable[RowT], key: Callable[[RowT], KeyT]) -> dict[KeyT, list[RowT]]:

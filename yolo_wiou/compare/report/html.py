@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,14 @@ from yolo_wiou.compare.report import text
 from yolo_wiou.compare.report.charts import draw_charts
 from yolo_wiou.compare.report.images import Picture, draw_images
 from yolo_wiou.compare.run import Record
-from yolo_wiou.files import write_whole
+from yolo_wiou.files import as_text, write_json, write_whole
 
 WITH_IMAGES = 3
 """Losses of a data set whose images are shown, those that differ most."""
 
 TEMPLATE = "template.html.j2"
+FILTERS = ("count", "duration", "headlines", "interval", "judged_by", "note", "p_value", "points")
+"""Functions of `text` that the template uses."""
 
 
 @dataclass(frozen=True)
@@ -40,23 +41,32 @@ class Section:
 
 def write_report(folder: Path, findings: Findings, records: Sequence[Record]) -> Path:
     """Write report.json, runs.csv and report.html, of which the last needs no network; returns that."""
-    texts = json.dumps(findings.plain(), indent=1), table_of_runs(findings), page(findings, records)
-    for name, content in zip(("report.json", "runs.csv", "report.html"), texts, strict=True):
-        write_whole(folder / name, content)
-    return folder / "report.html"
+    write_json(folder / "report.json", findings.plain())
+    write_whole(folder / "runs.csv", table_of_runs(findings))
+    write_whole(file := folder / "report.html", page(findings, records))
+    return file
 
 
 def page(findings: Findings, records: Sequence[Record]) -> str:
     """Return the page; what the runs detect is shown on their images."""
-    loader = jinja2.PackageLoader("yolo_wiou.compare.report", ".")
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= vars(text)
-    return environment.get_template(TEMPLATE).render(
-        analysis=findings,
-        sections={name: _section(name, findings, records) for name in findings.data},
-        metric_names=METRICS,
-        plotly=get_plotlyjs(),
+    return (
+        environment()
+        .get_template(TEMPLATE)
+        .render(
+            analysis=findings,
+            sections={name: _section(name, findings, records) for name in findings.data},
+            metric_names=METRICS,
+            plotly=get_plotlyjs(),
+        )
     )
+
+
+def environment() -> jinja2.Environment:
+    """Return what renders the template."""
+    loader = jinja2.PackageLoader("yolo_wiou.compare.report", ".")
+    made = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    made.filters |= {name: getattr(text, name) for name in FILTERS}
+    return made
 
 
 def _section(name: str, findings: Findings, records: Sequence[Record]) -> Section:
@@ -81,5 +91,6 @@ def table_of_runs(findings: Findings) -> str:
     writer.writeheader()
     for run in (run for data in findings.data.values() for run in data.runs):
         for checkpoint, metrics in run.metrics.items() or [("", None)]:
-            writer.writerow({**dict(run), "checkpoint": checkpoint, **(dict(metrics) if metrics else {})})
+            row = {**dict(run), "checkpoint": checkpoint, **(dict(metrics) if metrics else {})}
+            writer.writerow({key: as_text(cell) for key, cell in row.items()})
     return stream.getvalue()

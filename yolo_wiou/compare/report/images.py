@@ -5,14 +5,14 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image, ImageOps
 
-from yolo_wiou.compare.average_precision import CONFIDENCE, load_detections
+from yolo_wiou.compare.average_precision import CONFIDENCE
+from yolo_wiou.compare.coco import CocoImage, Truth, read_detections
 from yolo_wiou.compare.findings import Comparison
-from yolo_wiou.compare.run import Record, Truth
+from yolo_wiou.compare.run import Record
 from yolo_wiou.losses import BoxPair
 
 WIDTH, JPEG_QUALITY = 480, 72
@@ -71,11 +71,12 @@ def draw_images(records: Mapping[tuple[str, int], Record], comparison: Compariso
     pictures = []
     for choice in comparison.images:
         both = [records[loss, choice.seed] for loss in (baseline, comparison.loss)]
-        image = both[0].truth["images"][choice.image]
+        truth = both[0].truth
+        image = truth["images"][choice.image]
         jpeg = _jpeg(Path(image["file_name"]))
         if jpeg:
             sides = [
-                Side(record.run.loss, quality, _boxes(both[0].truth, image, record))
+                Side(record.run.loss, quality, _boxes(truth, image, record))
                 for quality, record in zip(choice.quality, both, strict=True)
             ]
             title = f"{Path(image['file_name']).name}, seed {choice.seed}"
@@ -96,12 +97,12 @@ def _jpeg(file: Path) -> str | None:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _boxes(truth: Truth, image: dict[str, Any], record: Record) -> list[Box]:
+def _boxes(truth: Truth, image: CocoImage, record: Record) -> list[Box]:
     """The objects of an image, and above them what a run's last epoch detects with confidence."""
     names = {category["id"]: category["name"] for category in truth["categories"]}
     objects = [annotation for annotation in truth["annotations"] if annotation["image_id"] == image["id"]]
     boxes = [Box(x, y, w, h, "truth", names[a["category_id"]]) for a in objects for x, y, w, h in [a["bbox"]]]
-    rows = load_detections(record.folder, "last")
+    rows = read_detections(record.folder, "last")
     rows = rows[(rows[:, 0] == image["id"]) & (rows[:, 5] >= CONFIDENCE)]
     for _, x, y, w, h, score, category in rows.tolist():
         same_class = [annotation["bbox"] for annotation in objects if annotation["category_id"] == category]

@@ -1,0 +1,76 @@
+"""What a run detects and what it is evaluated on, in COCO's form: the files, and what is in them."""
+
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+
+TRUTH = "truth.json"
+
+Detections: TypeAlias = NDArray[np.float64]
+"""(D, 7): image, x, y, w, h in pixels (corner and size), score, class."""
+
+
+class CocoImage(TypedDict):
+    """An image, its size in pixels."""
+
+    id: int
+    file_name: str
+    height: int
+    width: int
+
+
+class CocoAnnotation(TypedDict):
+    """An object; `bbox` in pixels: corner, width and height."""
+
+    id: int
+    image_id: int
+    category_id: int
+    bbox: Annotated[list[float], Field(min_length=4, max_length=4)]
+    area: float
+    iscrowd: int
+
+
+class CocoCategory(TypedDict):
+    """A class."""
+
+    id: int
+    name: str
+
+
+class Truth(TypedDict):
+    """Ground truth in COCO's form."""
+
+    info: dict[str, Any]
+    images: list[CocoImage]
+    annotations: list[CocoAnnotation]
+    categories: list[CocoCategory]
+
+
+def read_truth(folder: Path) -> Truth:
+    """Read the ground truth of the run in a folder.
+
+    Raises:
+        OSError: there is none.
+        ValueError: it is damaged.
+    """
+    return TypeAdapter(Truth).validate_json((folder / TRUTH).read_bytes())
+
+
+def detections_file(checkpoint: str) -> str:
+    """Return what the file is called that holds what a checkpoint detects."""
+    return f"detections-{checkpoint}.npz"
+
+
+def write_detections(folder: Path, checkpoint: str, rows: Detections) -> None:
+    """Write what a checkpoint detects, in float32."""
+    np.savez_compressed(folder / detections_file(checkpoint), detections=rows.astype(np.float32))
+
+
+def read_detections(folder: Path, checkpoint: str) -> Detections:
+    """Read what a checkpoint of the run in a folder detects."""
+    with np.load(folder / detections_file(checkpoint)) as file:
+        return np.asarray(file["detections"], np.float64).reshape(-1, 7)

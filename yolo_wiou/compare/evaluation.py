@@ -1,0 +1,182 @@
+"""A run's detections by COCO's rules (faster-coco-eval), class by class: metrics, and what became of each detection.
+
+What faster-coco-eval keeps of every class in every image would not fit into memory for a thousand classes.
+"""
+
+import contextlib
+import io
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo_wiou.compare.average_precision import ClassMatches, Floats, average_precision, quality, redraw
+from yolo_wiou.compare.coco import CocoAnnotation, CocoCategory, Detections, read_detections, read_truth
+from yolo_wiou.compare.findings import Metrics
+from yolo_wiou.compare.run import Record, Result
+
+QUOTED = "last"
+"""The checkpoint that verdicts rest on: the best one on the validation images favours the noisier curve."""
+DRAWS = 1000
+"""Redraws of the images."""
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+"""COCO's, of IoU."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a checkpoint detects, by COCO's rules.
+
+    Attributes:
+        classes: (K,) their names.
+        precision: (T, R, K, A) by IoU threshold, recall, class, and size (all, small, medium, large); NaN where there
+            is no object.
+        matches: (K,) what became of the detections.
+    """
+
+    classes: list[str]
+    precision: Floats
+    matches: list[ClassMatches]
+
+
+@dataclass(frozen=True)
+class EvaluatedRun:
+    """A finished run, evaluated.
+
+    Attributes:
+        record: the run.
+        result: what it says of itself.
+        metrics: by checkpoint.
+        redrawn: (DRAWS,) AP of the quoted checkpoint on redrawn images; empty where runs have other images.
+        quality: (I,) how well that checkpoint sees each image; empty too.
+    """
+
+    record: Record
+    result: Result
+    metrics: dict[str, Metrics]
+    redrawn: Floats
+    quality: Floats
+
+    @property
+    def quoted(self) -> Metrics:
+        """Metrics of the checkpoint that verdicts rest on."""
+        return self.metrics[QUOTED]
+
+
+def evaluate_run(record: Record, result: Result, same_images: bool) -> EvaluatedRun:
+    """Evaluate all checkpoints of a finished run; image by image where all runs are evaluated on the same images."""
+    metrics, redrawn, by_image = {}, np.zeros(0), np.zeros(0)
+    for checkpoint in record.run.checkpoints:
+        evaluation = evaluate(record.folder, checkpoint)
+        metrics[checkpoint] = metrics_of(evaluation)
+        if checkpoint == QUOTED and same_images:
+            by_image = quality(evaluation.matches)
+            redrawn = average_precision(evaluation.matches, redraw(len(by_image), DRAWS)).mean(1)
+    return EvaluatedRun(record, result, metrics, redrawn, by_image)
+
+
+def evaluate(folder: Path, checkpoint: str) -> Evaluation:
+    """Evaluate a finished run's checkpoint."""
+    truth, found = read_truth(folder), read_detections(folder, checkpoint)
+    number = {key: index for index, key in enumerate(sorted(image["id"] for image in truth["images"]))}
+    objects: dict[int, list[CocoAnnotation]] = defaultdict(list)
+    for annotation in truth["annotations"]:
+        objects[annotation["category_id"]].append(annotation)
+    found = found[np.argsort(found[:, 6], kind="stable")]
+    categories = sorted(truth["categories"], key=lambda category: category["id"])
+    start, end = (np.searchsorted(found[:, 6], [c["id"] for c in categories], side) for side in ("left", "right"))
+    evaluations = [
+        _evaluate_class(category, objects[category["id"]], found[first:last], number)
+        for category, first, last in zip(categories, start, end, strict=True)
+    ]
+    return Evaluation(
+        classes=[category["name"] for category in categories],
+        precision=np.stack([precision for precision, _ in evaluations], 2),
+        matches=[matches for _, matches in evaluations],
+    )
+
+
+def _evaluate_class(
+    category: CocoCategory, objects: list[CocoAnnotation], found: Detections, number: Mapping[int, int]
+) -> tuple[Floats, ClassMatches]:
+    """Evaluate one class on the images that have something of it; `number` is an image's place among all.
+
+    Returns:
+        Precision, (T, R, A), NaN where there is no object; and what became of the detections.
+    """
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    images = sorted({*(annotation["image_id"] for annotation in objects), *found[:, 0].astype(int).tolist()})
+    of_class = {"images": [{"id": key} for key in images], "annotations": objects, "categories": [category]}
+    truth = COCO({"info": {}, **of_class})
+    evaluation = COCOeval_faster(truth, truth.loadRes(found), iouType="bbox", print_function=lambda *_: None)
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision = np.asarray(evaluation.eval["precision"], float)[:, :, 0, :, -1]
+    return np.where(precision < 0, np.nan, precision), _match(evaluation, found, objects, number)
+
+
+def _match(
+    evaluation: Any, found: Detections, objects: list[CocoAnnotation], number: Mapping[int, int]
+) -> ClassMatches:
+    """Match the detections of a class, of an evaluated `COCOeval_faster`; all objects count, none is a crowd."""
+    most, thresholds = evaluation.params.maxDets[-1], evaluation.params.iouThrs
+    count = np.bincount([number[annotation["image_id"]] for annotation in objects], minlength=len(number))
+    found = found[np.lexsort((-found[:, 5], found[:, 0]))]
+    image, score, hit = [np.zeros(0, int)], [np.zeros(0)], [np.zeros((len(thresholds), 0), bool)]
+    for rows in np.split(found, np.flatnonzero(np.diff(found[:, 0])) + 1) if len(found) else ():
+        rows, key = rows[:most], int(rows[0, 0])
+        ious = np.asarray(evaluation.ious[key, evaluation.params.catIds[0]]).reshape(len(rows), count[number[key]])
+        image.append(np.full(len(rows), number[key]))
+        score.append(rows[:, 5])
+        hit.append(assign(ious, thresholds))
+    scores = np.concatenate(score)
+    order = np.argsort(-scores, kind="stable")
+    return ClassMatches(np.concatenate(image)[order], scores[order], np.concatenate(hit, 1)[:, order], count)
+
+
+def metrics_of(evaluation: Evaluation) -> Metrics:
+    """Return the metrics of an evaluation."""
+    precision = evaluation.precision
+    by_threshold = {f"{t:.2f}": _mean(of_all[..., 0]) for t, of_all in zip(THRESHOLDS, precision, strict=True)}
+    return Metrics(
+        AP=_mean(precision[..., 0]),
+        **{f"AP{level}": by_threshold[f"0.{level}"] for level in (50, 75, 80, 90)},
+        **{f"AP_{size}": _mean(precision[..., i]) for i, size in enumerate(("small", "medium", "large"), 1)},
+        by_threshold=by_threshold,
+        by_class={name: _mean(precision[:, :, i, 0]) for i, name in enumerate(evaluation.classes)},
+    )
+
+
+def _mean(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def assign(ious: Floats, thresholds: Floats) -> NDArray[np.bool_]:
+    """Assign by COCO's rule: in the order of their scores, each detection takes the free object with the largest IoU.
+
+    Args:
+        ious: (D, G) of detections, best score first, and objects; of one image and class.
+        thresholds: (T,) least IoU.
+
+    Returns:
+        (T, D) bool, whether a detection got an object.
+    """
+    hit = np.zeros((len(thresholds), len(ious)), bool)
+    if not ious.size:
+        return hit
+    least = np.minimum(thresholds, 1 - 1e-10)
+    rows = np.arange(len(thresholds))
+    is_free = np.ones((len(thresholds), ious.shape[1]), bool)
+    for d in np.flatnonzero(ious.max(1) >= least.min()):
+        candidates = np.where(is_free, ious[d], -1.0)[:, ::-1]  # of equals, COCO takes the last
+        best = candidates.shape[1] - 1 - candidates.argmax(1)
+        hit[:, d] = candidates.max(1) >= least
+        is_free[rows[hit[:, d]], best[hit[:, d]]] = False
+    return hit
