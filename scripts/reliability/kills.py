@@ -101,9 +101,11 @@ def every_save(folder: Path) -> Iterator[Row]:
 def every_end(folder: Path) -> Iterator[Row]:
     """From when the last epoch is saved, while the optimizer is stripped."""
     hooks = (f"die_at={number} in=end" for number in count(1))
-    yield killed_by(hooks, folder, EPOCHS, "before each file operation of a run's end")
+    yield killed_by(hooks, folder / "operations", EPOCHS, "before each file operation of a run's end")
     moments = (f"die_after={0.01 * 1.4**number:.3f} in=end" for number in range(12))
-    yield killed_by(moments, folder, EPOCHS, "at moments of a run's end, 0.01 to 0.4 s after its last epoch was saved")
+    yield killed_by(
+        moments, folder / "moments", EPOCHS, "at moments of a run's end, 0.01 to 0.4 s after its last epoch was saved"
+    )
 
 
 def killed_by(hooks: Iterable[str], folder: Path, epochs: int, moments: str) -> Row:

@@ -53,22 +53,32 @@ class Ended:
 
     @property
     def message(self) -> str:
-        """The last line, as it may stand in a table."""
-        return next((line for line in reversed(self.said.splitlines()) if line.strip()), "")[:200].replace("|", "¦")
+        """What it said last, the command itself if it did, as that may stand in a table."""
+        lines = [line.strip() for line in self.said.splitlines() if line.strip()] or [""]
+        own = [line for line in lines if line.startswith("yolo-wiou: ")] or lines
+        return own[-1][:500].replace("|", "¦")
 
 
 class Command:
     """A command that runs: `yolo-wiou` or, as `yolo`, stock."""
 
-    def __init__(self, argv: list[str], log: Path, hooks: str = "", command: str = "yolo-wiou", **env: str) -> None:
-        """Start it in the folder of its log, with what is to happen to it."""
+    def __init__(
+        self, argv: list[str], log: Path, hooks: str = "", command: str = "yolo-wiou", safe: bool = False
+    ) -> None:
+        """Start it in the folder of its log, with what is to happen to it; `safe`, with Ultralytics' safe load."""
         self.log, self.started = log, time.monotonic()
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
                 [sys.executable, HOOKED, hooks, command, *argv],
                 cwd=log.parent,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "200", **env},
+                env={
+                    **os.environ,
+                    "OMP_NUM_THREADS": "1",
+                    "PYTHONPATH": str(ROOT),
+                    "COLUMNS": "200",
+                    "ULTRALYTICS_SAFE_LOAD": str(int(safe)),
+                },
                 stdout=stream,
                 stderr=stream,
             )
@@ -92,9 +102,11 @@ class Command:
         return Ended(self.process.returncode, time.monotonic() - self.started, used.ru_maxrss / 1024, said)
 
 
-def run(argv: list[str], log: Path, hooks: str = "", command: str = "yolo-wiou", **env: str) -> Ended:
-    """Run a command to its end."""
-    return Command(argv, log, hooks, command, **env).wait()
+def run(
+    argv: list[str], log: Path, hooks: str = "", command: str = "yolo-wiou", limit: float = 600, safe: bool = False
+) -> Ended:
+    """Run a command to its end, or for `limit` seconds."""
+    return Command(argv, log, hooks, command, safe).wait(limit)
 
 
 def render(folder: Path) -> Path:
