@@ -1,9 +1,13 @@
 """Files: those of cfg/, YAML of the user, tables; and small ones written at once, whatever kills the writer."""
 
+import contextlib
 import csv
 import json
 import math
 import os
+import secrets
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,8 @@ from yolo_wiou.errors import ConfigError
 
 # The YAML files lie at the top of the repository and, in a wheel, inside the package.
 CFG = next(p for p in (Path(__file__).parent / "cfg", Path(__file__).parent.parent / "cfg") if p.is_dir())
+DRAFT = ".yolo-wiou-draft"
+"""The end of a file's name while it is written."""
 STUDY = "study.json"
 """What makes a folder that of a study of `yolo-wiou compare`, whose runs are the study's to go on with."""
 
@@ -34,11 +40,35 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return data
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Write a file at once: a reader sees the old one or the new one."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, file)
+def write_whole(file: Path, content: str | bytes) -> None:
+    """Write a file at once: a reader sees the old one or the new one, whatever stops the writer."""
+    with draft_of(file) as draft, draft.open("xb") as stream:  # a fresh file, never one that a link leads to
+        stream.write(content.encode() if isinstance(content, str) else content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+@contextlib.contextmanager
+def draft_of(file: Path) -> Iterator[Path]:
+    """Give the path at which to write a file's new content, which takes its place when it is complete.
+
+    Nobody can guess the path. It lies in the same folder, so that one move is enough, and is removed on failure.
+    """
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}{DRAFT}")
+    try:
+        yield draft
+        with contextlib.suppress(OSError):  # there is none yet, or a file system has no modes
+            shutil.copymode(file, draft)
+        os.replace(draft, file)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def forget_drafts(folder: Path) -> None:
+    """Remove what killed writers left in a folder in which nobody else writes."""
+    for draft in folder.glob(f".*{DRAFT}"):
+        draft.unlink(missing_ok=True)
 
 
 def read_json(file: Path) -> Any:
@@ -56,7 +86,7 @@ def read_table(file: Path) -> list[dict[str, float]]:
 
     Ultralytics padded results.csv with blanks once.
     """
-    with file.open(newline="", encoding="utf-8") as stream:
+    with file.open(newline="", encoding="utf-8", errors="replace") as stream:
         rows = csv.DictReader(stream, skipinitialspace=True)
         return [{name.strip(): _number(row[name]) for name in rows.fieldnames or ()} for row in rows]
 

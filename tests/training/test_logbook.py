@@ -112,3 +112,21 @@ def test_the_table_is_whole_whenever_it_is_killed(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_histogram(file, 1, torch.zeros(4).numpy())
     assert file.read_text() == before
+
+
+@pytest.mark.parametrize("before", [b"", b"epo", b"epoch,0.00\n1,1\n", b"\xff\xfe,\n\xff,1\n", b"some text\n"])
+def test_a_damaged_table_does_not_stop_a_run(before, tmp_path):
+    file = tmp_path / HISTOGRAM
+    file.write_bytes(before)
+    write_histogram(file, 1, torch.zeros(4).numpy())
+    assert polars.read_csv(file)["epoch"].to_list() == [2]
+
+
+def test_a_damaged_row_costs_that_row(tmp_path):
+    file = tmp_path / HISTOGRAM
+    for epoch in (0, 1):
+        write_histogram(file, epoch, torch.zeros(4).numpy())
+    header, first, second = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(header + first + b"\xff\xfe\n" + second)
+    write_histogram(file, 2, torch.zeros(4).numpy())
+    assert polars.read_csv(file)["epoch"].to_list() == [1, 2, 3]

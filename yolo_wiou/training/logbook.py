@@ -90,15 +90,19 @@ def suffix(path: str) -> str:
 
 
 def write_histogram(file: Path, epoch: int, iou: Any) -> None:
-    """Write an epoch's distribution of IoU into a table, shares of the boxes by bin; drop rows of later epochs."""
+    """Write an epoch's distribution of IoU into a table, shares of the boxes by bin; drop rows of later epochs.
+
+    Whatever else the file holds was damaged, and is dropped too.
+    """
     counts = np.histogram(iou, bins=BINS, range=(0, 1))[0]
     shares = counts / max(counts.sum(), 1)
-    rows = [row for row in read_table(file) if row["epoch"] <= epoch] if file.exists() else []
-    rows.append({"epoch": epoch + 1, **{f"{i / BINS:.2f}": float(share) for i, share in enumerate(shares)}})
+    row = {"epoch": epoch + 1, **{f"{i / BINS:.2f}": float(share) for i, share in enumerate(shares)}}
+    before = read_table(file) if file.exists() else []
+    rows = [old for old in before if old.keys() == row.keys() and 1 <= old["epoch"] <= epoch]
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, fieldnames=list(rows[-1]), lineterminator="\n")
+    writer = csv.DictWriter(stream, fieldnames=list(row), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
+    writer.writerows({**old, "epoch": int(old["epoch"])} for old in (*rows, row))
     write_whole(file, stream.getvalue())
 
 
