@@ -9,7 +9,7 @@ import ultralytics.engine.trainer
 import yaml
 from torch import nn, optim
 from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASKS, check_dict_alignment, get_cfg, parse_key_value_pair
-from ultralytics.nn.tasks import guess_model_task, torch_safe_load
+from ultralytics.nn.tasks import guess_model_task
 from ultralytics.utils.torch_utils import select_device
 
 from yolo_wiou.cli.datasets import check_data, find_yaml
@@ -18,6 +18,7 @@ from yolo_wiou.files import read_mapping
 from yolo_wiou.losses.presets import DEFAULT_LOSS
 from yolo_wiou.training.model import YOLO
 from yolo_wiou.training.ultralytics_errors import raised_by, users_mistakes
+from yolo_wiou.training.weights import check_weights
 
 KNOWN = {**DEFAULT_CFG_DICT, "loss": DEFAULT_LOSS, "noise": 0.3}
 """The arguments that a misspelt one may have been meant to be, each with an example of its value."""
@@ -176,8 +177,9 @@ def check_arguments(arguments: dict[str, Any], known: Mapping[str, Any] = KNOWN)
         if value.lower() not in map(str.lower, (*valid, *FURTHER_CHOICES.get(key, ()))):
             raise ConfigError(f"'{key}={value}' is unknown. {choices(value, valid)}")
     if isinstance(pretrained := arguments.get("pretrained"), str):
-        with users_mistakes(AssertionError, TypeError, ValueError, OSError):
-            torch_safe_load(pretrained)
+        if not pretrained.endswith(".pt"):
+            raise ConfigError(f"'pretrained={pretrained}' is no file of weights: it needs a .pt, True or False.")
+        check_weights(pretrained)
     imgsz = arguments.get("imgsz", 640)
     for size in imgsz if isinstance(imgsz, list | tuple) else [imgsz]:
         if type(size) is not int or size <= 0:

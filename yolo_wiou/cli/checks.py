@@ -1,7 +1,9 @@
 """`yolo-wiou checks`: whether everything is as it should be, and what a checkpoint was trained with."""
 
 import platform
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from ultralytics import __version__ as ultralytics_version
@@ -9,9 +11,11 @@ from ultralytics import __version__ as ultralytics_version
 from yolo_wiou.compare.provenance import processor
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import LossConfig, load_config
-from yolo_wiou.training.checkpoint import load_checkpoint, read_state
+from yolo_wiou.training.checkpoint import read_state
 from yolo_wiou.training.compatibility import broken_contract, check_contract
+from yolo_wiou.training.inert import DAMAGE, Shell, read_inert
 from yolo_wiou.training.selftest import self_test
+from yolo_wiou.training.weights import model_of
 from yolo_wiou.version import __version__
 
 
@@ -43,14 +47,27 @@ def check_installation(config: LossConfig) -> str:
 
 
 def describe_checkpoint(path: str) -> str:
-    """Say with which loss, and which state of it, a checkpoint was trained.
+    """Say with which loss, and which state of it, a checkpoint was trained; nothing in it is executed.
 
     Raises:
         ConfigError: there is no such file, or it is no checkpoint.
     """
-    if not Path(path).is_file():
+    file = Path(path)
+    if not file.is_file():
         raise ConfigError(f"there is no file '{path}'.")
-    state = read_state(load_checkpoint(Path(path)))
+    content, _ = read_inert(file)
+    if not isinstance(model_of(content), Shell):
+        raise ConfigError(f"'{path}' holds no model of Ultralytics.")
+    try:
+        return describe_state(path, read_state(content))
+    except DAMAGE as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"'{path}' has a loss state that cannot be read ({type(error).__name__}).") from error
+
+
+def describe_state(path: str, state: Mapping[str, Any] | None) -> str:
+    """Say what a checkpoint's loss state is; it has none where stock Ultralytics trained it."""
     if not state:
         return f"{path}: trained by stock Ultralytics, with its own box loss."
     lines = [f"{path}: {load_config(state['loss'])}"]

@@ -4,44 +4,21 @@ Not in the state dict, which a stock model would then refuse; not in the trainin
 filter; not as an object of ours, which a machine without this package could not unpickle.
 """
 
-import pickle
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import nn
-from ultralytics.nn.tasks import torch_safe_load
 from ultralytics.utils import LOGGER
 
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import LossConfig
 from yolo_wiou.training.criterion import BoxHead
 from yolo_wiou.training.task_balance import ALWA
+from yolo_wiou.training.weights import model_of
 from yolo_wiou.version import __version__
 
 ATTRIBUTE = "yolo_wiou"
 VERSION = 1
-UNREADABLE = AssertionError, OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, pickle.PickleError
-"""What reading a file raises, by how it is damaged and by the releases of Ultralytics and PyTorch."""
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of Ultralytics.
-
-    Raises:
-        ConfigError: the file is no checkpoint, or a damaged one.
-    """
-    if path.suffix != ".pt":
-        raise ConfigError(f"'{path}' is no checkpoint. A run's are weights/last.pt and, with save_period, epochN.pt.")
-    try:
-        ckpt: dict[str, Any] = torch_safe_load(str(path))[0]
-        ckpt["epoch"]
-    except UNREADABLE as error:
-        raise ConfigError(
-            f"'{path}' is no checkpoint, or a damaged one ({type(error).__name__}). Another one of its run may be "
-            "whole: best.pt or, with save_period, epochN.pt beside it."
-        ) from error
-    return ckpt
 
 
 def write_state(ema: nn.Module, config: LossConfig, heads: Mapping[str, BoxHead], balance: ALWA | None) -> None:
@@ -61,7 +38,7 @@ def read_state(ckpt: Mapping[str, Any]) -> dict[str, Any] | None:
     Raises:
         ConfigError: a later release wrote it, in a form that this one does not know.
     """
-    state: dict[str, Any] | None = getattr(ckpt.get("ema") or ckpt.get("model"), ATTRIBUTE, None)
+    state: dict[str, Any] | None = getattr(model_of(ckpt), ATTRIBUTE, None)
     if state and state["version"] > VERSION:
         raise ConfigError(
             f"the checkpoint's loss state is of version {state['version']}, and this yolo-wiou {__version__} reads up "

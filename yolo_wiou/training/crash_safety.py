@@ -1,4 +1,4 @@
-"""A run's files, kept so that it can be resumed wherever its process is killed.
+"""A run's files, kept so that it can be resumed wherever its process is killed, and wherever they have been moved.
 
 Ultralytics writes checkpoints in place, so that a kill leaves half of one, and an epoch's row of results.csv before its
 checkpoint, so that the resumed run writes it again.
@@ -10,19 +10,27 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ultralytics.engine.trainer import BaseTrainer
-from ultralytics.utils import RANK
+from ultralytics.utils import LOGGER, RANK
+from ultralytics.utils.torch_utils import strip_optimizer
 
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.files import STUDY, write_whole
-from yolo_wiou.training.checkpoint import load_checkpoint
+from yolo_wiou.files import STUDY, draft_of, forget_drafts, write_whole
+from yolo_wiou.training.results_csv import drop_rows_after
+from yolo_wiou.training.run_folder import claimed, folder_of, make_folder
+from yolo_wiou.training.weights import check_file, check_weights, load_checkpoint
 
-DRAFT = ".yolo-wiou-draft"
-"""Beside the checkpoints, while they are written; hidden from Ultralytics, which takes the latest `last*.pt`."""
+if TYPE_CHECKING:
+    AnyPath = Path
+else:
+    AnyPath = type(Path())  # before Python 3.12, only the system's own kind can be extended
+
 UNSTRIPPED = ".yolo-wiou-unstripped"
-"""The checkpoints as they were, while Ultralytics takes the optimizer out of them."""
+"""The checkpoints as they were, while Ultralytics takes the optimizer out of them; hidden from it."""
+REMOVED = ".yolo-wiou-removed"
+"""The same, when it is over and they are no more needed."""
 
 
 class AlreadyFinishedError(Exception):
@@ -40,7 +48,57 @@ def has_stopped(ckpt: dict[str, Any], patience: int) -> bool:
 
 
 class CrashSafeMixin(BaseTrainer):
-    """A stock trainer whose runs may be killed at any moment: resume then goes on as if nothing had happened."""
+    """A stock trainer whose runs may be killed at any moment: resume then goes on as if nothing had happened.
+
+    A run goes on where its checkpoint lies, and one process at a time writes into its folder: this one from
+    `claim_folder` to the end of its training. The processes of several GPUs are started by one that has built the
+    trainer too and trains nothing, so it lets go, and their first one claims the folder.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        """Build the stock trainer."""
+        self.claim = contextlib.ExitStack()
+        try:
+            super().__init__(*args)
+        except BaseException:
+            self.claim.close()
+            raise
+
+    def check_resume(self, overrides: dict[str, Any]) -> None:
+        """Check what the run starts from; a resumed one, that its data is there and that it stays in its folder."""
+        if not self.args.resume and RANK in {-1, 0}:
+            for key in ("model", "pretrained", "distill_model"):
+                check_weights(getattr(self.args, key, None))
+        super().check_resume(overrides)
+        if not self.resume:
+            return
+        folder, asked = folder_of(Path(self.args.resume)), overrides.get("save_dir")
+        if asked and Path(asked).resolve() != folder.resolve():
+            raise ConfigError(f"resume goes on in the checkpoint's own folder, '{folder}': leave out save_dir={asked}.")
+        self.args.save_dir = str(folder)
+        if RANK in {-1, 0}:
+            try:
+                self.get_dataset()
+            except (RuntimeError, ConfigError) as error:
+                raise ConfigError(
+                    f"resume with data=NEW.yaml, the run's data '{self.args.data}' cannot be used any more: {error}"
+                ) from error
+
+    def claim_folder(self) -> None:
+        """Make and hold the run's folder, before anything is written into it.
+
+        Raises:
+            ConfigError: another process trains there, or it cannot be made.
+        """
+        if RANK in {-1, 0}:
+            folder = Path(self.args.save_dir) if self.resume else make_folder(self.args)
+            self.claim.enter_context(claimed(folder))
+            self.args.save_dir = str(folder)
+
+    def train(self) -> Any:
+        """Train, here or in processes that are started for it."""
+        self.claim.close()
+        return super().train()
 
     def save_model(self) -> Any:
         """Save the checkpoints, and put each in place when it is complete."""
@@ -50,28 +108,33 @@ class CrashSafeMixin(BaseTrainer):
     def resume_training(self, ckpt: Any) -> None:
         """Go on after the last epoch that was saved, and drop what the files say about later ones."""
         if RANK in {-1, 0}:
+            forget_leftovers(self.wdir)
+            forget_drafts(self.save_dir)
             if self.resume:
                 drop_rows_after(self.csv, ckpt["epoch"] + 1)
-            else:
-                forget_leftovers(self.wdir)
         if self.resume and (ckpt["epoch"] + 1 >= self.epochs or has_stopped(ckpt, self.args.patience)):
             raise AlreadyFinishedError(ckpt["epoch"])
         super().resume_training(ckpt)
 
     def _do_train(self, *args: Any) -> None:
         """Train; a run that was killed after its last epoch is only finished."""
-        try:
-            super()._do_train(*args)
-        except AlreadyFinishedError as finished:
-            self.epoch = finished.args[0]
-            self.lr: dict[str, float] = {}  # what loggers show at the end
-            self.tloss: Any = {}
-            self.epoch_time = 0.0
-            self.final_eval()
-            if RANK in {-1, 0}:
-                if self.args.plots:
-                    self.plot_metrics()
-                self.run_callbacks("on_train_end")
+        with claimed(self.save_dir) if RANK in {-1, 0} else contextlib.nullcontext():
+            try:
+                super()._do_train(*args)
+            except AlreadyFinishedError as finished:
+                self._finish(finished.args[0])
+
+    def _finish(self, epoch: int) -> None:
+        """Do what comes after the last epoch, which an earlier process has trained."""
+        self.epoch = epoch
+        self.lr: dict[str, float] = {}  # what loggers show at the end
+        self.tloss: Any = {}
+        self.epoch_time = 0.0
+        self.final_eval()
+        if RANK in {-1, 0}:
+            if self.args.plots:
+                self.plot_metrics()
+            self.run_callbacks("on_train_end")
 
     def final_eval(self) -> None:
         """Take the optimizer out of the checkpoints, and validate the best one."""
@@ -79,44 +142,88 @@ class CrashSafeMixin(BaseTrainer):
             super().final_eval()
 
 
+class WholeFile(AnyPath):
+    """A path at which Ultralytics' writing puts a file in place when it is complete."""
+
+    def write_bytes(self, data: Any) -> int:
+        """Write a checkpoint at once."""
+        write_whole(Path(self), bytes(data))
+        return len(data)
+
+
+class HeldFile(WholeFile):
+    """The same, later: what Ultralytics writes is only remembered."""
+
+    data: Any = None
+
+    def write_bytes(self, data: Any) -> int:
+        """Remember a checkpoint."""
+        self.data = data
+        return len(data)
+
+
 @contextlib.contextmanager
 def checkpoints_written_whole(trainer: BaseTrainer) -> Iterator[None]:
-    """Let the trainer write its checkpoints into a folder of their own, and move them in place when they are complete.
+    """Let the trainer put each checkpoint in place when it is complete, one after the other, so one draft takes room.
 
-    last.pt is moved last: as long as the old one is there, resume runs the epoch again and writes all of them again.
+    last.pt comes last: as long as the old one is there, resume runs the epoch again and writes all of them again.
     """
     paths = trainer.wdir, trainer.last, trainer.best
-    folder, draft = trainer.wdir, trainer.wdir / DRAFT
-    forget_leftovers(folder)
-    draft.mkdir(parents=True)
-    trainer.wdir, trainer.last, trainer.best = draft, draft / "last.pt", draft / "best.pt"
+    last = HeldFile(trainer.last)
+    trainer.wdir, trainer.last, trainer.best = WholeFile(trainer.wdir), last, WholeFile(trainer.best)
     try:
         yield
     finally:
         trainer.wdir, trainer.last, trainer.best = paths
-    for file in sorted(draft.iterdir(), key=lambda file: file.name == "last.pt"):
-        os.replace(file, folder / file.name)
-    draft.rmdir()
+    if last.data is not None:
+        write_whole(trainer.last, last.data)
 
 
 @contextlib.contextmanager
 def checkpoints_kept_aside(trainer: BaseTrainer) -> Iterator[None]:
-    """Keep copies of last.pt and best.pt while the trainer overwrites them; `bring_back` restores them after a kill."""
+    """Keep last.pt and best.pt as they are while the trainer strips them; `bring_back` restores them after a kill.
+
+    Ultralytics strips in place. So that what is kept takes no room of its own, stripped ones take their places first,
+    which it strips once more.
+    """
     forget_leftovers(trainer.wdir)
-    draft, copies = trainer.wdir / DRAFT, trainer.wdir / UNSTRIPPED
-    draft.mkdir(parents=True)
-    for file in (trainer.last, trainer.best):
-        if file.exists():
-            shutil.copy2(file, draft)
-    os.replace(draft, copies)
+    kept = trainer.wdir / UNSTRIPPED
+    kept.mkdir()
+    files = [file for file in (trainer.last, trainer.best) if file.exists()]
+    for file in files:
+        link(file, kept / file.name)
+    for file in files:
+        with draft_of(file) as draft:
+            strip(file, draft)
     yield
-    os.replace(copies, draft)  # both at once, so that a kill leaves no single one of them to be brought back
-    shutil.rmtree(draft)
+    os.replace(kept, trainer.wdir / REMOVED)  # both at once, so that a kill leaves no single one to be brought back
+    forget_leftovers(trainer.wdir)
+
+
+def link(file: Path, copy: Path) -> None:
+    """Give a file a second name, or make a copy where the file system has no links."""
+    try:
+        os.link(file, copy)
+    except OSError:
+        with draft_of(copy) as draft:
+            shutil.copy2(file, draft)
+
+
+def strip(file: Path, stripped: Path) -> None:
+    """Write a checkpoint without its optimizer; one that Ultralytics would leave alone as it is."""
+    is_disabled, LOGGER.disabled = LOGGER.disabled, True  # it will say so when it does it
+    try:
+        strip_optimizer(str(file), str(stripped))
+    finally:
+        LOGGER.disabled = is_disabled
+    if not stripped.exists():
+        shutil.copy2(file, stripped)
 
 
 def forget_leftovers(folder: Path) -> None:
     """Remove what a killed process left beside the checkpoints."""
-    for name in (DRAFT, UNSTRIPPED):
+    forget_drafts(folder)
+    for name in (UNSTRIPPED, REMOVED):
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
@@ -132,7 +239,7 @@ def latest_checkpoint() -> Path:
     checkpoints = (
         path
         for path in Path().glob("**/last*.pt")
-        if not {DRAFT, UNSTRIPPED} & set(path.parts) and not any((folder / STUDY).exists() for folder in path.parents)
+        if UNSTRIPPED not in path.parts and not any((folder / STUDY).exists() for folder in path.parents)
     )
     return max(checkpoints, key=lambda path: path.stat().st_mtime, default=Path())
 
@@ -146,27 +253,22 @@ def checkpoint_to_resume(resume: Any) -> tuple[Path, dict[str, Any]]:
     path = Path(resume) if isinstance(resume, (str, Path)) else latest_checkpoint()
     if path.name and (path / "weights" / "last.pt").is_file():  # a run's folder
         path = path / "weights" / "last.pt"
-    if RANK in {-1, 0}:
-        bring_back(path.parent)
     if not path.is_file():
         where = f"at '{path}'" if path.name else "below this folder"
         raise ConfigError(
             f"there is no checkpoint to resume {where}. A run has one, weights/last.pt, when its first epoch is over; "
             "one that stopped before can only be started anew."
         )
+    if path.suffix != ".pt":
+        raise ConfigError(f"'{path}' is no checkpoint. A run's are weights/last.pt and, with save_period, epochN.pt.")
+    if RANK in {-1, 0} and (path.parent / UNSTRIPPED).is_dir():
+        with claimed(folder_of(path)):
+            bring_back(path.parent)
+    check_file(path)
     ckpt = load_checkpoint(path)
-    if ckpt["epoch"] < 0 or ckpt.get("optimizer") is None:
+    if ckpt.get("epoch", -1) < 0 or ckpt.get("optimizer") is None:
         raise ConfigError(
             f"the run of '{path}' is over, nothing is left to resume. Start a new one from its weights, without "
             f"resume: model={path}."
         )
     return path, ckpt
-
-
-def drop_rows_after(csv: Path, epochs: int) -> None:
-    """Drop the rows of results.csv whose epochs will be run again, and a row that was cut off."""
-    if not csv.exists():
-        return
-    header, *rows = csv.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
-    complete = [row for row in rows if row.endswith("\n") and row.count(",") == header.count(",")]
-    write_whole(csv, "".join([header, *(row for row in complete if float(row.split(",")[0]) <= epochs)]))

@@ -15,6 +15,7 @@ from yolo_wiou.losses import LossConfig, load_config
 from yolo_wiou.losses.presets import as_plain, belongs_to_loss, take_loss
 from yolo_wiou.training.crash_safety import checkpoint_to_resume
 from yolo_wiou.training.families import trainer_for
+from yolo_wiou.training.weights import check_weights
 
 NO_TUNE = (
     "tune runs plain 'yolo train' processes, which know CIoU alone. Tune with Ray, which runs this package: "
@@ -24,7 +25,20 @@ NO_TUNE = (
 
 
 class BoxLossModel(Model):
-    """Adds `loss=` to `train` and `tune`; a mixin that stands before a stock model of Ultralytics among the bases."""
+    """Adds `loss=` to `train` and `tune`; a mixin that stands before a stock model of Ultralytics among the bases.
+
+    Weights that cannot be loaded raise ConfigError, before Ultralytics goes to the network or executes them.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Build or load the model; as in Ultralytics."""
+        check_weights(args[0] if args else kwargs.get("model"))
+        super().__init__(*args, **kwargs)
+
+    def load(self, *args: Any, **kwargs: Any) -> Any:
+        """Load weights into the model; as in Ultralytics."""
+        check_weights(args[0] if args else kwargs.get("weights"))
+        return super().load(*args, **kwargs)
 
     def check_loss(self, loss: LossConfig) -> None:
         """Refuse a loss that this model cannot train with.

@@ -86,6 +86,7 @@ class BoxLossMixin(CrashSafeMixin):
                 )
         self.check_loss(self.config)
         self.args.loss = as_plain(self.config)  # what reaches args.yaml, loggers and other processes
+        self.claim_folder()
 
     def run_callbacks(self, event: str) -> None:
         """Do our part of an event, then let all other callbacks run."""
