@@ -265,10 +265,10 @@ def test_equal_streams_are_told_loss_by_loss(copy: Path) -> None:
             change(copy / f"runs/shapes/{loss}/seed{seed}", stream=stream)
     as_trained = sorted(ended_runs(copy), key=lambda record: record.run.seed)
     found = analyse(as_trained, copy).data["shapes"].warnings
-    told = [
+    whose = [
         warning.removesuffix(" saw the same stream of training data.") for warning in found if "same stream" in warning
     ]
-    assert told == [
+    assert whose == [
         "Seeds 1 and 4 of ciou",
         "Seeds 2 and 5 of ciou",
         "Seeds 1 and 4 of closer",

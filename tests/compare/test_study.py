@@ -128,9 +128,9 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path, file):
 
 def test_a_loss_that_is_not_known_here_is_named_where_studies_differ(tmp_path):
     """A plugin that has gone, or another release's."""
-    other = a_study(losses={"ciou": "ciou", "gone": {"name": "gone", "penalty": {"name": "gone"}}})
-    with other.claim(tmp_path):
-        finish(other, tmp_path)
+    foreign = a_study(losses={"ciou": "ciou", "gone": {"name": "gone", "penalty": {"name": "gone"}}})
+    with foreign.claim(tmp_path):
+        finish(foreign, tmp_path)
     with pytest.raises(ConfigError, match=r"losses.gone is only there; losses.wiou3 is only here"):
         a_study().check(tmp_path)
 

@@ -28,9 +28,9 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def test_equal_configurations_give_identical_files(tmp_path: Path, sets: dict[str, Path]) -> None:
     again = render_dataset(tmp_path / "again", ShapesConfig(**SMALL)).parent
-    other = render_dataset(tmp_path / "other", ShapesConfig(**SMALL, seed=1)).parent
+    reseeded = render_dataset(tmp_path / "reseeded", ShapesConfig(**SMALL, seed=1)).parent
     assert contents(again) == contents(sets["detect"])
-    assert contents(other)["images/train/000000.png"] != contents(again)["images/train/000000.png"]
+    assert contents(reseeded)["images/train/000000.png"] != contents(again)["images/train/000000.png"]
 
 
 def test_more_images_extend_a_set(tmp_path: Path, sets: dict[str, Path]) -> None:

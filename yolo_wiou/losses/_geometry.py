@@ -5,11 +5,12 @@ closed form takes a third of the operators that a graph needs. Rows are (N,), so
 order, and few operators take a Python number, which on a thousand boxes costs as much as another operator.
 """
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import Function, once_differentiable
 
 threshold_backward = torch.ops.aten.threshold_backward.default
 
@@ -18,9 +19,11 @@ SIDE = 1e-7
 
 Geometry: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 """inside, offset, size, enclosing, iou_loss, distance2, diagonal2, target_size: as a BoxPair has them."""
+Outputs: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+"""A Geometry, and beside it what its gradient needs: shared and union."""
 
 
-class Corners(torch.autograd.Function):
+class Corners(Function):
     """The geometry of boxes given by their corners, (N, 4) xyxy -> a BoxPair's attributes.
 
     A box with swapped corners is the point at its first, and a side shorter than SIDE counts as SIDE. The gradient
@@ -31,7 +34,7 @@ class Corners(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pred: Tensor, target: Tensor) -> Geometry:
         """Compute from both; only the prediction has a gradient."""
-        return geometry(ctx, *from_corners(pred, target))
+        return keep(ctx, (), from_corners(pred, target))
 
     @staticmethod
     @once_differentiable
@@ -46,16 +49,13 @@ class Corners(torch.autograd.Function):
         return pred.view(4, -1).t(), None
 
 
-class Centres(torch.autograd.Function):
+class Centres(Function):
     """The geometry of boxes given by the offset of their centres and their sizes, (2, N) each."""
 
     @staticmethod
     def forward(ctx: Any, offset: Tensor, size: Tensor, target_size: Tensor) -> Geometry:
         """Compute from all; the size of the target has no gradient."""
-        sizes = torch.stack((size, target_size)).clamp_min_(SIDE)
-        margin = torch.sub(target_size, size).mul_(0.5)
-        inside = torch.stack((margin + offset, margin - offset))
-        return geometry(ctx, inside, offset, sizes)
+        return keep(ctx, (), from_centres(offset, size, target_size))
 
     @staticmethod
     @once_differentiable
@@ -68,8 +68,8 @@ class Centres(torch.autograd.Function):
         return by_offset if by_centre is None else by_offset.add_(by_centre, alpha=2), by_size, None
 
 
-def from_corners(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Corners of both, (N, 4) xyxy -> how far the edges lie inside, the offset, and both sizes, (2, 2, N)."""
+def from_corners(pred: Tensor, target: Tensor) -> Outputs:
+    """Corners of both, (N, 4) xyxy -> geometry."""
     boxes = torch.cat((pred.t(), target.t())).view(2, 2, 2, -1)  # prediction and target, two corners, x and y
     left_top, right_bottom = boxes.unbind(1)
     sizes = torch.sub(right_bottom.clamp_min_(left_top), left_top).clamp_min_(SIDE)
@@ -77,11 +77,19 @@ def from_corners(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     left_top, right_bottom = inside.unbind()
     offset = torch.lerp(left_top, right_bottom, 0.5)
     right_bottom.neg_()
-    return inside, offset, sizes
+    return geometry(inside, offset, sizes)
 
 
-def geometry(ctx: Any, inside: Tensor, offset: Tensor, sizes: Tensor) -> Geometry:
-    """Compute the geometry of a BoxPair, and keep what its gradient needs.
+def from_centres(offset: Tensor, size: Tensor, target_size: Tensor) -> Outputs:
+    """Offset of the centres and both sizes, (2, N) each -> geometry."""
+    sizes = torch.stack((size, target_size)).clamp_min_(SIDE)
+    margin = torch.sub(target_size, size).mul_(0.5)
+    inside = torch.stack((margin + offset, margin - offset))
+    return geometry(inside, offset.view_as(offset), sizes)
+
+
+def geometry(inside: Tensor, offset: Tensor, sizes: Tensor) -> Outputs:
+    """How far the edges lie inside, (2, 2, N), offset of the centres, and both sizes, (2, 2, N) -> geometry.
 
     How far the edges lie inside the target's says how much of the target's sides is missed, and so the shared sides
     s = relu(g − missed) and the enclosing box p + missed, for sizes p and g. With I = Πs and U = Πp + Πg − I the IoU
@@ -94,11 +102,17 @@ def geometry(ctx: Any, inside: Tensor, offset: Tensor, sizes: Tensor) -> Geometr
     union = torch.add(*sizes.prod(1).unbind()).sub_(intersection)
     iou_loss = torch.sub(union, intersection).relu_().div_(union)
     enclosing = missed.add_(size)
+    distance2, diagonal2 = norm2(offset), norm2(enclosing)
+    return inside, offset, size, enclosing, iou_loss, distance2, diagonal2, target_size, shared, union
 
-    ctx.save_for_backward(inside, offset, size, enclosing, shared, union, iou_loss)
-    ctx.mark_non_differentiable(target_size)
-    ctx.set_materialize_grads(False)
-    return inside, offset, size, enclosing, iou_loss, norm2(offset), norm2(enclosing), target_size
+
+def keep(ctx: Any, inputs: tuple[Tensor, ...], output: Outputs) -> Geometry:
+    """Keep what `gradients` needs, and return the geometry."""
+    inside, offset, size, enclosing, iou_loss, _, _, target_size, shared, union = output
+    ctx.save_for_backward(inside, offset, size, enclosing, iou_loss, shared, union)
+    ctx.mark_non_differentiable(target_size, shared, union)
+    ctx.set_materialize_grads(in_transform())  # vmap's rule takes no None in some releases of PyTorch
+    return output[:8]
 
 
 def gradients(ctx: Any, *by: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -106,8 +120,8 @@ def gradients(ctx: Any, *by: Tensor | None) -> tuple[Tensor, Tensor | None, Tens
 
     ∂IoU/∂I = (1 + IoU)/U and ∂IoU/∂(Πp) = −IoU/U; the derivative of a product of two is the other one.
     """
-    by_inside, by_offset, by_size, by_enclosing, by_iou_loss, by_distance2, by_diagonal2, _ = by
-    inside, offset, size, enclosing, shared, union, iou_loss = ctx.saved_tensors
+    by_inside, by_offset, by_size, by_enclosing, by_iou_loss, by_distance2, by_diagonal2, *_ = by
+    inside, offset, size, enclosing, iou_loss, shared, union = ctx.saved_tensors
     by_centre = None if by_offset is None else by_offset / 2
     if by_distance2 is not None:
         by_centre = plus(by_distance2 * offset, by_centre)
@@ -135,3 +149,26 @@ def plus(x: Tensor, y: Tensor | None) -> Tensor:
 def norm2(rows: Tensor) -> Tensor:
     """x² + y²: (2, N) -> (N,)."""
     return (rows * rows).sum(0)
+
+
+def in_transform() -> bool:
+    """Whether a transform of torch.func (`grad`, `vmap`, ...) is under way: what `Function.apply` asks too."""
+    return torch._C._are_functorch_transforms_active()
+
+
+def transformable(function: type[Function], forward: Callable[..., Outputs]) -> type[Function]:
+    """Return the function for torch.func, which sets the context apart and lets out of a function nothing but outputs.
+
+    Not for every call: PyTorch then binds the arguments to a signature each time, a tenth of what a whole loss takes.
+    """
+    parts = {"forward": staticmethod(forward), "setup_context": staticmethod(keep), "generate_vmap_rule": True}
+    return type(f"Transformable{function.__name__}", (function,), parts)
+
+
+TRANSFORMABLE = {Corners: transformable(Corners, from_corners), Centres: transformable(Centres, from_centres)}
+
+
+def compute(function: type[Function], *boxes: Tensor) -> Geometry:
+    """Apply Corners or Centres, whoever asks."""
+    geometry: Geometry = (TRANSFORMABLE[function] if in_transform() else function).apply(*boxes)[:8]
+    return geometry

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from yolo_wiou.losses._geometry import in_transform
 from yolo_wiou.losses.boxes import BoxPair, ImageSize, Stride
 from yolo_wiou.losses.config import LossConfig
 from yolo_wiou.losses.gain import GAINS
@@ -39,7 +40,7 @@ class Float32(torch.autograd.Function):
 
 def to_float32(x: Tensor) -> Tensor:
     """Cast to float32, with a gradient that fits the dtype of `x`."""
-    return x if x.dtype == torch.float32 else Float32.apply(x)
+    return x if x.dtype == torch.float32 else x.float() if in_transform() else Float32.apply(x)
 
 
 class BoxLoss(nn.Module):
@@ -48,6 +49,9 @@ class BoxLoss(nn.Module):
     A step is judged by the running mean of the steps before it. The mean advances at the end of each call whose
     prediction requires a gradient, whatever `.training` says; who makes several calls per step, or has several
     processes, sets `self_advancing = False` and calls `advance` of running_mean.py at the end of a step.
+
+    `torch.compile` takes it whole. In a transform of torch.func (`grad`, `vmap`, ...) a call is a pure function: it
+    reads the running mean and moves nothing.
 
     >>> loss = BoxLoss(load_config("ciou"))
     >>> loss(torch.tensor([[0.0, 0, 4, 2]]), torch.tensor([[1.0, 1, 4, 3]]))
@@ -102,7 +106,7 @@ class BoxLoss(nn.Module):
             self.to(pred.device)
         pair = BoxPair.of(to_float32(pred), target.float(), stride, imgsz)
         gain, loss = self.gain_and_loss(pair)
-        if pred.requires_grad and torch.is_grad_enabled():
+        if pred.requires_grad and torch.is_grad_enabled() and not in_transform():
             self.observe(pair, gain)
         return gain * loss
 

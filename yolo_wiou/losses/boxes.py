@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TypeAlias
 
 from torch import Tensor
+from torch.distributions.utils import lazy_property
 
-from yolo_wiou.losses._geometry import SIDE, Centres, Corners, Geometry, norm2
+from yolo_wiou.losses._geometry import SIDE, Centres, Corners, Geometry, compute, norm2
 
-__all__ = ["EPS", "BoxPair", "norm2", "product"]
+__all__ = ["EPS", "BoxPair", "ImageSize", "Stride", "norm2", "product"]
 
 Stride: TypeAlias = Tensor | float
 """Pixels per box unit, () or (N,); 1 if the boxes are in pixels."""
@@ -53,37 +53,37 @@ class BoxPair:
     @classmethod
     def of(cls, pred: Tensor, target: Tensor, stride: Stride = 1.0, imgsz: ImageSize = None) -> BoxPair:
         """Take boxes as (N, 4) xyxy, float32 or float64, one unit and dtype; the target is a constant."""
-        return cls(Corners.apply(pred, target), stride, imgsz)
+        return cls(compute(Corners, pred, target), stride, imgsz)
 
     def scaled(self, ratio: float) -> BoxPair:
         """Scale both boxes about their own centres (Inner-IoU, arXiv:2311.02877)."""
-        return self if ratio == 1 else self._with(self.offset, self.size * ratio, self.target_size * ratio)
+        return self if ratio == 1 else self._moved(self.offset, self.size * ratio, self.target_size * ratio)
 
     def interpolated(self, kappa: Tensor | float) -> BoxPair:
         """Move the prediction towards the target by the share kappa, () or (N,) (InterpIoU, arXiv:2507.12420)."""
         size = self.size + (self.target_size - self.size) * kappa
-        return self._with(self.offset * (1 - kappa), size, self.target_size)
+        return self._moved(self.offset * (1 - kappa), size, self.target_size)
 
-    def _with(self, offset: Tensor, size: Tensor, target_size: Tensor) -> BoxPair:
-        """Other boxes in place of these."""
-        return BoxPair(Centres.apply(offset, size, target_size), self.stride, self.imgsz)
+    def _moved(self, offset: Tensor, size: Tensor, target_size: Tensor) -> BoxPair:
+        """The pair that these boxes become: other centres and sizes, the same context."""
+        return BoxPair(compute(Centres, offset, size, target_size), self.stride, self.imgsz)
 
-    @cached_property
+    @lazy_property
     def iou(self) -> Tensor:
         """(N,) intersection over union, in [0, 1]."""
         return 1 - self.iou_loss
 
-    @cached_property
+    @lazy_property
     def union(self) -> Tensor:
         """(N,) area of the union: both areas are union and intersection, which is IoU times the union."""
         return (product(self.size) + product(self.target_size)) / (1 + self.iou)
 
-    @cached_property
+    @lazy_property
     def log_ratio(self) -> Tensor:
         """(2, N) ln(w/wg) and ln(h/hg)."""
         return self.size.log() - self.target_size.log()
 
-    @cached_property
+    @lazy_property
     def edge_distance(self) -> Tensor:
         """(N,) PIoU's P: mean distance of the four edges from the target's, over its width or height."""
         return (self.inside.abs().sum(0) / self.target_size).sum(0) / 4

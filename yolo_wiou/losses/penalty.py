@@ -1,7 +1,7 @@
 """Penalties: what IoU does not see, 0 where the boxes are equal.
 
 Each returns the terms of a sum, (N,) each, so that α-IoU can raise every one of them to its power. Nothing is detached
-but what the docstring names, and that by `detach()`: what a pair first computes under `no_grad` stays without a graph.
+but what the docstring names.
 """
 
 import math

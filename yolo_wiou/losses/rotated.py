@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.distributions.utils import lazy_property
 
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses.boxes import EPS, norm2
@@ -38,22 +38,22 @@ class RotatedPair:
             return self
         return RotatedPair(_scaled(self.pred, ratio), _scaled(self.target, ratio), self.similarity)
 
-    @cached_property
+    @lazy_property
     def iou(self) -> Tensor:
         """(N,) ProbIoU."""
         return self.similarity(self.pred, self.target).view(len(self.pred))
 
-    @cached_property
+    @lazy_property
     def iou_loss(self) -> Tensor:
         """(N,) 1 − ProbIoU."""
         return 1 - self.iou
 
-    @cached_property
+    @lazy_property
     def distance2(self) -> Tensor:
         """(N,) squared distance ρ² of the centres."""
         return norm2((self.pred[:, :2] - self.target[:, :2]).t())
 
-    @cached_property
+    @lazy_property
     def diagonal2(self) -> Tensor:
         """(N,) squared diameter of the convex hull of both boxes: the longest distance between two of their corners.
 

@@ -1,0 +1,72 @@
+"""torch.compile takes every loss whole, and torch.func differentiates and vectorises it: the same numbers as eager."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from helpers.float64 import tensors
+from helpers.pairs import named_pairs, random_pairs
+from torch import Tensor
+from torch.func import grad, vmap
+
+from yolo_wiou import available_losses, load_loss
+
+CONTEXT = {"stride": 8.0, "imgsz": (480.0, 640.0)}
+PRED, TARGET = tensors([*random_pairs(50, seed=31), *named_pairs().values()][:56], torch.float32)
+BATCHES = (PRED.view(7, 8, 4), TARGET.view(7, 8, 4))
+
+
+def value_and_gradient(loss: Callable[..., Tensor], pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    pred = pred.clone().requires_grad_()
+    value = loss(pred, target, **CONTEXT)
+    value.sum().backward()
+    return value.detach(), pred.grad
+
+
+@pytest.mark.parametrize("name", available_losses())
+class TestTransforms:
+    def test_compile_takes_it_whole(self, name: str) -> None:
+        loss = load_loss(name, **{"running_mean.momentum": 0.1})
+        compiled = copy.deepcopy(loss)
+        torch._dynamo.reset()
+        whole = torch.compile(compiled, fullgraph=True, backend="aot_eager", dynamic=False)
+        for _ in range(2):  # the second is judged by the mean that the first has moved
+            torch.testing.assert_close(
+                value_and_gradient(whole, PRED, TARGET), value_and_gradient(loss, PRED, TARGET), equal_nan=True
+            )
+        assert compiled.running_mean.steps == loss.running_mean.steps == 2
+        torch.testing.assert_close(compiled.running_mean.mean, loss.running_mean.mean)
+
+    def test_grad_is_the_gradient_and_moves_nothing(self, name: str) -> None:
+        loss = load_loss(name)
+        state = copy.deepcopy(loss.state_dict())
+        by_func = grad(lambda pred: loss(pred, TARGET, **CONTEXT).sum())(PRED)
+        assert loss.state_dict() == state
+        assert loss.running_mean.last is None
+        torch.testing.assert_close(by_func, value_and_gradient(loss, PRED, TARGET)[1])
+
+    def test_vmap_is_a_loop_with_and_without_a_gradient(self, name: str) -> None:
+        loss, looped = load_loss(name), load_loss(name)
+        looped.self_advancing = False
+        batches = [value_and_gradient(looped, *batch) for batch in zip(*BATCHES, strict=True)]
+        value, gradient = (torch.stack(parts) for parts in zip(*batches, strict=True))
+        vectorised = vmap(lambda pred, target: loss(pred, target, **CONTEXT))
+        leaf = BATCHES[0].clone().requires_grad_()
+        mapped = vectorised(leaf, BATCHES[1])
+        mapped.sum().backward()
+        torch.testing.assert_close((mapped.detach(), leaf.grad), (value, gradient))
+        each = vmap(grad(lambda pred, target: loss(pred, target, **CONTEXT).sum()))(*BATCHES)
+        torch.testing.assert_close(each, gradient)
+        assert loss.running_mean.steps == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_too(dtype: torch.dtype) -> None:
+    loss, pred, target = load_loss("wiou3"), (PRED[:40] / 8).to(dtype), (TARGET[:40] / 8).to(dtype)
+    by_func = grad(lambda pred: loss(pred, target).sum())(pred)
+    leaf = pred.clone().requires_grad_()
+    loss(leaf, target).sum().backward()
+    torch.testing.assert_close(by_func, leaf.grad)
