@@ -65,8 +65,9 @@ def test_type_checkers_see_the_names_that_are_there_from_the_same_modules():
     imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
     homes = {alias.name: str(node.module).removeprefix("yolo_wiou.") for node in imports for alias in node.names}
     assert homes == yolo_wiou._HOMES
-    (names,) = (node.value for node in stub.body if isinstance(node, ast.Assign))
-    assert sorted(ast.literal_eval(names)) == sorted(yolo_wiou.__all__)
+    assigned = {node.targets[0].id: node.value for node in stub.body if isinstance(node, ast.Assign)}
+    assert sorted(ast.literal_eval(assigned.pop("__all__"))) == sorted(yolo_wiou.__all__)
+    assert {old: new.id for old, new in assigned.items()} == yolo_wiou._RENAMED
 
 
 def test_a_registry_that_is_asked_for_alone_holds_the_losses(tmp_path):

@@ -1,6 +1,7 @@
 """The whole family of IoU losses for Ultralytics YOLO, behind one word: `loss=wiou3`."""
 
 import warnings
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -24,13 +25,19 @@ __all__ = ["__version__", *_HOMES]
 def __getattr__(name: str) -> Any:
     """Import a public name when it is asked for, as Ultralytics does; `import yolo_wiou` alone costs nothing."""
     if name in _RENAMED:
-        warnings.warn(f"yolo_wiou.{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
-        name = _RENAMED[name]
+        return _renamed(name)
     if name in _HOMES:
         return globals().setdefault(name, getattr(import_module(f"yolo_wiou.{_HOMES[name]}"), name))
     if name in {home.partition(".")[0] for home in _HOMES.values()}:
         return import_module(f"yolo_wiou.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@cache  # the statement `from yolo_wiou import Number` asks twice
+def _renamed(name: str) -> Any:
+    """Return what an old name stands for, and say so once."""
+    warnings.warn(f"yolo_wiou.{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=3)
+    return __getattr__(_RENAMED[name])
 
 
 def __dir__() -> list[str]:

@@ -24,6 +24,7 @@ from yolo_wiou.training.families import (
 from yolo_wiou.training.model import RTDETR, YOLO, YOLOWorld
 
 __version__: str
+Number = FiniteFloat  # its old name, deprecated
 
 __all__ = [
     "GAINS",

@@ -17,7 +17,8 @@ from ultralytics.utils.loss import RotatedBboxLoss
 from ultralytics.utils.metrics import bbox_iou, probiou
 
 from yolo_wiou import available_losses, load_loss
-from yolo_wiou.losses import BoxLoss
+from yolo_wiou.losses import GAINS, BoxLoss, BoxPair
+from yolo_wiou.losses.gain import MAX_GAIN
 from yolo_wiou.losses.presets import load_config
 from yolo_wiou.training.bbox_loss import PluggableRotatedBboxLoss
 from yolo_wiou.training.families import OBBTrainer
@@ -99,6 +100,43 @@ class TestFuzz:
         if nan.any():
             assert loss.running_mean.mean == 1
             assert loss.running_mean.steps == 0
+
+
+WILD = {
+    "constant": {"weight": 20},
+    "iou-power": {"gamma": 5},
+    "iou-balanced": {"lam": 5},
+    "piou2": {"lam": 10},
+    "monotonic": {"gamma": 5},
+    "nonmonotonic": {"alpha": 10, "delta": 20},
+}
+"""The settings that make a gain largest."""
+
+
+@pytest.mark.parametrize("name", GAINS.functions)
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
+@given(
+    numbers=st.lists(length, min_size=2, max_size=12),
+    seed=st.integers(0, 2**32 - 1),
+    mean=st.one_of(st.floats(0, 1, width=32), st.sampled_from([0.0, 1e-45, 1e-20, 1e-7])),
+    wild=st.booleans(),
+)
+def test_every_gain_is_finite_and_bounded(name, numbers, seed, mean, wild):
+    gain = {"name": name, **(WILD.get(name, {}) if wild else {})}
+    loss = load_loss({"penalty": "ciou", "gain": gain})
+    loss.running_mean.mean.fill_(mean)
+    gains, _ = loss.gain_and_loss(BoxPair.of(*make(numbers, seed, 0.0)))
+    assert gains.isfinite().all()
+    assert 0 <= gains.min() <= gains.max() <= MAX_GAIN
+
+
+def test_one_overlapping_box_among_many_counts_no_more_than_the_bound():
+    target = torch.tensor([[0.0, 0.0, 4.0, 2.0]]).repeat(100, 1)
+    pred = target + 9
+    pred[0] = target[0] + 1
+    gains, _ = load_loss("iou-balanced-loc").gain_and_loss(BoxPair.of(pred, target))
+    assert gains[0] == MAX_GAIN
+    assert gains[1:].abs().max() == 0
 
 
 def test_the_stock_loss_of_a_nan_is_nan_too():

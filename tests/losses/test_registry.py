@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from helpers.running import shell
 from torch import Tensor
 
-import yolo_wiou
 from yolo_wiou import ConfigError, FiniteFloat
 from yolo_wiou.losses import GAINS, OVERLAPS, PENALTIES, BoxPair
 from yolo_wiou.losses.presets import load_config
@@ -86,6 +86,28 @@ def test_a_function_from_outside_brings_its_own_rule(registries, axis):
     assert load_config({axis: "mine", "running_mean.converge": 0.5}).running_mean.converge == 0.5
 
 
+def test_an_overlap_from_outside_has_the_rule_of_its_axis_too(registries):
+    def needs_converge(config):
+        if config.running_mean.converge < 0.5:
+            yield "'mine' needs a running mean that converges late."
+
+    @OVERLAPS.register("mine", rule=needs_converge)
+    def mine(pair: BoxPair) -> Tensor:
+        return pair.iou
+
+    settings = {"overlap": {"name": "mine", "focaler": (0.2, 0.9)}, "running_mean.converge": 0.5}
+    with pytest.raises(ConfigError, match="boxes below 'focaler' d > 0 need a penalty"):
+        load_config(settings)
+    assert load_config({**settings, "penalty": "diou"}).overlap.name == "mine"
+    with pytest.raises(ConfigError, match="converges late"):
+        load_config({**settings, "penalty": "diou", "running_mean.converge": 0.4})
+
+
+def test_the_overlap_s_objection_comes_before_the_penalty_s():
+    with pytest.raises(ConfigError, match=f"^{SIZES}$"):
+        load_config({"overlap": "nwd", "overlap.inner": 0.7, "penalty": "focal-l1"})
+
+
 def test_a_function_without_a_rule_fits_everywhere(registries):
     @registries["penalty"].register("mine")
     def mine(pair: BoxPair) -> tuple[Tensor, ...]:
@@ -100,6 +122,8 @@ def test_a_name_is_given_once(registries, axis, name):
         registries[axis].register(name)
 
 
-def test_number_is_the_old_name_of_finite_float():
-    with pytest.warns(DeprecationWarning, match="yolo_wiou.Number is now FiniteFloat"):
-        assert yolo_wiou.Number is FiniteFloat
+def test_number_is_the_old_name_of_finite_float_and_says_so_once(tmp_path):
+    script = "import yolo_wiou as y; from yolo_wiou import Number; assert y.Number is Number is y.FiniteFloat"
+    said = shell("-W", "always::DeprecationWarning", "-c", script, cwd=tmp_path).stderr
+    assert said.count("yolo_wiou.Number is now FiniteFloat") == 1
+    assert "<string>:1:" in said

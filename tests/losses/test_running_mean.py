@@ -67,6 +67,23 @@ def test_exported_state_is_exact():
     assert resumed.steps == 2
 
 
+@pytest.mark.parametrize("name", ["wiou2", "wiou3", "ciou-v3", "inner-wiou3"])
+def test_perfect_boxes_bring_the_mean_to_0_and_nothing_breaks(name):
+    loss, box = load_loss(name, **{"running_mean.momentum": 0.9}), torch.tensor([[1.0, 2.0, 9.0, 7.0]])
+    for _ in range(100):
+        loss(box.clone().requires_grad_(), box)
+    assert loss.running_mean.mean == 0
+    resumed = load_loss(name, **{"running_mean.momentum": 0.9})
+    resumed.running_mean.import_state(loss.running_mean.export_state())
+    for shift in (0.0, 1e-6, 3.0):  # as good as the labels, but for rounding, and far from them
+        pred = (box + shift).requires_grad_()
+        value = resumed(pred, box)
+        value.sum().backward()
+        assert 0 <= value <= (1e-5 if shift < 1 else 20)
+        assert pred.grad.isfinite().all()
+    assert resumed.running_mean.mean > 0.1
+
+
 @pytest.mark.parametrize("cast", ["half", "bfloat16", "double"])
 def test_a_cast_does_not_round_the_state(cast):
     loss = load_loss("wiou3")

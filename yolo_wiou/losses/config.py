@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -73,8 +74,8 @@ class LossConfig(Settings):
     @model_validator(mode="after")
     def _parts_fit_together(self) -> LossConfig:
         """Ask each part's own rule whether it makes sense among the others."""
-        rules = PENALTIES.rules[self.penalty.name], OVERLAPS.rules[self.overlap.name], GAINS.rules[self.gain.name]
-        for objection in (sentence for rule in rules for sentence in rule(self)):
+        rules = OVERLAPS.rules[self.overlap.name], PENALTIES.rules[self.penalty.name], GAINS.rules[self.gain.name]
+        for objection in (sentence for rule in itertools.chain(*rules) for sentence in rule(self)):
             raise ConfigError(objection)
         return self
 

@@ -1,7 +1,7 @@
 """Gains: how much a box counts, a constant for the gradient. (N,) each, computed without a graph.
 
 A gain sees the pair, the loss that it will weigh, and the running mean of the IoU loss. It judges a box by its plain
-IoU, whatever the overlap is.
+IoU, whatever the overlap is. Whatever it returns, no box counts more than MAX_GAIN.
 """
 
 import math
@@ -15,10 +15,15 @@ from yolo_wiou.losses.boxes import EPS, BoxPair
 from yolo_wiou.losses.registry import Registry
 from yolo_wiou.losses.settings import Component, FiniteFloat
 
+MAX_GAIN = 20.0
+"""No gain counts a box more: the running mean may be tiny, and a batch may have one good box among hundreds."""
+LEAST_MEAN = 1e-3
+"""The running mean counts as no smaller: with all boxes perfect it reaches 0, and labels are not that exact."""
+
 Exponent = Annotated[FiniteFloat, Field(ge=0, le=5)]
 Alpha = Annotated[FiniteFloat, Field(gt=1, le=10)]
 Lambda = Annotated[FiniteFloat, Field(gt=0, le=10)]
-Positive = Annotated[FiniteFloat, Field(gt=0, le=20)]
+Positive = Annotated[FiniteFloat, Field(gt=0, le=MAX_GAIN)]
 
 
 class Gain(Component):
@@ -63,12 +68,11 @@ def iou_power(pair: BoxPair, loss: Tensor, mean: Tensor, *, gamma: Exponent = 0.
 def iou_balanced(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Exponent = 1.5) -> Tensor:
     """IoU-balanced localisation: IoU^λ (arXiv:1908.05641), scaled so that the sum of the losses stays what it was.
 
-    The scaling is ours, in place of the authors' constant in the configuration. It keeps the plain sum; Ultralytics'
-    task-aligned weights come after it. Where no box overlaps, all count 1.
+    The scaling is ours, in place of the authors' constant in the configuration. It keeps the plain sum, as long as no
+    gain passes MAX_GAIN, where it is cut off; Ultralytics' task-aligned weights come after it. Where no box overlaps,
+    all count 1.
     """
-    weight = pair.iou.pow(lam)
-    weighted = (weight * loss).sum()
-    return torch.where(weighted > EPS, weight * (loss.sum() / weighted.clamp(min=EPS)), 1.0)
+    return keep_sum(pair.iou.pow(lam), loss)
 
 
 @GAINS.register("piou2")
@@ -85,16 +89,23 @@ def piou2(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Lambda = 1.3) -> Te
 @GAINS.register("monotonic")
 def monotonic(pair: BoxPair, loss: Tensor, mean: Tensor, *, gamma: Exponent = 0.5) -> Tensor:
     """Wise-IoU v2: β^γ, hard boxes count more (arXiv:2301.10051; γ from the authors' code)."""
-    return outlier_degree(pair, mean).pow(gamma)
+    return outlier_degree(pair.iou_loss, mean).pow(gamma)
 
 
 @GAINS.register("nonmonotonic")
 def nonmonotonic(pair: BoxPair, loss: Tensor, mean: Tensor, *, alpha: Alpha = 1.9, delta: Positive = 3.0) -> Tensor:
     """Wise-IoU v3: r = β/(δ·α^(β−δ)), largest at β = 1/ln α, 1 at β = δ, small for outliers (arXiv:2301.10051)."""
-    beta, log = outlier_degree(pair, mean), math.log(alpha)
+    beta, log = outlier_degree(pair.iou_loss, mean), math.log(alpha)
     return beta * torch.exp(torch.rsub(beta, delta * log - math.log(delta), alpha=log))
 
 
-def outlier_degree(pair: BoxPair, mean: Tensor) -> Tensor:
-    """Wise-IoU's β: a box's IoU loss over the running mean (arXiv:2301.10051)."""
-    return pair.iou_loss / mean
+def outlier_degree(iou_loss: Tensor, mean: Tensor) -> Tensor:
+    """Wise-IoU's β: a box's IoU loss over the running mean (arXiv:2301.10051), which counts as LEAST_MEAN at least."""
+    return iou_loss / mean.clamp(min=LEAST_MEAN)
+
+
+def keep_sum(weight: Tensor, loss: Tensor) -> Tensor:
+    """Scale weights so that Σ weight·loss is Σ loss, each up to MAX_GAIN; all are 1 where nothing has a weight."""
+    weighted = (weight * loss).sum()
+    scaled = weight * (loss.sum() / weighted.clamp(min=EPS))
+    return torch.where(weighted > EPS, scaled, 1.0).clamp(max=MAX_GAIN)

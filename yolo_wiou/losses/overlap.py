@@ -35,19 +35,18 @@ class Overlap(Component):
         return interval
 
 
-OVERLAPS: Registry[Overlap] = Registry("overlap", Overlap, "iou")
-"""The overlaps by name: `(pair, *, settings) -> (N,)`, 1 where the boxes are equal, with its gradient."""
-
-
 def _needs_a_pull(config: Any) -> Iterator[str]:
     if config.overlap.focaler[0] > 0 and config.penalty.name == "none":
         yield "boxes below 'focaler' d > 0 need a penalty to be moved at all."
 
 
+OVERLAPS: Registry[Overlap] = Registry("overlap", Overlap, "iou", rule=_needs_a_pull)
+"""The overlaps by name: `(pair, *, settings) -> (N,)`, 1 where the boxes are equal, with its gradient."""
+
+
 def _compares_sizes(config: Any) -> Iterator[str]:
     if config.overlap.inner != NO_INNER:
         yield "overlap 'nwd' compares sizes, which 'inner' would scale."
-    yield from _needs_a_pull(config)
 
 
 def _leaves_all_to_the_penalty(config: Any) -> Iterator[str]:
@@ -57,7 +56,7 @@ def _leaves_all_to_the_penalty(config: Any) -> Iterator[str]:
         yield "overlap 'none' needs a penalty, or the loss is always 0."
 
 
-@OVERLAPS.register("iou", rule=_needs_a_pull)
+@OVERLAPS.register("iou")
 def iou(pair: BoxPair) -> Tensor:
     """Intersection over union."""
     return pair.iou

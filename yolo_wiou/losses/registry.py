@@ -33,14 +33,15 @@ class Registry(Generic[ComponentT]):
         axis: what the section is called in YAML.
         base: the section's class; its own fields are settings that every function on this axis shares.
         default: the name that a section without one has.
+        rule: what every function of this axis asks, beside what its own rule does.
     """
 
-    def __init__(self, axis: str, base: type[ComponentT], default: str) -> None:
+    def __init__(self, axis: str, base: type[ComponentT], default: str, rule: Rule | None = None) -> None:
         """Start without any entry."""
-        self.axis, self.base, self.default = axis, base, default
+        self.axis, self.base, self.default, self.rule = axis, base, default, rule
         self.functions: dict[str, Callable[..., Any]] = {}
         self.components: dict[str, type[ComponentT]] = {}
-        self.rules: dict[str, Rule] = {}
+        self.rules: dict[str, list[Rule]] = {}
 
     def register(self, name: str, rule: Rule | None = None) -> Callable[[FunctionT], FunctionT]:
         """Give a function a name; its keyword-only parameters become the settings of that name.
@@ -64,7 +65,7 @@ class Registry(Generic[ComponentT]):
             own["name"] = (Literal[name], name)
             self.components[name] = create_model(f"{self.axis}_{name}", __base__=self.base, **own)
             self.functions[name] = function
-            self.rules[name] = rule or (lambda config: iter(()))
+            self.rules[name] = [asked for asked in (rule, self.rule) if asked]
             return function
 
         return add

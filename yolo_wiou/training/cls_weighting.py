@@ -5,15 +5,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from yolo_wiou.losses.boxes import EPS
+from yolo_wiou.losses.gain import keep_sum
 from yolo_wiou.training.bbox_loss import IoUTermMixin
 
 
 class IoUBalancedBCE(nn.Module):
     """The head's BCE; entries with a positive target are weighted by IoU^η, their sum is kept (arXiv:1908.05641).
 
-    Weights are detached, normaliser included. The IoU is that of the predicted box and its assigned target in pixels,
-    taken from the assigner's call just before. Where no positive overlaps its target nothing is weighted.
+    Weights are detached, normaliser included, and cut off at MAX_GAIN of gain.py. The IoU is that of the predicted box
+    and its assigned target in pixels, taken from the assigner's call just before. Where no positive overlaps its target
+    nothing is weighted.
 
     Args:
         bce: the head's own loss, without reduction.
@@ -44,8 +45,6 @@ class IoUBalancedBCE(nn.Module):
         with torch.no_grad():
             weight = self.box_loss.iou(boxes[index].float(), targets[index].float()).pow(self.eta)[:, None]
             plain = entropy.float() * is_positive
-            weighted = (weight * plain).sum()
-            weight = torch.where(weighted > EPS, weight * (plain.sum() / weighted.clamp(min=EPS)), 1.0)
-            weight = torch.where(is_positive, weight, 1.0)
+            weight = torch.where(is_positive, keep_sum(weight, plain), 1.0)
         # Added to the rows of the positives in place: no pass over all rows, forward or backward.
         return loss.index_put_(index, (entropy * (weight - 1)).to(loss.dtype), accumulate=True)

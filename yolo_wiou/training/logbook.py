@@ -12,6 +12,7 @@ from torch import Tensor
 
 from yolo_wiou.files import read_table, write_whole
 from yolo_wiou.losses import RunningMean
+from yolo_wiou.losses.gain import outlier_degree
 
 SAMPLE = 64
 """How many of an epoch's last batches go into its histograms: kept by reference, so they cost nothing."""
@@ -73,7 +74,7 @@ class Logbook:
             iou_loss, gain = iou_loss[finite], gain[finite]
             writer = getattr(tensorboard, "WRITER", None)
             if writer and len(iou_loss):  # it refuses an empty histogram
-                beta = iou_loss / self.means[path].mean.cpu()
+                beta = outlier_degree(iou_loss, self.means[path].mean.cpu())
                 writer.add_histogram(f"wiou/beta{suffix(path)}", beta, epoch + 1)
                 writer.add_histogram(f"wiou/gain{suffix(path)}", gain, epoch + 1)
             if not suffix(path):
