@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,30 @@ def test_quality_by_hand(tmp_path: Path) -> None:
     false, faint = [0, 90, 90, 10, 10, 0.9, 0], [1, 10, 10, 40, 40, 0.2, 0]
     classes = evaluated(tmp_path, truth, np.array([close, false, faint], np.float32)).matches
     np.testing.assert_allclose(quality(classes), [0.5 * 2 / 3, 0])  # F1 of 1 hit, 2 detections, 1 object; not seen
+
+
+def test_many_classes_need_no_memory_for_each_in_every_image(tmp_path: Path) -> None:
+    """A thousand classes in 5,000 images are five million pairs."""
+    images, classes = 600, 100
+    boxes = [[10.0, 10.0, 20.0 + i % 7, 20.0] for i in range(images)]
+    entries = [{"id": i, "file_name": f"{i}.jpg", "width": 64, "height": 64} for i in range(images)]
+
+    def peak(classes: int) -> int:
+        annotation = {"area": 400.0, "iscrowd": 0}
+        objects = [
+            {"id": i + 1, "image_id": i, "category_id": i % classes, "bbox": box, **annotation}
+            for i, box in enumerate(boxes)
+        ]
+        categories = [{"id": i, "name": str(i)} for i in range(classes)]
+        truth = {"info": {}, "images": entries, "annotations": objects, "categories": categories}
+        found = np.array([[i, *box, 0.9, i % classes] for i, box in enumerate(boxes)], np.float32)
+        tracemalloc.start()
+        evaluation = evaluated(tmp_path, truth, found)
+        assert pytest.approx(1) == metrics_of(evaluation).AP
+        average_precision(evaluation.matches, redraw(images, 2))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    few = peak(2)
+    assert (peak(classes) - few) / (images * classes) < 250  # bytes

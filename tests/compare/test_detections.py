@@ -41,5 +41,6 @@ def test_detections_name_their_image_and_class_by_number():
     row = {"bbox": [1.0, 2.0, 3.0, 4.0], "score": 0.5, "category_id": 18}
     labels = [{"im_file": "a.jpg"}, {"im_file": "b.jpg"}]
     table = detections([("b.jpg", row)], labels, [1, 18])
+    assert table.dtype == np.float32  # half of what many detections take otherwise
     assert table.tolist() == [[1, 1, 2, 3, 4, 0.5, 1]]
     assert detections([], labels, [1, 18]).shape == (0, 7)

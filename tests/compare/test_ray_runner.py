@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from helpers.processes import is_alive, wait_for
-from helpers.running import ROOT
+from helpers.running import ROOT, shell
 
-from yolo_wiou.compare.runner import train
+from yolo_wiou.compare.runner import RunnerError, train
 from yolo_wiou.compare.study import Study
+from yolo_wiou.errors import ConfigError
 
-pytestmark = pytest.mark.slow
 ray = pytest.importorskip("ray")
+ray_runner = pytest.importorskip("yolo_wiou.compare.ray_runner")
 HELPERS = ROOT / "tests" / "helpers"
 
 
@@ -53,11 +54,10 @@ def cluster(pids):
     cluster.shutdown()
 
 
+@pytest.mark.slow
 def test_runs_survive_the_death_of_a_worker_and_of_a_node(cluster, pids, tmp_path):
-    from yolo_wiou.compare.ray_runner import RayRunner
-
     study = Study(losses={"a": "ciou", "b": "wiou3"}, data={"d": "/d.yaml"}, seeds=(0, 1), arguments={})
-    runner = RayRunner(cluster.address, "fake_worker")
+    runner = ray_runner.RayRunner(cluster.address, "fake_worker")
     runs = train(study.runs(), tmp_path, runner, jobs=2)
     with ThreadPoolExecutor() as thread:
         done = thread.submit(list, runs)
@@ -76,6 +76,70 @@ def test_runs_survive_the_death_of_a_worker_and_of_a_node(cluster, pids, tmp_pat
     finished_by = {(run.folder(tmp_path) / "pid").read_text() for run in study.runs()}
     assert cut_off.name not in finished_by
     assert len(list(pids.iterdir())) == len(finished_by) + 2  # what was cut off was done again
+
+
+class Gone:
+    """Ray, as far as a runner calls it, with a cluster that is gone."""
+
+    exceptions = ray.exceptions
+
+    def wait(self, *_, **__):
+        raise RuntimeError("the connection was lost\nwith a page of C++")
+
+    cancel = wait
+
+
+def test_a_cluster_that_is_gone_is_the_runner_s_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_runner, "ray", Gone())
+    job = ray_runner.RayJob(None, tmp_path)
+    with pytest.raises(RunnerError, match=r"^Ray: the connection was lost$"):
+        job.has_ended()
+    job.stop()  # it has ended with its cluster
+
+
+@pytest.mark.parametrize("address", ["", "ray://head:10001"])
+def test_a_cluster_that_does_not_start_is_one_message(address, monkeypatch):
+    def time_out(**_):
+        raise Exception("The current node timed out during startup.\nThis could happen because ...")
+
+    monkeypatch.setattr(ray_runner, "check_reachable", lambda _: None)
+    monkeypatch.setattr(ray_runner.ray, "init", time_out)
+    with pytest.raises(ConfigError, match=r"^no Ray cluster .*: The current node timed out during startup\.$"):
+        ray_runner.RayRunner(address)
+
+
+LOCAL = """
+from pathlib import Path
+from yolo_wiou.compare.ray_runner import RayRunner
+from yolo_wiou.compare.runner import RunnerError, train
+from yolo_wiou.compare.study import Study
+from yolo_wiou.errors import ConfigError
+study = Study(losses={"a": "ciou", "b": "wiou3"}, data={"d": "/d.yaml"}, seeds=(0,), arguments={})
+runs = train(study.runs(), Path("study"), RayRunner(module="fake_worker"))
+print(next(runs).is_finished(Path("study")))
+lines = [line.split() for kind in ("tcp", "tcp6") for line in open(f"/proc/net/{kind}")]
+print(*(words[1] for words in lines if words[3] == "0A"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/net/tcp6").exists(), reason="only Linux tells who listens")
+def test_a_new_cluster_listens_to_this_machine_alone_and_imports_nothing_from_the_working_directory(tmp_path):
+    """In a process of its own: Ray reads the environment once."""
+    tables = [Path(f"/proc/net/{kind}").read_text().splitlines() for kind in ("tcp", "tcp6")]
+    lines = [line.split() for table in tables for line in table]
+    before = {words[1] for words in lines if words[3] == "0A"}
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "local.py").write_text(LOCAL)
+    for name in ("filelock.py", "json.py"):
+        (tmp_path / name).write_text("raise SystemExit('imported from the working directory')")
+    path = os.pathsep.join(map(str, (ROOT, HELPERS)))
+    done = shell("scripts/local.py", cwd=tmp_path, env={"PYTHONPATH": path, "RAY_ADDRESS": "local"})
+    finished, addresses = done.stdout.strip().splitlines()[-2:]
+    assert finished == "True"
+    new = {address.rpartition(":")[0] for address in set(addresses.split()) - before}
+    assert new
+    assert new <= {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
 
 
 def test_no_cluster_is_a_mistake_of_the_user(capsys, shapes, tmp_path, monkeypatch):

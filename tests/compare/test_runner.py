@@ -12,10 +12,11 @@ import pytest
 from helpers.processes import is_alive, wait_for
 from helpers.running import ROOT
 
+from yolo_wiou import files
 from yolo_wiou.compare.pairing import NotPairedError
 from yolo_wiou.compare.run import LOG, RUNNING
 from yolo_wiou.compare.run_study import run_study
-from yolo_wiou.compare.runner import LocalJob, train
+from yolo_wiou.compare.runner import LocalJob, RunnerError, train
 from yolo_wiou.compare.study import Study
 from yolo_wiou.files import read_json
 
@@ -90,6 +91,56 @@ def test_what_is_no_fair_comparison_is_told_line_by_line(tmp_path, monkeypatch, 
     monkeypatch.setattr("yolo_wiou.compare.run_study.check_pairing", refuse)
     assert run_study(STUDY, tmp_path, fake) == 1
     assert "\nyolo-wiou compare:\nThis would be no fair comparison:\na\nb\n" in capsys.readouterr().err
+
+
+WITNESS = """
+import os, sys
+from pathlib import Path
+import yolo_wiou.files
+(Path(sys.argv[1]) / "seen").write_text(f"{yolo_wiou.files.__file__} {os.getcwd()}")
+"""
+
+
+def test_a_run_imports_nothing_from_the_working_directory_and_works_there(tmp_path, monkeypatch):
+    """What lies there may be another checkout, or a file that has the name of a module."""
+    cwd, here, other = (tmp_path / name for name in ("cwd", "path", "other"))
+    for package in (cwd / "yolo_wiou", other / "yolo_wiou", here):
+        package.mkdir(parents=True)
+    for file in ("yolo_wiou/__init__.py", "filelock.py", "json.py", "witness.py"):
+        (cwd / file).write_text("raise SystemExit('imported from the working directory')")
+    (other / "yolo_wiou" / "__init__.py").write_text("raise SystemExit('another release')")
+    (here / "witness.py").write_text(WITNESS)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (here, other))))  # the user's, which stays
+    monkeypatch.chdir(cwd)
+    job = LocalJob(Path("../path"), "witness")
+    wait_for(job.has_ended)
+    assert (here / LOG).read_text() == ""
+    assert (here / "seen").read_text() == f"{files.__file__} {cwd}"
+
+
+def test_a_runner_that_is_gone_ends_the_study_with_what_has_finished(tmp_path, monkeypatch, capsys):
+    started: list[Path] = []
+
+    def runner(folder: Path) -> LocalJob:
+        started.append(folder)
+        if len(started) > 1:
+            raise RunnerError("the cluster is gone.")
+        return fake(folder)
+
+    monkeypatch.setattr("yolo_wiou.compare.run_study.check_pairing", lambda *_: {})
+    assert run_study(STUDY, tmp_path, runner) == 1
+    assert "the cluster is gone. What has finished is kept" in capsys.readouterr().err
+    assert finished(tmp_path) == ["a, ciou, seed 0"]
+    assert not (tmp_path / RUNNING).exists()
+
+
+def test_a_system_that_starts_no_process_is_told(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("yolo_wiou.compare.runner.subprocess.Popen", refuse)
+    with pytest.raises(RunnerError, match=r"no process can be started: .*temporarily unavailable"):
+        LocalJob(tmp_path)
 
 
 def test_stopping_ends_what_is_running(tmp_path, monkeypatch):

@@ -43,8 +43,8 @@ def average_precision(classes: list[ClassMatches], weights: ArrayLike) -> Floats
     Returns:
         (B, T); NaN for a draw without any object. With weights of 1 this is COCO's AP.
     """
-    weights = np.asarray(weights, float)
-    blocks = [weights[start : start + BLOCK] for start in range(0, len(weights), BLOCK)]
+    weights = np.asarray(weights)
+    blocks = (weights[start : start + BLOCK].astype(float) for start in range(0, len(weights), BLOCK))
     return np.concatenate([_mean_of_classes(np.stack([_of_class(c, block) for c in classes])) for block in blocks])
 
 

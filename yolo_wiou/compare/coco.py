@@ -10,7 +10,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 TRUTH = "truth.json"
 
-Detections: TypeAlias = NDArray[np.float64]
+Detections: TypeAlias = NDArray[np.float32]
 """(D, 7): image, x, y, w, h in pixels (corner and size), score, class."""
 
 
@@ -66,11 +66,11 @@ def detections_file(checkpoint: str) -> str:
 
 
 def write_detections(folder: Path, checkpoint: str, rows: Detections) -> None:
-    """Write what a checkpoint detects, in float32."""
-    np.savez_compressed(folder / detections_file(checkpoint), detections=rows.astype(np.float32))
+    """Write what a checkpoint detects."""
+    np.savez_compressed(folder / detections_file(checkpoint), detections=rows)
 
 
 def read_detections(folder: Path, checkpoint: str) -> Detections:
     """Read what a checkpoint of the run in a folder detects."""
     with np.load(folder / detections_file(checkpoint)) as file:
-        return np.asarray(file["detections"], np.float64).reshape(-1, 7)
+        return np.asarray(file["detections"], np.float32).reshape(-1, 7)

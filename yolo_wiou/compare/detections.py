@@ -130,4 +130,4 @@ def detections(
     number = {label["im_file"]: index for index, label in enumerate(labels)}
     classes = {name: index for index, name in enumerate(class_map)}
     table = [(number[file], *row["bbox"], row["score"], classes[row["category_id"]]) for file, row in rows]
-    return np.array(table, float).reshape(-1, 7)
+    return np.array(table, np.float32).reshape(-1, 7)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_wiou.compare.average_precision import ClassMatches, Floats, average_precision, quality, redraw
-from yolo_wiou.compare.coco import CocoAnnotation, CocoCategory, Detections, read_detections, read_truth
+from yolo_wiou.compare.coco import CocoAnnotation, CocoCategory, read_detections, read_truth
 from yolo_wiou.compare.findings import Metrics
 from yolo_wiou.compare.run import Record, Result
 
@@ -90,7 +90,7 @@ def evaluate(folder: Path, checkpoint: str) -> Evaluation:
     categories = sorted(truth["categories"], key=lambda category: category["id"])
     start, end = (np.searchsorted(found[:, 6], [c["id"] for c in categories], side) for side in ("left", "right"))
     evaluations = [
-        _evaluate_class(category, objects[category["id"]], found[first:last], number)
+        _evaluate_class(category, objects[category["id"]], found[first:last].astype(np.float64), number)
         for category, first, last in zip(categories, start, end, strict=True)
     ]
     return Evaluation(
@@ -101,7 +101,7 @@ def evaluate(folder: Path, checkpoint: str) -> Evaluation:
 
 
 def _evaluate_class(
-    category: CocoCategory, objects: list[CocoAnnotation], found: Detections, number: Mapping[int, int]
+    category: CocoCategory, objects: list[CocoAnnotation], found: Floats, number: Mapping[int, int]
 ) -> tuple[Floats, ClassMatches]:
     """Evaluate one class on the images that have something of it; `number` is an image's place among all.
 
@@ -121,9 +121,7 @@ def _evaluate_class(
     return np.where(precision < 0, np.nan, precision), _match(evaluation, found, objects, number)
 
 
-def _match(
-    evaluation: Any, found: Detections, objects: list[CocoAnnotation], number: Mapping[int, int]
-) -> ClassMatches:
+def _match(evaluation: Any, found: Floats, objects: list[CocoAnnotation], number: Mapping[int, int]) -> ClassMatches:
     """Match the detections of a class, of an evaluated `COCOeval_faster`; all objects count, none is a crowd."""
     most, thresholds = evaluation.params.maxDets[-1], evaluation.params.iouThrs
     count = np.bincount([number[annotation["image_id"]] for annotation in objects], minlength=len(number))

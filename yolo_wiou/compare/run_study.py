@@ -8,7 +8,7 @@ from yolo_wiou.compare.findings import Findings
 from yolo_wiou.compare.pairing import NotPairedError, check_pairing
 from yolo_wiou.compare.report.text import count, duration
 from yolo_wiou.compare.run import Record, Run, last_words
-from yolo_wiou.compare.runner import LocalJob, Runner, train
+from yolo_wiou.compare.runner import LocalJob, Runner, RunnerError, train
 from yolo_wiou.compare.study import Study
 
 INTERRUPTED = 130
@@ -24,7 +24,7 @@ def run_study(study: Study, folder: Path, runner: Runner = LocalJob, jobs: int =
         jobs: how many at a time.
 
     Returns:
-        The exit code: 0, 1 where runs failed or nothing can be trained at all, 130 after Ctrl-C.
+        The exit code: 0, 1 where runs failed, or nothing can be trained or no longer, 130 after Ctrl-C.
     """
     runs = study.runs()
     records = [Record(run, run.folder(folder)) for run in runs]
@@ -43,6 +43,9 @@ def run_study(study: Study, folder: Path, runner: Runner = LocalJob, jobs: int =
         failed = _train(missing, folder, runner, jobs, len(runs))
     except NotPairedError as error:
         say(*error.args, sep="\n" if len(error.args) > 1 else " ")
+        return 1
+    except RunnerError as error:
+        say(f"Runs can go on no longer: {error} What has finished is kept; the same command trains the rest.")
         return 1
     except KeyboardInterrupt:
         say("Stopped. The same command goes on; only what was running is lost. Ctrl-C again skips the report.")

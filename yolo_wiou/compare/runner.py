@@ -13,8 +13,24 @@ from yolo_wiou.compare.run import LOG, RUNNING, Run
 from yolo_wiou.files import write_json
 
 WORKER = "yolo_wiou.compare.worker"
+ROOT = Path(__file__).parents[2]
+"""Where this package lies, which may be a checkout beside an installed release."""
+START = """
+import importlib.util, os, runpy, sys
+root, module, *sys.argv[1:] = sys.argv[1:]
+sys.path[:] = filter(None, sys.path)
+spec = importlib.util.find_spec("yolo_wiou")
+if not spec or not os.path.samefile(os.path.dirname(os.path.dirname(spec.origin)), root):
+    sys.path.insert(0, root)
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+"""`python -m MODULE`, but of this very package, and never from the working directory: what lies there is not ours."""
 PAUSE = 0.1
 """Seconds between two looks at what is running."""
+
+
+class RunnerError(Exception):
+    """A runner that can start or watch nothing any more."""
 
 
 class Job(Protocol):
@@ -28,17 +44,33 @@ class Job(Protocol):
 
 
 Runner: TypeAlias = Callable[[Path], Job]
-"""Starts `python -m yolo_wiou.compare.worker FOLDER`, whose output goes to log.txt in the folder."""
+"""Starts `python -m yolo_wiou.compare.worker FOLDER`, whose output goes to log.txt in the folder.
+
+It raises RunnerError, and so do its jobs, where nothing can be started or watched any more.
+"""
 
 
 class LocalJob:
-    """A process of this machine; the class is the local runner."""
+    """A process of this machine; the class is the local runner.
 
-    def __init__(self, folder: Path, module: str = WORKER) -> None:
+    Args:
+        folder: where it is at work.
+        module: what it runs.
+        cwd: its working directory, by default this process's.
+
+    Raises:
+        RunnerError: the system starts no process.
+    """
+
+    def __init__(self, folder: Path, module: str = WORKER, cwd: Path | None = None) -> None:
         """Start it; it ends with this process, which holds its standard input."""
-        command = [sys.executable, "-m", module, str(folder)]
-        with (folder / LOG).open("wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT)
+        command = [sys.executable, "-c", START, str(ROOT), module, str(folder.absolute())]
+        streams: dict[str, Any] = {"stdin": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        try:
+            with (folder / LOG).open("wb") as log:
+                self.process = subprocess.Popen(command, cwd=cwd, stdout=log, **streams)
+        except OSError as error:
+            raise RunnerError(f"no process can be started: {error}") from error
 
     def has_ended(self) -> bool:
         """Whether the process is gone."""
