@@ -24,7 +24,7 @@ STUDY = "study.json"
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping.
+    """Read a YAML file of ours, in UTF-8, that holds a mapping.
 
     Raises:
         ConfigError: it is missing, no YAML, or no mapping.
@@ -33,11 +33,41 @@ def read_mapping(path: Path) -> dict[str, Any]:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read '{path}': {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"'{path}' is not YAML: {' '.join(str(error).split())}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"'{path}' is not YAML in UTF-8: byte {error.start + 1} is {error.reason}.") from error
+    except yaml.YAMLError as error:
+        raise (syntax_error(path, error) or error) from error
     if not isinstance(data, dict):
         raise ConfigError(f"'{path}' holds no mapping of keys to values.")
     return data
+
+
+def syntax_error(path: Path, error: BaseException | None) -> ConfigError | None:
+    """Return where a file stops to be YAML, and why; None where that is not what an error, or its cause, is about."""
+    while error and not isinstance(error, yaml.YAMLError):
+        error = error.__cause__ or error.__context__
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        line, column = error.problem_mark.line + 1, error.problem_mark.column + 1
+        context = f" {error.context}" if error.context else ""
+        return ConfigError(f"'{path}' is not YAML: line {line}, column {column}: {error.problem}{context}.")
+    return ConfigError(f"'{path}' is not YAML: {error}.") if error else None
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """See that a folder is there or can be made, before anything is computed for it.
+
+    Args:
+        folder: to be written in.
+        option: what asks for it, as the user wrote it: `out=runs/curves`.
+
+    Raises:
+        ConfigError: a file is in its place, or above it, or nothing may be written there.
+    """
+    existing = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        raise ConfigError(f"'{option}' is to be a folder, and '{existing}' is a file.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(f"'{option}' cannot be made: you may not write in '{existing}'.")
 
 
 def write_whole(file: Path, content: str | bytes) -> None:

@@ -39,7 +39,6 @@ def trained(monkeypatch, tmp_path) -> list[dict]:
         model.trainer = SimpleNamespace(save_dir=tmp_path, best=tmp_path / "best.pt", last=tmp_path / "last.pt")
 
     monkeypatch.setattr(YOLO, "train", train)
-    monkeypatch.setattr(main, "check_images", lambda data: {})
     return arguments_of
 
 
@@ -206,7 +205,6 @@ def test_ctrl_c_in_a_training_names_what_can_be_resumed(age, resume, can_go_on, 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(YOLO, "train", stopped)
-    monkeypatch.setattr(main, "check_images", lambda data: {})
     assert run_command(["train", "data=data.yaml", "model=yolo11n.yaml"]) == 130
     said = capsys.readouterr().err
     assert ("nothing to resume" in said) == (not can_go_on)

@@ -161,7 +161,7 @@ def test_two_runs_that_start_at_once_get_two_folders(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     arguments = {"project": str(tmp_path / "file"), "model": MODEL, "data": "coco8.yaml", "device": "cpu"}
-    with pytest.raises(ConfigError, match=r"cannot be made: Not a directory"):
+    with pytest.raises(ConfigError, match=r"file' is a file"):
         DetectionTrainer(overrides=arguments)
 
 

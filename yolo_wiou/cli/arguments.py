@@ -1,6 +1,5 @@
 """Reading the command line: the `key=value` grammar by Ultralytics' own helpers, and our keys beside theirs."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASKS, check_dict_alignment
 from ultralytics.nn.tasks import guess_model_task
 from ultralytics.utils.torch_utils import select_device
 
-from yolo_wiou.cli.datasets import check_data, find_yaml
 from yolo_wiou.errors import ConfigError, choices
-from yolo_wiou.files import read_mapping
+from yolo_wiou.files import check_folder
 from yolo_wiou.losses.presets import DEFAULT_LOSS
 from yolo_wiou.training.model import YOLO
+from yolo_wiou.training.preflight import check_data_file, read_yaml
 from yolo_wiou.training.ultralytics_errors import raised_by, users_mistakes
 from yolo_wiou.training.weights import check_weights
 
@@ -49,7 +48,7 @@ def parse(argv: list[str]) -> dict[str, Any]:
     for text in argv:
         arguments.update(parse_argument(text.removeprefix("--").rstrip(",")))
     if file := arguments.pop("cfg", None):
-        settings = read_mapping(find_yaml(file))
+        settings = read_yaml(file)
         settings.pop("save_dir", None)  # a run's args.yaml names its own folder, which is not the new run's
         arguments = {**settings, **arguments}
     arguments.pop("mode", None)
@@ -186,12 +185,10 @@ def check_arguments(arguments: dict[str, Any], known: Mapping[str, Any] = KNOWN)
             raise ConfigError(f"'imgsz={imgsz}' is not an image size: pixels as a whole number, e.g. imgsz=640.")
     for data in as_list(arguments.get("data"), separator=None):
         if data.endswith((".yaml", ".yml")):
-            check_data(data)
+            check_data_file(data)
     if arguments.get("device") is not None:
         with users_mistakes(ValueError):
             select_device(arguments["device"], verbose=False)
-    if Path(str(arguments.get("project") or "")).is_absolute():  # releases differ in where a relative one lies
-        out_folder(arguments["project"], "project")
 
 
 def find_model(name: str, task: str | None) -> YOLO:
@@ -217,16 +214,12 @@ def find_model(name: str, task: str | None) -> YOLO:
     return model
 
 
-def out_folder(option: Any, key: str = "out") -> Path:
+def out_folder(option: Any) -> Path:
     """Read an `out=`, before anything is computed for it.
 
     Raises:
         ConfigError: a file is in its place, or above it, or nothing may be written there.
     """
     folder = Path(str(option))
-    existing = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
-    if not existing.is_dir():
-        raise ConfigError(f"'{key}={option}' is to be a folder, and '{existing}' is a file.")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise ConfigError(f"'{key}={option}' cannot be made: you may not write in '{existing}'.")
+    check_folder(folder, f"out={option}")
     return folder

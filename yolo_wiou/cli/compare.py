@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ultralytics.cfg import DEFAULT_CFG_DICT, TASK2MODEL
+from ultralytics.cfg import DEFAULT_CFG_DICT, TASK2MODEL, get_cfg
 
 from yolo_wiou.cli.arguments import KNOWN, as_list, check_arguments, find_model, out_folder, parse, parse_options
-from yolo_wiou.cli.datasets import check_images, check_labels
 from yolo_wiou.cli.demo import DEMO_MODELS, DemoData, demo_data, take_shapes, yaml_section
 from yolo_wiou.cli.places import where
 from yolo_wiou.compare.report.text import table
@@ -24,6 +23,7 @@ from yolo_wiou.compare.study import Study, name_data, name_losses
 from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.files import CFG, read_mapping
 from yolo_wiou.losses import LossConfig
+from yolo_wiou.training.preflight import check_data, describe
 from yolo_wiou.training.ultralytics_errors import log_to
 
 NEEDED = ("faster_coco_eval", "jinja2", "plotly", "scipy")
@@ -120,12 +120,14 @@ def read(argv: Sequence[str]) -> Request:
     check_alike(arguments)
     for changes in [{"data": file} for file in files] or [{}]:  # the demo's is not there yet
         check_arguments({**arguments, **changes}, {**KNOWN, **defaults["study"]})
-    found = [check_images(file) for file in files]
+    for file in files:
+        describe(file)  # before a model is downloaded
     task, arguments = with_model(arguments, losses)
     if demo:
         files = [str(demo.folder.resolve() / "data.yaml")]
-    for data_set in found:
-        check_labels(data_set, task)
+    else:
+        for file in files:
+            check_data(get_cfg(DEFAULT_CFG_DICT, {**arguments, "task": task, "data": file}))
     study = Study(
         losses=losses,
         data={name: absolute(path) for name, path in name_data(files).items()},

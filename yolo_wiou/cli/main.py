@@ -8,15 +8,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASK2MODEL, TASKS, entrypoint, merge_equals_args
+from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASK2MODEL, TASKS, entrypoint, get_cfg, merge_equals_args
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, checks
 
-from yolo_wiou.cli.arguments import as_list, check_arguments, find_model, is_own, parse, parse_options
+from yolo_wiou.cli.arguments import check_arguments, find_model, is_own, parse, parse_options
 from yolo_wiou.cli.catalogue import listing
 from yolo_wiou.cli.checks import check_installation, describe_checkpoint, versions
 from yolo_wiou.cli.compare import compare
-from yolo_wiou.cli.datasets import check_images, check_labels
 from yolo_wiou.cli.demo import DEMO_MODELS, demo_data, take_shapes, yaml_section
 from yolo_wiou.cli.places import pasted, where
 from yolo_wiou.cli.plots import draw_curves, draw_simulation
@@ -26,6 +25,7 @@ from yolo_wiou.losses import load_config
 from yolo_wiou.losses.presets import DEFAULT_LOSS, take_loss
 from yolo_wiou.training.crash_safety import checkpoint_to_resume
 from yolo_wiou.training.model import NO_TUNE, YOLO
+from yolo_wiou.training.preflight import check_run_folder
 from yolo_wiou.training.ultralytics_errors import users_mistakes
 from yolo_wiou.version import __version__
 
@@ -109,10 +109,8 @@ def train(argv: list[str]) -> None:
     if loss:
         model.check_loss(loss)
     if is_demo:
+        check_run_folder(get_cfg(DEFAULT_CFG_DICT, {**arguments, "task": model.task, "mode": "train"}))
         arguments["data"] = str(demo_data({"task": model.task, **shapes}).render())
-    elif model.task in DEMO_MODELS and not arguments.get("resume"):
-        for data in as_list(arguments.get("data"), separator=None):
-            check_labels(check_images(data), model.task)
     started = time.time()
     try:
         model.train(loss=loss, **arguments)

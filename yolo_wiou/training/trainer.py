@@ -19,7 +19,9 @@ from yolo_wiou.training.compatibility import check_contract
 from yolo_wiou.training.crash_safety import CrashSafeMixin, checkpoint_to_resume
 from yolo_wiou.training.criterion import Heads, criterion_of, install, is_installed, unwrap
 from yolo_wiou.training.logbook import Logbook, draw
+from yolo_wiou.training.preflight import check_run
 from yolo_wiou.training.task_balance import ALWA
+from yolo_wiou.training.ultralytics_errors import users_mistakes
 
 OWN_KEYS = ("loss",)
 """Arguments of ours among a run's `args`; Ultralytics' validator and stock releases refuse them."""
@@ -86,6 +88,7 @@ class BoxLossMixin(CrashSafeMixin):
                 )
         self.check_loss(self.config)
         self.args.loss = as_plain(self.config)  # what reaches args.yaml, loggers and other processes
+        check_run(self.args)
         self.claim_folder()
 
     def run_callbacks(self, event: str) -> None:
@@ -195,6 +198,11 @@ class BoxLossMixin(CrashSafeMixin):
             items = dict(zip(names, items, strict=True))
         box = sum(items[name] for name in ("box_loss", "dfl_loss", "l1_loss") if name in items)
         return torch.as_tensor(box), items["cls_loss"]
+
+    def build_dataset(self, *args: Any, **kwargs: Any) -> Any:
+        """Read a split; what Ultralytics finds wrong in it, once it has read all of it, is the user's mistake."""
+        with users_mistakes(AssertionError, OSError, RuntimeError, ValueError):
+            return super().build_dataset(*args, **kwargs)
 
     def get_validator(self) -> Any:
         """Return the stock validator, which takes stock arguments only."""

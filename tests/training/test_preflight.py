@@ -1,0 +1,244 @@
+"""What is wrong with a run's data, or in the way of its folder, is told before anything is written; the rest trains."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import ultralytics
+import yaml
+from helpers.running import MODEL, MODELS, TINY, argv_of
+from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg, parse_key_value_pair
+
+from yolo_wiou import YOLO, ConfigError
+from yolo_wiou.cli.main import run_command
+from yolo_wiou.training.preflight import check_data
+
+LABELS = {
+    "segment": "are upright boxes; task segment needs outlines. Did you mean detect?",
+    "obb": "are upright boxes; task obb needs rotated boxes. Did you mean detect?",
+    "pose": "has no key points, which task pose needs: no 'kpt_shape' is in it.",
+}
+
+
+@pytest.fixture
+def mine(shapes, tmp_path, monkeypatch) -> Path:
+    """data.yaml of a data set of one's own, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(shapes.parent, tmp_path / "mine")
+    return tmp_path / "mine" / "data.yaml"
+
+
+def check(data: Path, task: str = "detect", **arguments: object) -> None:
+    check_data(get_cfg(DEFAULT_CFG_DICT, {"data": str(data), "task": task, **arguments}))
+
+
+def labels(data: Path, split: str = "train") -> list[Path]:
+    return sorted((data.parent / "labels" / split).glob("*.txt"))
+
+
+def images(data: Path, split: str = "train") -> list[Path]:
+    return sorted((data.parent / "images" / split).iterdir())
+
+
+def everywhere(files: Callable[[Path], list[Path]], text: str) -> Callable[[Path], None]:
+    """Overwrite all files of one kind."""
+    return lambda data: [file.write_text(text) for file in files(data)][:0] and None
+
+
+def remove(files: list[Path]) -> None:
+    for file in files:
+        file.unlink()
+
+
+def change(data: Path, **settings: object) -> None:
+    data.write_text(yaml.safe_dump({**yaml.safe_load(data.read_text()), **settings}))
+
+
+REFUSED = {
+    "no labels": (lambda d: remove(labels(d)), "'train' of '{data}' has no labels: that of '"),
+    "no images": (lambda d: remove(images(d)), "'train' of '{data}': No images found in"),
+    "no images to validate": (lambda d: remove(images(d, "val")), "'val' of '{data}': No images found in"),
+    "no folder": (lambda d: change(d, train="images/nowhere"), "nowhere does not exist"),
+    "corrupt": (everywhere(images, "no picture"), "none of the 12 labelled images in 'train'"),
+    "classes": (everywhere(labels, "7 .5 .5 .2 .2"), "Label class 7 exceeds dataset class count 2"),
+    "pixels": (everywhere(labels, "0 120 80 40 20"), "non-normalized or out of bounds coordinates"),
+    "words": (everywhere(labels, "disc .5 .5 .2 .2"), "could not convert string to float"),
+    "pixels in val": (
+        lambda d: [file.write_text("0 120 80 40 20") for file in labels(d, "val")],
+        "none of the 6 labelled images in 'val'",
+    ),
+    "pixels, and one image without a label": (
+        lambda d: [remove(labels(d)[:1]), [file.write_text("0 120 80 40 20") for file in labels(d)]],
+        "none of the 11 labelled images in 'train'",
+    ),
+}
+
+
+@pytest.mark.parametrize("broken", REFUSED)
+def test_data_that_nothing_can_be_learnt_from_costs_one_message_and_nothing_else(broken, mine, tmp_path, capsys):
+    """By both commands and in Python."""
+    breaks, message = REFUSED[broken]
+    breaks(mine)
+    message = message.format(data=mine)
+    before = sorted(tmp_path.rglob("*"))
+    for command in (["train"], ["compare", "losses=ciou,wiou1"]):
+        assert run_command([*command, f"data={mine}", f"model={MODEL}"]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert len(error.splitlines()) < 5
+    with pytest.raises(ConfigError) as refused:
+        YOLO(MODEL).train(data=mine, project=tmp_path)
+    assert message in str(refused.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+TAKEN = {
+    "backgrounds": lambda d: remove(labels(d)[:-1]),
+    "objects in the last image alone": lambda d: [file.write_text("") for file in labels(d)[:-1]],
+    "no objects": everywhere(labels, ""),
+    "some corrupt": lambda d: [file.write_text("no picture") for file in images(d)[:-1]],
+    "some beyond the classes": lambda d: [file.write_text("7 .5 .5 .2 .2") for file in labels(d)[:-1]],
+    "validation without labels": lambda d: remove(labels(d, "val")),
+    "other files": lambda d: [
+        (d.parent / folder / "train" / name).write_text("0 .5 .5 .2 .2 of another kind")
+        for folder in ("labels", "images")
+        for name in ("classes.txt", "README.txt", "._0000.txt", ".DS_Store")
+    ],
+}
+
+
+@pytest.mark.parametrize("odd", TAKEN)
+def test_what_ultralytics_trains_with_is_taken(odd, mine, monkeypatch):
+    TAKEN[odd](mine)
+    check(mine)
+
+
+def test_what_is_taken_trains(mine, tmp_path):
+    """All at once, as stock does."""
+    for odd in ("some beyond the classes", "other files", "validation without labels"):
+        TAKEN[odd](mine)
+    for kind, name in ((ultralytics.YOLO, "stock"), (YOLO, "ours")):
+        kind(MODEL).train(data=mine, project=tmp_path, name=name, **{**TINY, "epochs": 1})
+        assert (tmp_path / name / "weights" / "last.pt").is_file()
+
+
+@pytest.mark.parametrize("task", LABELS)
+def test_labels_of_another_task_are_named_before_anything_is_written(
+    task, shapes, task_data, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    arguments = [f"data={shapes}", f"model={MODELS[task]}"]
+    before = sorted(tmp_path.rglob("*"))
+    for command in ([task, "train", "loss=ciou"], *[["compare", "losses=ciou,wiou1"]] * (task != "obb")):
+        assert run_command([*command, *arguments]) == 2
+        assert LABELS[task] in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+    check(task_data[task], task)
+
+
+def test_files_beside_the_labels_of_outlines_are_no_labels(task_data, tmp_path):
+    """Of whatever name: the first and the last that a listing may give."""
+    shutil.copytree(task_data["segment"].parent, tmp_path / "set")
+    for folder in ("images", "labels"):
+        for name in ("._0000.txt", "0.txt", "classes.txt", "README.txt", "zzz.txt"):
+            (tmp_path / "set" / folder / "train" / name).write_text("0 .5 .5 .2 .2\n")
+    check(tmp_path / "set" / "data.yaml", "segment")
+
+
+def test_one_box_among_outlines_is_told_without_a_traceback(task_data, tmp_path, monkeypatch, capsys):
+    """Where Ultralytics finds it, when it has read all labels."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(task_data["segment"].parent, tmp_path / "set")
+    labels(tmp_path / "set" / "data.yaml")[-1].write_text("0 .5 .5 .2 .2\n")
+    arguments = {**TINY, "data": tmp_path / "set" / "data.yaml", "model": MODELS["segment"], "project": tmp_path}
+    assert run_command(["segment", "train", *argv_of(**arguments)]) == 2
+    assert "segments" in capsys.readouterr().err
+
+
+def test_lists_of_files_and_of_folders_are_data_sets_too(task_data, tmp_path):
+    """As Ultralytics takes them."""
+    data = yaml.safe_load(task_data["segment"].read_text())
+    images = task_data["segment"].parent / data["train"]
+    (tmp_path / "train.txt").write_text("\n".join(map(str, images.glob("*.*"))))
+    for name, train in {"files.yaml": str(tmp_path / "train.txt"), "folders.yaml": [str(images), str(images)]}.items():
+        (tmp_path / name).write_text(yaml.safe_dump({**data, "val": str(images), "train": train}))
+        check(tmp_path / name, "segment")
+
+
+def test_the_classes_of_one_class_are_one(mine):
+    everywhere(labels, "7 .5 .5 .2 .2")(mine)
+    check(mine, single_cls=True)
+
+
+def test_the_part_of_the_data_that_is_trained_on_is_looked_at(mine):
+    """A third of twelve images: the first four, none of which has a label."""
+    remove(labels(mine)[:4])
+    check(mine, fraction=0.5)
+    with pytest.raises(ConfigError, match="has no labels"):
+        check(mine, fraction=1 / 3)
+
+
+ENCODINGS = [("gbk", "圆盘"), ("cp1252", "Größe"), ("utf-8-sig", "disc"), ("utf-16", "disc"), ("utf-8", "di\x01sc")]
+
+
+@pytest.mark.parametrize(("encoding", "name"), ENCODINGS)
+def test_files_in_any_encoding_are_taken_as_ultralytics_takes_them(encoding, name, mine, monkeypatch):
+    """The data file, and that of `cfg=`."""
+    mine.write_bytes(f"train: images/train\nval: images/val\nnames: {{0: {name}, 1: box}}\n".encode(encoding))
+    Path("all.yaml").write_bytes(f"# {name}\ndata: {mine}\nmodel: {MODEL}\nepochs: 7\n".encode(encoding))
+    check(mine)
+    trained = []
+
+    def train(model: YOLO, **arguments: object) -> None:
+        model.trainer = SimpleNamespace(save_dir=Path(), best=Path(), last=Path())
+        trained.append(arguments)
+
+    monkeypatch.setattr(YOLO, "train", train)
+    assert run_command(["train", "cfg=all.yaml"]) == 0
+    assert trained[0]["epochs"] == 7
+
+
+SYNTAX = {
+    "key: [1, 2\n": "'bad.yaml' is not YAML: line 2, column 1: ",
+    "a: 1\nb: c: 2\n": "'bad.yaml' is not YAML: line 2, column 5: mapping values are not allowed",
+    "a: 1\n\tb: 2\n": "'bad.yaml' is not YAML: line 2, column 1: found ",
+}
+
+
+@pytest.mark.parametrize("text", SYNTAX)
+@pytest.mark.parametrize("option", ["data", "cfg", "loss"])
+def test_where_a_file_stops_to_be_yaml_is_told_by_line_and_column(option, text, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_text(text)
+    assert run_command(["train", f"{option}=bad.yaml", f"model={MODEL}"]) == 2
+    error = capsys.readouterr().err
+    assert SYNTAX[text] in error
+    assert len(error.splitlines()) == 1
+
+
+def test_what_is_in_the_way_of_a_run_s_folder_is_told(mine, tmp_path, monkeypatch, capsys):
+    """By the command and in Python; where it may not be written, as root may everywhere."""
+    Path("file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    ways = {
+        f"project={tmp_path}/file": "file' is a file",
+        f"project={tmp_path} name=file exist_ok=True": "file' is a file",
+        f"project={tmp_path}/file/below name=x": "file' is a file",
+        f"name={'n' * 300} project={tmp_path}": "name too long",
+        f"save_dir={tmp_path}/file": "file' is a file",
+    }
+    for argv, message in ways.items():
+        arguments = dict(parse_key_value_pair(word) for word in argv.split())
+        for data in ({"data": str(mine)}, {}):  # without, the demo's is not rendered either
+            assert run_command(["train", *argv_of(model=MODEL, **data, **arguments)]) == 2
+            assert message in capsys.readouterr().err
+        with pytest.raises(ConfigError, match=message):
+            YOLO(MODEL).train(data=mine, **arguments)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert run_command(["train", *argv_of(model=MODEL, data=mine, project=tmp_path)]) == 2
+    assert f"'project={tmp_path}' cannot be made: you may not write in '{tmp_path}'" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,0 +1,211 @@
+"""What a run needs, looked at before it writes anything: its data set, and a folder for its results.
+
+The user's files are read by Ultralytics' own functions, so that what it takes is taken.
+"""
+
+import contextlib
+import os
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ultralytics.cfg import cfg2dict, get_save_dir
+from ultralytics.data.dataset import YOLODataset
+from ultralytics.data.utils import check_det_dataset, img2label_paths, verify_image_label
+from ultralytics.utils import LOGGER, RANK, checks
+
+from yolo_wiou.errors import ConfigError
+from yolo_wiou.files import check_folder, syntax_error
+from yolo_wiou.training.ultralytics_errors import users_mistakes
+
+OUTLINED = {"segment": "outlines", "obb": "rotated boxes"}
+"""Tasks whose labels are more than upright boxes, and what they are."""
+
+
+def find_yaml(file: Any) -> Path:
+    """Find a YAML file as Ultralytics does: here, among its own, or by a download.
+
+    Raises:
+        ConfigError: there is none, in Ultralytics' own words.
+    """
+    with users_mistakes(AssertionError, TypeError, ValueError, OSError):
+        return Path(checks.check_yaml(file))
+
+
+def read_yaml(file: Any) -> dict[str, Any]:
+    """Read a data or settings file as Ultralytics does, which takes any encoding and leaves out what is no text.
+
+    Raises:
+        ConfigError: there is none, or it is no YAML.
+    """
+    path = find_yaml(file)
+    try:
+        with users_mistakes(AssertionError, ValueError, OSError):
+            data = cfg2dict(path)
+    except (ConfigError, yaml.YAMLError) as error:  # which of them, and with what words, depends on the release
+        raise syntax_error(path, error) or error from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"'{path}' holds no mapping of keys to values.")
+    return data
+
+
+def check_data_file(file: str) -> None:
+    """Refuse a YAML file that is no data set.
+
+    Raises:
+        ConfigError: says what is missing from it.
+    """
+    data = read_yaml(file)
+    if missing := [key for key in ("train", "val") if key not in data and not (key == "val" and "validation" in data)]:
+        loss = f" It looks like a loss: loss={file}." if {"overlap", "penalty", "gain"} & set(data) else ""
+        raise ConfigError(f"'{file}' is no data set: it has no '{missing[0]}'.{loss} It needs train, val and names.")
+
+
+def check_run(args: Any) -> None:
+    """See that a run can begin; its first process does, for all of them.
+
+    Args:
+        args: the run's arguments, as Ultralytics resolves them.
+
+    Raises:
+        ConfigError: its folder cannot be made, or it cannot be trained on its data.
+    """
+    if RANK in {-1, 0}:
+        check_run_folder(args)
+        check_data(args)
+
+
+def check_run_folder(args: Any) -> None:
+    """See that the folder of a run's results can be made.
+
+    Args:
+        args: the run's arguments, as Ultralytics resolves them.
+
+    Raises:
+        ConfigError: says what is in the way.
+    """
+    given = (f"{key}={value}" for key in ("save_dir", "project", "name") if (value := getattr(args, key, None)))
+    with users_mistakes(OSError, ValueError):  # a name that the file system refuses
+        folder = get_save_dir(args)
+    check_folder(folder, next(given, str(folder)))
+
+
+def check_data(args: Any) -> None:
+    """See that a run's data set is there, and that Ultralytics would train on it.
+
+    It goes image by image until one is usable, mostly the first; all are read only where none is.
+
+    Args:
+        args: the run's arguments, as Ultralytics resolves them.
+
+    Raises:
+        ConfigError: a split has no image that can be used, the training has no label, or the labels are another
+            task's.
+    """
+    if not (data := describe(args.data)):
+        return
+    if args.task == "pose" and "kpt_shape" not in data:
+        raise ConfigError(f"'{data['yaml_file']}' has no key points, which task pose needs: no 'kpt_shape' is in it.")
+    if args.single_cls:
+        data["names"] = {0: "item"}  # as in Ultralytics' trainer
+    shares = args.fraction if isinstance(args.fraction, list) else [args.fraction]
+    with unlogged():
+        for split, fraction in zip(("train", "val"), [*shares, 1.0, 1.0], strict=False):
+            check_split(split, data, args.task, single_cls=bool(args.single_cls), fraction=fraction)
+
+
+def describe(data: Any) -> dict[str, Any]:
+    """Return Ultralytics' description of a data set, which it downloads where it is one of its own.
+
+    Empty for one that Ultralytics converts only when a training starts, or that is made of several.
+
+    Raises:
+        ConfigError: it is not there, or is none; in Ultralytics' own words.
+    """
+    if isinstance(data, dict) or "://" in str(data) or Path(str(data)).suffix == ".ndjson":
+        return {}
+    if str(data).endswith((".yaml", ".yml")):
+        check_data_file(str(data))
+    with users_mistakes(AssertionError, SyntaxError, TypeError, ValueError, OSError):
+        description: dict[str, Any] = check_det_dataset(data)
+    return description
+
+
+class Listing(YOLODataset):
+    """The images of a split, as Ultralytics lists them; their labels are not read, nor cached."""
+
+    def get_labels(self) -> list[Any]:
+        """Read no label."""
+        return []
+
+
+def check_split(split: str, data: dict[str, Any], task: str, **settings: Any) -> None:
+    """See that a split has an image that Ultralytics can use, with a label of the task's kind.
+
+    What it only warns of is taken: some images that it leaves out, images without objects, validation without labels.
+
+    Args:
+        split: train or val.
+        data: Ultralytics' description of the data set.
+        task: the task.
+        **settings: of Ultralytics' data set: `single_cls`, `fraction`.
+
+    Raises:
+        ConfigError: says what is wrong with the first image.
+    """
+    where = f"'{split}' of '{data.get('yaml_file', data['path'])}'"
+    with users_mistakes(TypeError, ValueError):
+        try:
+            listing = Listing(img_path=data[split], data=data, task=task, augment=False, **settings)
+        except FileNotFoundError as error:
+            why = str(error.__cause__ or error).partition(" Supported formats")[0]
+            raise ConfigError(f"{where}: {why}") from error
+    images = list(zip(listing.im_files, img2label_paths(listing.im_files), strict=True))
+    if not images:
+        raise ConfigError(f"{where} has no images with fraction={settings['fraction']}.")
+    labelled = [(image, label) for image, label in images if os.path.isfile(label)]
+    if split == "train" and not labelled:
+        raise ConfigError(f"{where} has no labels: that of '{images[0][0]}' would be '{images[0][1]}'.")
+    problems = []
+    for image, label in labelled or images:
+        is_usable, boxes, _, outlines, *_, message = verify(listing, image, label)
+        if not is_usable:
+            problems.append(f"'{image}': {message.partition('image/label: ')[2] or message}")
+        elif task in OUTLINED and len(boxes) and not outlines:
+            raise ConfigError(
+                f"the labels of {where} are upright boxes; task {task} needs {OUTLINED[task]}. Did you mean detect?"
+            )
+        elif len(boxes) or not labelled:
+            return
+    if len(problems) == len(labelled or images):
+        what = "labelled images" if labelled else "images"
+        raise ConfigError(
+            f"Ultralytics can use none of the {len(problems)} {what} in {where}. The first, "
+            f"{textwrap.shorten(problems[0], 300)}"
+        )
+
+
+def verify(listing: Listing, image: str, label: str) -> Any:
+    """Read an image and its label by Ultralytics' own function; returns what that does."""
+    points = listing.data.get("kpt_shape", (0, 0))
+    arguments = (image, label, "", listing.use_keypoints, len(listing.data["names"]), *points)
+    try:
+        return verify_image_label((*arguments, listing.single_cls))
+    except ValueError:  # older releases unpack one less
+        return verify_image_label(arguments)
+
+
+@contextlib.contextmanager
+def unlogged() -> Iterator[None]:
+    """Keep Ultralytics' remarks out of the log: the training says the same soon after."""
+    LOGGER.addFilter(_never)
+    try:
+        yield
+    finally:
+        LOGGER.removeFilter(_never)
+
+
+def _never(record: Any) -> bool:
+    return False
