@@ -110,7 +110,7 @@ display(Image("runs/curves/curves.png"))
 # !yolo-wiou compare data={data} model=yolo11n.yaml losses=ciou,wiou3 seeds={SEEDS} epochs={COMPARED_EPOCHS} out=runs/compare/notebook imgsz=96 batch=16 nbs=16 optimizer=AdamW lr0=0.005 warmup_epochs=1 mosaic=0 workers=0
 
 # %% [markdown]
-# The same as a page with pictures, `report.html`: table, seeds, training curves, AP by IoU threshold, and the images where the losses differ most.
+# The same as a page with pictures, `report.html`: table, seeds, training curves, AP by IoU threshold, and the images where the losses differ most, once they detect anything with confidence.
 
 # %%
 from IPython.display import IFrame

@@ -61,7 +61,7 @@ def test_mistakes_are_named_before_anything_is_written(command, tmp_path, monkey
 @pytest.mark.parametrize(
     ("model", "command", "message"),
     [
-        ("yolo11n-obb.yaml", "", "upright boxes"),
+        ("yolo11n-obb.yaml", "losses=ciou,nwd", "overlap 'nwd' needs upright boxes. For task obb use iou"),
         ("yolo11n-cls.yaml", "", "ClassificationTrainer has no box loss"),
         ("missing.yaml", "", "missing.yaml"),
         (

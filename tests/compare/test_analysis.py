@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -285,6 +286,57 @@ def test_another_optimizer_and_another_ground_truth_are_told(copy: Path) -> None
     assert "optimizer" in found
     assert "closer seed 0: lr=0.01, momentum=0.9, name=SGD" in found
     assert "ground truth" in found
+
+
+def crowded(folder: Path, objects: int, **arguments: Any) -> Findings:
+    """A study whose first image holds that many objects of a class, and is detected as before."""
+    write_study(folder, {"ciou": 0.0, "closer": -0.05}, seeds=2, images=3)
+    for file in folder.glob("runs/*/*/*/truth.json"):
+        truth = read_json(file)
+        box = {**truth["annotations"][0], "image_id": 0, "category_id": 0}
+        truth["annotations"] += [{**box, "id": 1000 + i} for i in range(objects)]
+        write_json(file, truth)
+    for file in folder.glob("runs/*/*/*/run.json"):
+        run = read_json(file)
+        write_json(file, {**run, "arguments": {**run["arguments"], **arguments}})
+    return findings(folder)
+
+
+def test_a_crowd_is_told(tmp_path: Path) -> None:
+    data = crowded(tmp_path / "crowd", 130).data["shapes"]
+    assert data.crowd is not None
+    assert data.crowd >= 130
+    said = f"up to {data.crowd} of a class in an image, where all detections count"
+    assert said in table(findings(tmp_path / "crowd"))
+    assert data.warnings == ()
+    assert "crowd" not in crowded(tmp_path / "few", 9).data["shapes"].plain()
+
+
+def test_rotated_boxes_are_called_so(tmp_path: Path) -> None:
+    write_study(tmp_path, {"ciou": 0.0, "closer": -0.05}, seeds=2, images=3)
+
+    def turn(angle: float) -> Findings:
+        for file in tmp_path.glob("runs/*/*/*/truth.json"):
+            truth = read_json(file)
+            write_json(file, {**truth, "annotations": [{**a, "angle": angle} for a in truth["annotations"]]})
+        return findings(tmp_path)
+
+    for checkpoint in tmp_path.glob("runs/*/*/*/detections-*.npz"):
+        rows = np.load(checkpoint)["detections"]
+        np.savez(checkpoint, detections=np.insert(rows, 7, 0.1, axis=1))
+    alike, turned = turn(0.1), turn(1.6)
+    assert "rotated objects" in table(alike)
+    assert "rotate(5.7 " in page(alike, ended_runs(tmp_path))
+    before, after = (found.data["shapes"].runs[0].metrics["last"].AP for found in (alike, turned))
+    assert before is not None
+    assert after is not None
+    assert after < before
+    assert turned.data["shapes"].fingerprint.truth != alike.data["shapes"].fingerprint.truth
+
+
+def test_detections_that_are_too_few_for_the_objects_are_told(tmp_path: Path) -> None:
+    (warning,) = crowded(tmp_path, 130, max_det=50).data["shapes"].warnings
+    assert re.match(r"max_det=50 keeps fewer detections of an image than the 13\d objects that one holds", warning)
 
 
 def test_another_baseline(folder: Path) -> None:

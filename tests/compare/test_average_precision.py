@@ -88,6 +88,27 @@ def test_a_hundred_detections_per_image_and_class_count(tmp_path: Path) -> None:
     np.testing.assert_allclose(own, by_threshold(evaluation), atol=1e-9)
 
 
+@pytest.mark.parametrize("columns", [7, 8])
+@pytest.mark.parametrize("objects", [100, 101, 300])
+def test_no_crowd_is_too_large_to_be_found(objects: int, columns: int, tmp_path: Path) -> None:
+    """By COCO's 100 detections AP could not exceed 100 of so many objects, about."""
+    truth, _ = case(0, 0.1, images=2)
+    box = {"image_id": 0, "category_id": 0, "area": 4.0, "iscrowd": 0, "angle": 0.0}
+    truth["annotations"] = [{**box, "id": i, "bbox": [3.0 * i, 0.0, 2.0, 2.0]} for i in range(1, objects + 1)]
+    found = np.array([[0, *a["bbox"], 0.9 - a["id"] / 1000, 0, 0][:columns] for a in truth["annotations"]], np.float32)
+    evaluation = evaluated(tmp_path, truth, found)
+    assert pytest.approx(1) == metrics_of(evaluation).AP
+    assert average_precision(evaluation.matches, np.ones((1, 2)))[0] == pytest.approx(by_threshold(evaluation))
+
+
+def test_two_classes_of_one_name_are_two(tmp_path: Path) -> None:
+    truth, found = case(0, 0.05)
+    apart = metrics_of(evaluated(tmp_path, truth, found)).by_class
+    truth["categories"] = [{"id": i, "name": "cell"} for i in range(2)]
+    together = metrics_of(evaluated(tmp_path, truth, found)).by_class
+    assert together == {"0: cell": apart["disc"], "1: cell": apart["box"]}
+
+
 def test_quality_by_hand(tmp_path: Path) -> None:
     truth, _ = case(0, 0.1, images=2)
     box = {"category_id": 0, "bbox": [10.0, 10.0, 40.0, 40.0], "area": 1600.0, "iscrowd": 0}

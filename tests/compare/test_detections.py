@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from yolo_wiou.compare.detections import detections, image_size, truth
+from yolo_wiou.compare.detections import DetectionRecorder, detections, image_size, truth
 
 
 def photograph(file: Path, orientation: int | None) -> Path:
@@ -35,6 +36,15 @@ def test_boxes_of_a_turned_image_are_shares_of_its_shown_size(tmp_path):
     assert coco["annotations"][0]["bbox"] == pytest.approx([12, 18, 6, 4])
     assert coco["annotations"][0]["area"] == pytest.approx(24)
     assert coco["categories"] == [{"id": 0, "name": "disc"}, {"id": 1, "name": "box"}]
+
+
+@pytest.mark.parametrize(("is_limited", "objects", "most"), [(False, 400, 400), (False, 9, 300), (True, 400, 300)])
+def test_as_many_detections_are_kept_as_there_are_objects(is_limited, objects, most):
+    labels = [{"cls": np.zeros((n, 1))} for n in (objects, 0, 5)]
+    loader = SimpleNamespace(dataset=SimpleNamespace(labels=labels))
+    validator = SimpleNamespace(args=SimpleNamespace(max_det=300), dataloader=loader, pred_to_json=None)
+    DetectionRecorder(is_limited).watch(validator)
+    assert validator.args.max_det == most
 
 
 def test_detections_name_their_image_and_class_by_number():

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers.synthetic import write_study
 from jinja2.defaults import DEFAULT_FILTERS
@@ -18,7 +19,6 @@ from yolo_wiou.compare.findings import Findings
 from yolo_wiou.compare.report import html
 from yolo_wiou.compare.report.html import environment, table_of_runs, write_report
 from yolo_wiou.compare.report.html import page as html_page
-from yolo_wiou.compare.report.images import best_iou
 from yolo_wiou.compare.run import ended_runs
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -41,6 +41,12 @@ def report(study: tuple[Path, Findings]) -> Path:
 def without_library(page: str) -> str:
     """The page without plotly's library."""
     return re.sub(r"<script>.{1000000,}?</script>", "", page, flags=re.S)
+
+
+def page_of(folder: Path) -> str:
+    """The report of a study's folder."""
+    records = ended_runs(folder)
+    return without_library(html_page(analyse(records, folder), records))
 
 
 def own(report: Path) -> str:
@@ -122,10 +128,20 @@ def test_the_template_has_the_filters_that_it_uses_and_no_others() -> None:
     assert all(re.search(rf"\| *{name}\b", source) for name in html.FILTERS)
 
 
-def test_the_best_iou_by_hand() -> None:
-    assert best_iou((0, 0, 2, 2), [(1, 0, 2, 2), (5, 5, 1, 1)]) == pytest.approx(1 / 3)
-    assert best_iou((0, 0, 1, 1), [(5, 5, 1, 1)]) == pytest.approx(0, abs=1e-9)
-    assert best_iou((0, 0, 1, 1), []) == 0
+def test_where_no_image_is_shown_it_says_why(study: tuple[Path, Findings], tmp_path: Path) -> None:
+    """Of `others` the files are gone; here nothing is detected with confidence; and four losses are too many."""
+    assert "No images of closer: their files are no longer where they were." in page_of(study[0])
+    faint = write_study(tmp_path / "faint", {"ciou": 0.0, "closer": -0.05}, seeds=2)
+    for file in faint.glob("runs/*/*/*/detections-last.npz"):
+        rows = np.load(file)["detections"]
+        rows[:, 5] *= 0.2
+        np.savez(file, detections=rows)
+    page = page_of(faint)
+    assert "No images of closer: no image differs in what is detected with a confidence of 0.25 or more" in page
+    assert "data:image/jpeg" not in page
+    many = {"ciou": 0.0, "a": 0.1, "b": 0.2, "c": 0.3, "d": 0.01}
+    crowd = page_of(write_study(tmp_path / "many", many, seeds=2))
+    assert "No images of d: they are shown of the 3 losses that differ most." in crowd
 
 
 @pytest.fixture(params=[1280, 390])

@@ -11,11 +11,15 @@ import pytest
 from helpers.places import places
 from helpers.running import shell
 
+from yolo_wiou.compare.coco import read_detections, read_truth
+from yolo_wiou.compare.evaluation import evaluate, metrics_of
 from yolo_wiou.compare.pairing import FirstBatches, objections, read_first_batches
+from yolo_wiou.compare.rotated import corners_of
 from yolo_wiou.compare.run import Run
 from yolo_wiou.compare.runner import LocalJob, train
 from yolo_wiou.compare.study import Study
-from yolo_wiou.compare.worker import first_batches
+from yolo_wiou.compare.worker import first_batches, train_and_detect
+from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 from yolo_wiou.files import read_json
 
 TINY = ["model=yolo11n.yaml", "imgsz=32", "epochs=1", "batch=4", "nbs=4", "workers=0"]
@@ -136,11 +140,32 @@ def test_images_and_objects_of_a_data_set_are_counted(shapes, tmp_path):
     assert (counts["training"]["images"], counts["training"]["left out"]) == (12, 2)
 
 
+def test_rotated_boxes_are_detected_and_evaluated_as_such(tmp_path):
+    """Truth is the corners of the labels, and each detection has an angle."""
+    config = ShapesConfig(task="obb", train=8, val=4, imgsz=64, classes=("disc", "box"))
+    data = render_dataset(tmp_path / "set", config)
+    arguments = {"model": "yolo11n-obb.yaml", "imgsz": 32, "epochs": 1, "batch": 4, "workers": 0, "data": str(data)}
+    arguments["conf"] = 1e-6  # the network has learnt nothing
+    run = Run(data="set", loss="wiou3", seed=0, spec="wiou3", arguments=arguments, checkpoints=("last",))
+    train_and_detect(run, tmp_path)
+    held = read_truth(tmp_path)
+    corners = {}
+    for image in held["images"]:
+        boxes = [[*a["bbox"], a["angle"]] for a in held["annotations"] if a["image_id"] == image["id"]]
+        corners[Path(image["file_name"]).stem] = sorted(np.sort(corners_of(np.array(boxes)), 1).ravel().tolist())
+    for file in (data.parent / "labels" / "val").glob("*.txt"):
+        by_hand = np.loadtxt(file, ndmin=2)[:, 1:].reshape(-1, 4, 2) * 64
+        np.testing.assert_allclose(corners[file.stem], sorted(np.sort(by_hand, 1).ravel().tolist()), atol=1e-2)
+    rows = read_detections(tmp_path, "last")
+    assert rows.shape[1] == 8
+    assert len(rows) > 0
+    assert (np.abs(rows[:, 7]) > 0).any()
+    assert metrics_of(evaluate(tmp_path, "last")).AP is not None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["segment", "pose"])
 def test_boxes_of_other_tasks(task, tmp_path):
-    from yolo_wiou.data.shapes import ShapesConfig, render_dataset
-
     config = ShapesConfig(task=task, train=8, val=4, imgsz=64, classes=("disc", "box"))
     data = render_dataset(tmp_path / "set", config)
     argv = [word.replace("yolo11n", f"yolo11n-{task[:4].replace('segm', 'seg')}") for word in TINY]

@@ -188,10 +188,8 @@ def with_model(arguments: dict[str, Any], losses: dict[str, LossConfig]) -> tupl
     model = find_model(name, task)
     for config in losses.values():
         model.check_loss(config)
-    if model.task == "obb":
-        raise ConfigError("compare measures AP of upright boxes by COCO's rules, which have none for rotated ones yet.")
     if model.task != "detect":
-        say(f"Task {model.task}: what is compared is the AP of its boxes.")
+        say(f"Task {model.task}: what is compared is the AP of its {'rotated ' * (model.task == 'obb')}boxes.")
     return model.task, {"patience": 0, **arguments, "model": absolute(name)}
 
 

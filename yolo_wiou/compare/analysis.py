@@ -8,12 +8,13 @@ losses of the study, for each data set by itself. Everything else is exploratory
 import math
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from yolo_wiou.compare.comparison import SIZES, compare_losses
-from yolo_wiou.compare.evaluation import DRAWS, QUOTED, EvaluatedRun, evaluate_run
+from yolo_wiou.compare.evaluation import COCO_LIMIT, DRAWS, QUOTED, EvaluatedRun, evaluate_run, largest_crowd
 from yolo_wiou.compare.findings import (
     METRICS,
     Comparison,
@@ -104,6 +105,7 @@ class _DataSet:
         alike = len(self.fingerprints) == 1
         evaluated = [evaluate_run(record, record.result, alike) for record in records if record.result]
         self.runs = {(run.record.run.loss, run.record.run.seed): run for run in evaluated}
+        self.truth = next((run.record.truth for run in evaluated), None)
         final = [ap for run in self._of(self.baseline) if math.isfinite(ap := run.record.at_last(AP_COLUMN))]
         self.near = NEAR * (sum(final) / len(final)) if final else math.nan
 
@@ -114,10 +116,14 @@ class _DataSet:
     def analyse(self, warnings: Sequence[str]) -> DataFindings:
         """Compare every loss with the baseline; `warnings` say where runs are no pairs."""
         comparisons = compare_losses(self.baseline, self.rivals, self.records, self.runs)
-        truth = next((run.record.truth for run in self.runs.values()), None)
+        truth = self.truth
+        is_rotated = truth is not None and any("angle" in annotation for annotation in truth["annotations"])
+        crowd = largest_crowd(truth["annotations"]) if truth else 0
         return DataFindings(
             images=len(truth["images"]) if truth else 0,
             objects=len(truth["annotations"]) if truth else 0,
+            **({"is_rotated": True} if is_rotated else {}),
+            **({"crowd": crowd} if crowd > COCO_LIMIT else {}),
             fingerprint=Fingerprint(
                 truth=sorted(self.fingerprints),
                 stream={run.record.run.seed: run.result.stream[-1:] for run in self._of(self.baseline)},
@@ -138,6 +144,13 @@ class _DataSet:
         unknown = [f"{loss} seed {seed}" for (loss, seed), run in sorted(self.runs.items()) if run.quoted.AP is None]
         if unknown:
             said.append(f"No AP is known of {', '.join(unknown)}: is there an object in the images that judge?")
+        limit = self.records[0].run.arguments.get("max_det")
+        fullest = Counter(a["image_id"] for a in self.truth["annotations"]).most_common(1) if self.truth else []
+        if limit and fullest and limit < fullest[0][1]:
+            said.append(
+                f"max_det={limit} keeps fewer detections of an image than the {fullest[0][1]} objects that one holds, "
+                "so that AP cannot reach 100."
+            )
         known = [run.quoted.AP for run in self.runs.values() if run.quoted.AP is not None]
         if known and max(known) < NOTHING:
             said.append("No loss detects anything yet, AP is 0 for all: train longer, or start from trained weights.")

@@ -1,17 +1,18 @@
 """What a run detects and what it is evaluated on, in COCO's form: the files, and what is in them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
-from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+from typing_extensions import NotRequired, TypedDict  # pydantic takes no other before Python 3.12
 
 TRUTH = "truth.json"
 
 Detections: TypeAlias = NDArray[np.float32]
-"""(D, 7): image, x, y, w, h in pixels (corner and size), score, class."""
+"""(D, 7): image, x, y, w, h in pixels (corner and size), score, class; of rotated boxes (D, 8), with the angle."""
 
 
 class CocoImage(TypedDict):
@@ -24,7 +25,10 @@ class CocoImage(TypedDict):
 
 
 class CocoAnnotation(TypedDict):
-    """An object; `bbox` in pixels: corner, width and height."""
+    """An object; `bbox` in pixels: corner, width and height.
+
+    A rotated box has an `angle` in radians, by which its `bbox` is turned about its centre, from x towards y.
+    """
 
     id: int
     image_id: int
@@ -32,6 +36,7 @@ class CocoAnnotation(TypedDict):
     bbox: Annotated[list[float], Field(min_length=4, max_length=4)]
     area: float
     iscrowd: int
+    angle: NotRequired[float]
 
 
 class CocoCategory(TypedDict):
@@ -73,4 +78,16 @@ def write_detections(folder: Path, checkpoint: str, rows: Detections) -> None:
 def read_detections(folder: Path, checkpoint: str) -> Detections:
     """Read what a checkpoint of the run in a folder detects."""
     with np.load(folder / detections_file(checkpoint)) as file:
-        return np.asarray(file["detections"], np.float32).reshape(-1, 7)
+        rows = np.asarray(file["detections"], np.float32)
+    return rows.reshape(-1, 8 if rows.shape[-1] == 8 else 7)
+
+
+def class_names(categories: Iterable[CocoCategory]) -> dict[int, str]:
+    """Name classes by their ids; where two have one name, with the id before every name.
+
+    >>> class_names([{"id": 0, "name": "cell"}, {"id": 1, "name": "cell"}])
+    {0: '0: cell', 1: '1: cell'}
+    """
+    names = {category["id"]: category["name"] for category in categories}
+    is_clear = len(set(names.values())) == len(names)
+    return names if is_clear else {key: f"{key}: {name}" for key, name in names.items()}

@@ -4,7 +4,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.ExifTags import Base
 
@@ -30,7 +32,7 @@ def detect(weights: Path, checkpoint: str, run: Run, args: Any, folder: Path) ->
     from yolo_wiou.training.model import YOLO
 
     model = YOLO(str(weights))
-    recorder = DetectionRecorder()
+    recorder = DetectionRecorder(is_limited="max_det" in run.arguments)
     model.add_callback("on_val_start", recorder.watch)
     metrics = model.val(
         data=run.eval_data or args.data,
@@ -48,22 +50,28 @@ def detect(weights: Path, checkpoint: str, run: Run, args: Any, folder: Path) ->
     )
     shutil.rmtree(folder / f"val-{checkpoint}", ignore_errors=True)
     labels = recorder.validator.dataloader.dataset.labels
-    table = detections(recorder.rows, labels, list(recorder.validator.class_map))
+    is_rotated = args.task == "obb"
+    table = detections(recorder.rows, labels, list(recorder.validator.class_map), is_rotated)
     write_json(folder / f"ultralytics-{checkpoint}.json", metrics.results_dict)
     write_detections(folder, checkpoint, table)
-    write_json(folder / TRUTH, truth(labels, recorder.validator.names))
+    write_json(folder / TRUTH, truth(labels, recorder.validator.names, is_rotated))
 
 
 class DetectionRecorder:
     """Records what a validator would write to predictions.json, each row with the file of its image.
+
+    Args:
+        is_limited: whether the user says how many detections an image may have. If not, it may have as many as any
+            image has objects, where these are more than Ultralytics' 300; its releases of 2026 see to that themselves.
 
     Attributes:
         validator: the one that is watched.
         rows: (image file, row of COCO's results) of every detection.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_limited: bool = False) -> None:
         """Nothing seen yet."""
+        self.is_limited = is_limited
         self.validator: Any = None
         self.rows: list[tuple[str, dict[str, Any]]] = []
 
@@ -78,36 +86,54 @@ class DetectionRecorder:
             self.rows += [(file, row) for row in validator.jdict[start:]]
 
         self.validator = validator
+        if not self.is_limited:
+            objects = (len(label["cls"]) for label in validator.dataloader.dataset.labels)
+            validator.args.max_det = max(validator.args.max_det, *objects)
         validator.pred_to_json = seen
         validator.eval_json = lambda stats: stats
 
 
-def truth(labels: list[dict[str, Any]], names: dict[int, str]) -> Truth:
+def truth(labels: list[dict[str, Any]], names: dict[int, str], is_rotated: bool = False) -> Truth:
     """COCO ground truth of a data set's labels, boxes in pixels.
 
     Args:
-        labels: of Ultralytics' data set: `im_file`, `cls` (n, 1) and `bboxes` (n, 4) xywh in shares of the image.
+        labels: of Ultralytics' data set: `im_file`, `cls` (n, 1) and `bboxes` (n, 4) xywh in shares of the image; of
+            rotated boxes also `segments`, n times (K, 2), their corners.
         names: of the classes.
+        is_rotated: whether the boxes are the smallest about the segments, rather than the upright ones.
     """
     images: list[CocoImage] = []
     annotations: list[CocoAnnotation] = []
     for number, label in enumerate(labels):
         width, height = image_size(label["im_file"])
         images.append({"id": number, "file_name": str(label["im_file"]), "height": height, "width": width})
-        for cls, box in zip(label["cls"].ravel(), label["bboxes"], strict=True):
-            x, y, w, h = (np.asarray(box, np.float64) * (width, height, width, height)).tolist()
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": number,
-                    "category_id": int(cls),
-                    "bbox": [x - w / 2, y - h / 2, w, h],
-                    "area": w * h,
-                    "iscrowd": 0,
-                }
-            )
+        for cls, shape in zip(label["cls"].ravel(), label["segments" if is_rotated else "bboxes"], strict=True):
+            if is_rotated:
+                *bbox, angle = rotated_box(np.asarray(shape, np.float64) * (width, height))
+            else:
+                x, y, w, h = (np.asarray(shape, np.float64) * (width, height, width, height)).tolist()
+                bbox = [x - w / 2, y - h / 2, w, h]
+            annotation: CocoAnnotation = {
+                "id": len(annotations) + 1,
+                "image_id": number,
+                "category_id": int(cls),
+                "bbox": bbox,
+                "area": bbox[2] * bbox[3],
+                "iscrowd": 0,
+            }
+            if is_rotated:
+                annotation["angle"] = angle
+            annotations.append(annotation)
     categories: list[CocoCategory] = [{"id": int(key), "name": str(name)} for key, name in names.items()]
     return {"info": {}, "images": images, "annotations": annotations, "categories": categories}
+
+
+def rotated_box(corners: NDArray[np.float64]) -> list[float]:
+    """Return the smallest box about some points (K, 2): x, y, w, h and angle, as `Truth` has it."""
+    middle = corners.mean(0)  # OpenCV computes in float32
+    centre, (w, h), degrees = cv2.minAreaRect((corners - middle).astype(np.float32))
+    x, y = (middle + centre).tolist()
+    return [x - w / 2, y - h / 2, w, h, float(np.radians(degrees))]
 
 
 def image_size(file: str) -> tuple[int, int]:
@@ -118,7 +144,10 @@ def image_size(file: str) -> tuple[int, int]:
 
 
 def detections(
-    rows: list[tuple[str, dict[str, Any]]], labels: list[dict[str, Any]], class_map: list[int]
+    rows: list[tuple[str, dict[str, Any]]],
+    labels: list[dict[str, Any]],
+    class_map: list[int],
+    is_rotated: bool = False,
 ) -> Detections:
     """Return rows as a table.
 
@@ -126,8 +155,12 @@ def detections(
         rows: (image file, row of COCO's results) of every detection.
         labels: of Ultralytics' data set; an image's number is its place in them.
         class_map: what the rows call each class.
+        is_rotated: whether the rows hold rotated boxes, by their corners.
     """
     number = {label["im_file"]: index for index, label in enumerate(labels)}
     classes = {name: index for index, name in enumerate(class_map)}
-    table = [(number[file], *row["bbox"], row["score"], classes[row["category_id"]]) for file, row in rows]
-    return np.array(table, np.float32).reshape(-1, 7)
+    table = []
+    for file, row in rows:
+        x, y, w, h, *angle = rotated_box(np.reshape(row["poly"], (4, 2))) if is_rotated else row["bbox"]
+        table.append((number[file], x, y, w, h, row["score"], classes[row["category_id"]], *angle))
+    return np.array(table, np.float32).reshape(-1, 8 if is_rotated else 7)

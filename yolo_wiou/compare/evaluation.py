@@ -4,9 +4,10 @@ What faster-coco-eval keeps of every class in every image would not fit into mem
 """
 
 import contextlib
+import functools
 import io
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_wiou.compare.average_precision import ClassMatches, Floats, average_precision, quality, redraw
-from yolo_wiou.compare.coco import CocoAnnotation, CocoCategory, read_detections, read_truth
+from yolo_wiou.compare.coco import CocoAnnotation, CocoCategory, class_names, read_detections, read_truth
 from yolo_wiou.compare.findings import Metrics
+from yolo_wiou.compare.rotated import rotated_iou
 from yolo_wiou.compare.run import Record, Result
 
 QUOTED = "last"
@@ -25,6 +27,8 @@ DRAWS = 1000
 """Redraws of the images."""
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """COCO's, of IoU."""
+COCO_LIMIT = 100
+"""Detections of a class in an image that count, by COCO's rules."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,11 @@ def evaluate_run(record: Record, result: Result, same_images: bool) -> Evaluated
 
 
 def evaluate(folder: Path, checkpoint: str) -> Evaluation:
-    """Evaluate a finished run's checkpoint."""
+    """Evaluate a finished run's checkpoint by COCO's rules, of which a crowd and rotated boxes change one each.
+
+    Where an image holds more than 100 objects of a class, all detections of the class count, since 100 of them could
+    not find more than 100 objects. The IoU of rotated boxes is their own.
+    """
     truth, found = read_truth(folder), read_detections(folder, checkpoint)
     number = {key: index for index, key in enumerate(sorted(image["id"] for image in truth["images"]))}
     objects: dict[int, list[CocoAnnotation]] = defaultdict(list)
@@ -94,7 +102,7 @@ def evaluate(folder: Path, checkpoint: str) -> Evaluation:
         for category, first, last in zip(categories, start, end, strict=True)
     ]
     return Evaluation(
-        classes=[category["name"] for category in categories],
+        classes=list(class_names(categories).values()),
         precision=np.stack([precision for precision, _ in evaluations], 2),
         matches=[matches for _, matches in evaluations],
     )
@@ -113,12 +121,28 @@ def _evaluate_class(
     images = sorted({*(annotation["image_id"] for annotation in objects), *found[:, 0].astype(int).tolist()})
     of_class = {"images": [{"id": key} for key in images], "annotations": objects, "categories": [category]}
     truth = COCO({"info": {}, **of_class})
-    evaluation = COCOeval_faster(truth, truth.loadRes(found), iouType="bbox", print_function=lambda *_: None)
+    evaluation = COCOeval_faster(truth, truth.loadRes(found[:, :7]), iouType="bbox", print_function=lambda *_: None)
+    if largest_crowd(objects) > COCO_LIMIT:
+        evaluation.params.maxDets = [1, 10, max(len(found), COCO_LIMIT)]
+    if found.shape[1] > 7:
+        evaluation.computeIoU = functools.partial(_rotated_ious, found, objects, evaluation.params.maxDets[-1])
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
         evaluation.accumulate()
     precision = np.asarray(evaluation.eval["precision"], float)[:, :, 0, :, -1]
     return np.where(precision < 0, np.nan, precision), _match(evaluation, found, objects, number)
+
+
+def largest_crowd(objects: Iterable[CocoAnnotation]) -> int:
+    """How many objects of one class an image holds at most."""
+    return max(Counter((a["image_id"], a["category_id"]) for a in objects).values(), default=0)
+
+
+def _rotated_ious(found: Floats, objects: list[CocoAnnotation], most: int, image: int, _: int) -> Floats:
+    """IoU of an image's `most` best detections, in order, with its objects: `COCOeval_faster.computeIoU`."""
+    rows = found[found[:, 0] == image]
+    rows = rows[np.argsort(-rows[:, 5], kind="stable")][:most]
+    return rotated_iou(rows[:, [1, 2, 3, 4, 7]], [[*a["bbox"], a["angle"]] for a in objects if a["image_id"] == image])
 
 
 def _match(evaluation: Any, found: Floats, objects: list[CocoAnnotation], number: Mapping[int, int]) -> ClassMatches:

@@ -57,12 +57,13 @@ class Difference(Found):
 class Metrics(Found):
     """AP of one checkpoint, of the last epoch or the best; unknown where no object has that size, or is of that class.
 
-    At most 100 detections per image and class count, as COCO has it.
+    At most 100 detections per image and class count, as COCO has it; all of them where an image holds more than 100
+    objects of the class.
 
     Attributes:
         AP: over IoU 0.50 to 0.95; AP50 to AP90 at one IoU, AP_small to AP_large by COCO's sizes.
         by_threshold: AP at IoU "0.50" to "0.95".
-        by_class: AP by class name.
+        by_class: AP by class name, "ID: NAME" where two classes have one name.
     """
 
     AP: Known
@@ -200,6 +201,8 @@ class DataFindings(Found):
     Attributes:
         images: that are evaluated on.
         objects: in them.
+        is_rotated: whether their boxes are rotated, and the IoU is that of rotated boxes.
+        crowd: most objects of one class in an image, where they are more than 100.
         fingerprint: of the data.
         near: AP near the baseline's final one, to which epochs are counted.
         warnings: what to know before trusting it.
@@ -210,6 +213,8 @@ class DataFindings(Found):
 
     images: int
     objects: int
+    is_rotated: bool = False
+    crowd: int | None = None
     fingerprint: Fingerprint
     near: Known
     warnings: tuple[str, ...]

@@ -198,7 +198,8 @@ class Record:
         """CRC of the ground truth: names and sizes of the images, and boxes, wherever they lie."""
         truth = self.truth
         images = [[Path(i["file_name"]).name, i["width"], i["height"]] for i in truth["images"]]
-        boxes = [[a["image_id"], a["category_id"], a["bbox"]] for a in truth["annotations"]]
+        rows = truth["annotations"]
+        boxes = [[a["image_id"], a["category_id"], a["bbox"], *([a["angle"]] if "angle" in a else [])] for a in rows]
         return f"{zlib.crc32(json.dumps([images, boxes]).encode()):08x}"
 
     @cached_property

@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 from yolo_wiou.compare.findings import METRICS, DataFindings, Findings, RunReport
 from yolo_wiou.compare.report import text
 from yolo_wiou.compare.report.charts import draw_charts
-from yolo_wiou.compare.report.images import Picture, draw_images
+from yolo_wiou.compare.report.images import Picture, draw_images, why_no_images
 from yolo_wiou.compare.run import Record
 from yolo_wiou.files import as_text, write_json, write_whole
 
@@ -32,11 +32,13 @@ class Section:
         data: what was found.
         charts: pieces of HTML by the chart's name.
         pictures: images that a loss sees otherwise than the baseline, by loss.
+        no_pictures: why there are none, by loss.
     """
 
     data: DataFindings
     charts: dict[str, str]
     pictures: dict[str, list[Picture]]
+    no_pictures: dict[str, str]
 
 
 def write_report(folder: Path, findings: Findings, records: Sequence[Record]) -> Path:
@@ -72,10 +74,17 @@ def environment() -> jinja2.Environment:
 def _section(name: str, findings: Findings, records: Sequence[Record]) -> Section:
     data, baseline = findings.data[name], findings.baseline
     by_key = {(record.run.loss, record.run.seed): record for record in records if record.run.data == name}
-    by_size = sorted((c for c in data.comparisons if c.seeds), key=lambda c: -abs(c.mean or 0))
-    pictures = {c.loss: draw_images(by_key, c, baseline) for c in by_size[:WITH_IMAGES]}
-    shown = {loss: drawn for loss, drawn in pictures.items() if drawn}
-    return Section(data=data, charts=draw_charts(data, findings.losses), pictures=shown)
+    compared = [comparison for comparison in data.comparisons if comparison.mean is not None]
+    by_size = sorted(compared, key=lambda c: -abs(c.mean or 0))
+    shown, rest = by_size[:WITH_IMAGES], by_size[WITH_IMAGES:]
+    pictures = {c.loss: draw_images(by_key, c, baseline) for c in shown}
+    same_images = len(data.fingerprint.truth) == 1
+    reasons = {c.loss: why_no_images(c, same_images) for c in shown if not pictures[c.loss]}
+    if rest:
+        reasons[", ".join(c.loss for c in rest)] = f"they are shown of the {WITH_IMAGES} losses that differ most."
+    pictures = {loss: drawn for loss, drawn in pictures.items() if drawn}
+    charts = draw_charts(data, findings.losses)
+    return Section(data=data, charts=charts, pictures=pictures, no_pictures=reasons)
 
 
 def table_of_runs(findings: Findings) -> str:

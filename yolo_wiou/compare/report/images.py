@@ -2,18 +2,18 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from PIL import Image, ImageOps
 
 from yolo_wiou.compare.average_precision import CONFIDENCE
-from yolo_wiou.compare.coco import CocoImage, Truth, read_detections
+from yolo_wiou.compare.coco import CocoImage, Truth, class_names, read_detections
 from yolo_wiou.compare.findings import Comparison
+from yolo_wiou.compare.rotated import rotated_iou
 from yolo_wiou.compare.run import Record
-from yolo_wiou.losses import BoxPair
 
 WIDTH, JPEG_QUALITY = 480, 72
 
@@ -29,6 +29,7 @@ class Box:
         h: height.
         kind: truth; or how well a detection fits an object of its class: close (IoU 0.75), near (0.50) or off.
         text: what to say about it.
+        angle: in degrees, by which it is turned about its centre.
     """
 
     x: float
@@ -37,6 +38,7 @@ class Box:
     h: float
     kind: str
     text: str
+    angle: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -99,23 +101,36 @@ def _jpeg(file: Path) -> str | None:
 
 def _boxes(truth: Truth, image: CocoImage, record: Record) -> list[Box]:
     """The objects of an image, and above them what a run's last epoch detects with confidence."""
-    names = {category["id"]: category["name"] for category in truth["categories"]}
-    objects = [annotation for annotation in truth["annotations"] if annotation["image_id"] == image["id"]]
-    boxes = [Box(x, y, w, h, "truth", names[a["category_id"]]) for a in objects for x, y, w, h in [a["bbox"]]]
+    names = class_names(truth["categories"])
+    objects = [
+        (a["category_id"], [*a["bbox"], a.get("angle", 0.0)])
+        for a in truth["annotations"]
+        if a["image_id"] == image["id"]
+    ]
+    boxes = [_box(shape, "truth", names[category]) for category, shape in objects]
     rows = read_detections(record.folder, "last")
     rows = rows[(rows[:, 0] == image["id"]) & (rows[:, 5] >= CONFIDENCE)]
-    for _, x, y, w, h, score, category in rows.tolist():
-        same_class = [annotation["bbox"] for annotation in objects if annotation["category_id"] == category]
-        best = best_iou((x, y, w, h), same_class)
+    for _, x, y, w, h, score, category, *angle in rows.tolist():
+        shape = [x, y, w, h, *(angle or [0.0])]
+        same_class = [held for held_category, held in objects if held_category == category]
+        best = float(rotated_iou([shape], same_class).max(initial=0))
         kind = "close" if best >= 0.75 else "near" if best >= 0.5 else "off"
-        boxes.append(Box(x, y, w, h, kind, f"{names[int(category)]} {score:.2f}, IoU {best:.2f}"))
+        boxes.append(_box(shape, kind, f"{names[int(category)]} {score:.2f}, IoU {best:.2f}"))
     return boxes
 
 
-def best_iou(box: Sequence[float], others: Sequence[Sequence[float]]) -> float:
-    """Largest IoU of a box with any of the others, x, y, w, h each; 0 where there is none."""
-    if not others:
-        return 0.0
-    corners = torch.tensor([box, *others], dtype=torch.float64)
-    corners[:, 2:] += corners[:, :2]
-    return float(BoxPair.of(corners[:1].expand(len(others), 4), corners[1:]).iou.max())
+def _box(shape: list[float], kind: str, text: str) -> Box:
+    x, y, w, h, angle = shape
+    return Box(x, y, w, h, kind, text, math.degrees(angle))
+
+
+def why_no_images(comparison: Comparison, on_same_images: bool) -> str:
+    """Say why `draw_images` has drawn none."""
+    if comparison.images:
+        return "their files are no longer where they were."
+    if not on_same_images:
+        return "the runs were not evaluated on the same images."
+    return (
+        f"no image differs in what is detected with a confidence of {CONFIDENCE} or more, which is what would be "
+        "shown. After a longer training some may."
+    )

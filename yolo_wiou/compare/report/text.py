@@ -102,7 +102,9 @@ def evaluated_on(data: DataFindings) -> str:
     """Say how much a data set's verdicts rest on."""
     if not data.losses:
         return "no run has finished"
-    return f"{count(data.images, 'image')}, {count(data.objects, 'object')}"
+    objects = "rotated object" if data.is_rotated else "object"
+    crowd = f", up to {data.crowd} of a class in an image, where all detections count and not COCO's 100 alone"
+    return f"{count(data.images, 'image')}, {count(data.objects, objects)}{crowd if data.crowd else ''}"
 
 
 def note(data: DataFindings) -> str:
