@@ -127,6 +127,17 @@ def test_a_run_with_a_damaged_file_is_named_and_the_others_are_judged(copy: Path
     assert compared(found, "closer")["seeds"] == [0, 1, 4, 5, 6]
 
 
+@pytest.mark.parametrize(("moved", "is_told"), [(0.0, False), (0.04, False), (0.2, True), (-0.2, True)])
+def test_an_ap_far_from_ultralytics_own_is_a_warning(copy: Path, moved: float, is_told: bool) -> None:
+    folder = copy / "runs/shapes/looser/seed3"
+    own = {"metrics/mAP50-95(B)": ap(folder) + moved}
+    write_json(folder / "ultralytics-last.json", own)
+    (copy / "runs/shapes/looser/seed4/ultralytics-last.json").write_text("{")  # nothing is known of that
+    told = [warning for warning in report(copy)["data"]["shapes"]["warnings"] if "far apart" in warning]
+    assert len(told) == is_told
+    assert not is_told or f"looser seed 3, last epoch: {100 * ap(folder):.2f} here" in told[0]
+
+
 def test_images_are_redrawn_only_where_all_runs_have_the_same(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     truth = read_json(copy / "runs/shapes/ciou/seed0/truth.json")
     truth["images"][0]["width"] += 1

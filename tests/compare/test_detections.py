@@ -7,30 +7,46 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
+from helpers.studies import a_study
 from PIL import Image
+from ultralytics import YOLO
+from ultralytics.utils.patches import imread
 
-from yolo_wiou.compare.detections import DetectionRecorder, detections, image_size, truth
+from yolo_wiou.compare.coco import read_truth
+from yolo_wiou.compare.detections import DetectionRecorder, detect, detections, truth
 
 
-def photograph(file: Path, orientation: int | None) -> Path:
-    """A picture of 40 x 30 pixels, which its EXIF data may turn."""
+def photograph(file: Path, orientation: int) -> None:
+    """A picture of 40 x 30 pixels, which its EXIF data may turn; half of it is one object."""
     exif = Image.Exif()
-    if orientation:
-        exif[0x0112] = orientation
+    exif[0x0112] = orientation
     Image.new("RGB", (40, 30)).save(file, exif=exif)
-    return file
 
 
-@pytest.mark.parametrize("orientation", [None, 1, 2, 3, 4, 5, 6, 7, 8])
-def test_an_image_has_the_size_that_it_is_shown_in(orientation, tmp_path):
-    is_turned = orientation in {5, 6, 7, 8}
-    file = photograph(tmp_path / "photo.jpg", orientation)
-    assert image_size(str(file)) == ((30, 40) if is_turned else (40, 30))
+def test_an_image_has_the_size_in_which_ultralytics_reads_it(tmp_path: Path) -> None:
+    """Whatever its format, its EXIF data, and who turns it: Pillow turns a TIFF by itself."""
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    for kind in ("jpg", "png", "tiff"):
+        for orientation in (1, 3, 6, 8):
+            photograph(tmp_path / "images" / f"{kind}{orientation}.{kind}", orientation)
+            (tmp_path / "labels" / f"{kind}{orientation}.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    data = {"path": str(tmp_path), "train": "images", "val": "images", "names": ["disc"]}
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump(data))
+    YOLO("yolo11n.yaml").save(tmp_path / "last.pt")
+    args = SimpleNamespace(data=str(tmp_path / "data.yaml"), imgsz=32, batch=4, workers=0, device="cpu", task="detect")
+    detect(tmp_path / "last.pt", "last", a_study().runs()[0], args, tmp_path)
+    found = read_truth(tmp_path)
+    assert len(found["images"]) == 12
+    for image, box in zip(found["images"], found["annotations"], strict=True):
+        height, width, _ = imread(image["file_name"]).shape
+        assert (image["width"], image["height"]) == (width, height)
+        assert box["bbox"] == pytest.approx([width / 4, height / 4, width / 2, height / 2])
 
 
-def test_boxes_of_a_turned_image_are_shares_of_its_shown_size(tmp_path):
-    file = photograph(tmp_path / "photo.jpg", 6)
-    label = {"im_file": str(file), "cls": np.array([[1]]), "bboxes": np.array([[0.5, 0.5, 0.2, 0.1]])}
+def test_boxes_are_shares_of_the_size_that_the_image_was_read_in() -> None:
+    label = {"im_file": "a.jpg", "shape": (40, 30), "cls": np.array([[1]]), "bboxes": np.array([[0.5, 0.5, 0.2, 0.1]])}
     coco = truth([label], {0: "disc", 1: "box"})
     assert (coco["images"][0]["width"], coco["images"][0]["height"]) == (30, 40)
     assert coco["annotations"][0]["bbox"] == pytest.approx([12, 18, 6, 4])
@@ -42,7 +58,9 @@ def test_boxes_of_a_turned_image_are_shares_of_its_shown_size(tmp_path):
 def test_as_many_detections_are_kept_as_there_are_objects(is_limited, objects, most):
     labels = [{"cls": np.zeros((n, 1))} for n in (objects, 0, 5)]
     loader = SimpleNamespace(dataset=SimpleNamespace(labels=labels))
-    validator = SimpleNamespace(args=SimpleNamespace(max_det=300), dataloader=loader, pred_to_json=None)
+    validator = SimpleNamespace(
+        args=SimpleNamespace(max_det=300), dataloader=loader, pred_to_json=None, preprocess=None
+    )
     DetectionRecorder(is_limited).watch(validator)
     assert validator.args.max_det == most
 

@@ -30,6 +30,7 @@ from yolo_wiou.compare.pairing import left_out, pairing_warnings, read_first_bat
 from yolo_wiou.compare.provenance import provenance
 from yolo_wiou.compare.report.text import count, sentence
 from yolo_wiou.compare.run import AP_COLUMN, GAIN_COLUMN, IOU_COLUMN, Record
+from yolo_wiou.compare.second_opinion import far_from_ultralytics
 from yolo_wiou.compare.statistics import ALPHA, POWER, band, spread
 from yolo_wiou.errors import ConfigError
 
@@ -129,7 +130,11 @@ class _DataSet:
                 stream={run.record.run.seed: run.result.stream[-1:] for run in self._of(self.baseline)},
             ),
             near=self.near,
-            warnings=[*warnings, *self._warnings(), *self._empty_pairs(comparisons)],
+            warnings=[
+                *warnings,
+                *self._warnings(),
+                *self._empty_pairs(comparisons),
+            ],
             comparisons=[
                 c.model_copy(update={"sentence": sentence(c, self.baseline, len(comparisons))}) for c in comparisons
             ],
@@ -154,7 +159,7 @@ class _DataSet:
         known = [run.quoted.AP for run in self.runs.values() if run.quoted.AP is not None]
         if known and max(known) < NOTHING:
             said.append("No loss detects anything yet, AP is 0 for all: train longer, or start from trained weights.")
-        return said
+        return [*said, *far_from_ultralytics(self.runs.values())]
 
     def _empty_pairs(self, comparisons: Sequence[Comparison]) -> list[str]:
         """Say which pairs are one run twice, where others are not."""

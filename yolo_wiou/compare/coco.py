@@ -70,6 +70,11 @@ def detections_file(checkpoint: str) -> str:
     return f"detections-{checkpoint}.npz"
 
 
+def ultralytics_file(checkpoint: str) -> str:
+    """Return what the file is called that holds what Ultralytics' own validation says of a checkpoint."""
+    return f"ultralytics-{checkpoint}.json"
+
+
 def write_detections(folder: Path, checkpoint: str, rows: Detections) -> None:
     """Write what a checkpoint detects."""
     np.savez_compressed(folder / detections_file(checkpoint), detections=rows)

@@ -7,14 +7,20 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from PIL.ExifTags import Base
 
-from yolo_wiou.compare.coco import TRUTH, CocoAnnotation, CocoCategory, CocoImage, Detections, Truth, write_detections
+from yolo_wiou.compare.coco import (
+    TRUTH,
+    CocoAnnotation,
+    CocoCategory,
+    CocoImage,
+    Detections,
+    Truth,
+    ultralytics_file,
+    write_detections,
+)
 from yolo_wiou.compare.run import Run
 from yolo_wiou.files import write_json
 
-EXIF_ORIENTATION = Base.Orientation.value
 EVALUATION = ("single_cls", "classes", "split", "conf", "iou", "max_det", "agnostic_nms", "half", "nms")
 """Arguments of a training that its validation heeds."""
 
@@ -49,10 +55,10 @@ def detect(weights: Path, checkpoint: str, run: Run, args: Any, folder: Path) ->
         exist_ok=True,
     )
     shutil.rmtree(folder / f"val-{checkpoint}", ignore_errors=True)
-    labels = recorder.validator.dataloader.dataset.labels
+    labels = recorder.labels()
     is_rotated = args.task == "obb"
     table = detections(recorder.rows, labels, list(recorder.validator.class_map), is_rotated)
-    write_json(folder / f"ultralytics-{checkpoint}.json", metrics.results_dict)
+    write_json(folder / ultralytics_file(checkpoint), metrics.results_dict)
     write_detections(folder, checkpoint, table)
     write_json(folder / TRUTH, truth(labels, recorder.validator.names, is_rotated))
 
@@ -67,6 +73,7 @@ class DetectionRecorder:
     Attributes:
         validator: the one that is watched.
         rows: (image file, row of COCO's results) of every detection.
+        shapes: height and width by image file, as Ultralytics has read it; an image's own data may turn it.
     """
 
     def __init__(self, is_limited: bool = False) -> None:
@@ -74,10 +81,20 @@ class DetectionRecorder:
         self.is_limited = is_limited
         self.validator: Any = None
         self.rows: list[tuple[str, dict[str, Any]]] = []
+        self.shapes: dict[str, tuple[int, int]] = {}
+
+    def labels(self) -> list[dict[str, Any]]:
+        """Return the labels of the validator's data set, `shape` being what its detections are in."""
+        labels = self.validator.dataloader.dataset.labels
+        return [{**label, "shape": self.shapes[label["im_file"]]} for label in labels]
 
     def watch(self, validator: Any) -> None:
         """Listen in on a validator; its own evaluation by COCO's rules, which comes late in 8.4, is not needed."""
-        to_json = validator.pred_to_json
+        to_json, preprocess = validator.pred_to_json, validator.preprocess
+
+        def prepared(batch: dict[str, Any]) -> Any:
+            self.shapes.update(zip(batch["im_file"], batch["ori_shape"], strict=True))
+            return preprocess(batch)
 
         def seen(predictions: Any, image: Any, *rest: Any) -> None:
             start = len(validator.jdict)
@@ -89,7 +106,7 @@ class DetectionRecorder:
         if not self.is_limited:
             objects = (len(label["cls"]) for label in validator.dataloader.dataset.labels)
             validator.args.max_det = max(validator.args.max_det, *objects)
-        validator.pred_to_json = seen
+        validator.preprocess, validator.pred_to_json = prepared, seen
         validator.eval_json = lambda stats: stats
 
 
@@ -97,15 +114,15 @@ def truth(labels: list[dict[str, Any]], names: dict[int, str], is_rotated: bool 
     """COCO ground truth of a data set's labels, boxes in pixels.
 
     Args:
-        labels: of Ultralytics' data set: `im_file`, `cls` (n, 1) and `bboxes` (n, 4) xywh in shares of the image; of
-            rotated boxes also `segments`, n times (K, 2), their corners.
+        labels: of Ultralytics' data set: `im_file`, `shape` (height, width), `cls` (n, 1) and `bboxes` (n, 4) xywh in
+            shares of the image; of rotated boxes also `segments`, n times (K, 2), their corners.
         names: of the classes.
         is_rotated: whether the boxes are the smallest about the segments, rather than the upright ones.
     """
     images: list[CocoImage] = []
     annotations: list[CocoAnnotation] = []
     for number, label in enumerate(labels):
-        width, height = image_size(label["im_file"])
+        height, width = label["shape"]
         images.append({"id": number, "file_name": str(label["im_file"]), "height": height, "width": width})
         for cls, shape in zip(label["cls"].ravel(), label["segments" if is_rotated else "bboxes"], strict=True):
             if is_rotated:
@@ -134,13 +151,6 @@ def rotated_box(corners: NDArray[np.float64]) -> list[float]:
     centre, (w, h), degrees = cv2.minAreaRect((corners - middle).astype(np.float32))
     x, y = (middle + centre).tolist()
     return [x - w / 2, y - h / 2, w, h, float(np.radians(degrees))]
-
-
-def image_size(file: str) -> tuple[int, int]:
-    """Return width and height of an image as it is shown, which its EXIF data may turn."""
-    with Image.open(file) as image:
-        is_turned = image.getexif().get(EXIF_ORIENTATION) in {5, 6, 7, 8}
-        return (image.height, image.width) if is_turned else image.size
 
 
 def detections(
