@@ -110,7 +110,7 @@ def test_corners_of_labels_and_of_predictions_are_one_box(tmp_path: Path) -> Non
     picture = tmp_path / "a.png"
     cv2.imwrite(str(picture), np.zeros((100, 200, 3), np.uint8))
     corners = cv2.boxPoints(((90, 50), (60, 20), 30.0))
-    label = {"im_file": str(picture), "cls": np.array([[1]]), "segments": [corners / (200, 100)]}
+    label = {"im_file": str(picture), "shape": (100, 200), "cls": np.array([[1]]), "segments": [corners / (200, 100)]}
     held = truth([label], {0: "disc", 1: "box"}, is_rotated=True)
     (annotation,) = held["annotations"]
     assert annotation["area"] == pytest.approx(1200, abs=1e-2)

@@ -31,7 +31,7 @@ def far_from_ultralytics(runs: Iterable[EvaluatedRun]) -> list[str]:
 
 
 def ultralytics_ap(folder: Path, checkpoint: str) -> float | None:
-    """Return the AP, in [0, 1], that Ultralytics gives a checkpoint of the run in a folder; None where it is unknown."""
+    """Return the AP, in [0, 1], that Ultralytics gives a checkpoint of the run in a folder; or None."""
     try:
         return float(read_json(folder / ultralytics_file(checkpoint))[AP_COLUMN])
     except DAMAGED:
