@@ -115,7 +115,7 @@ DATA_FILES: dict[str, Callable[[str], bytes]] = {
 def data_files(folder: Path) -> Iterator[Row]:
     """Every one trained by stock Ultralytics and by us: both take it, or neither."""
     data = render(folder / "data")
-    text = data.read_text(encoding="utf-8")
+    text = f"path: {data.parent}\n{data.read_text(encoding='utf-8')}"
     for name, encode in DATA_FILES.items():
         place = folder / name.replace(" ", "-")
         place.mkdir()
@@ -124,7 +124,8 @@ def data_files(folder: Path) -> Iterator[Row]:
         argv = training(place / "run", file, 1, "ciou")
         stock = run([word for word in argv if not word.startswith("loss=")], place / "stock.log", command="yolo")
         ours = run(argv, place / "ours.log")
-        lost = ["stock trains"] * (stock.code == 0 != ours.code) + damage(ours)
+        lost = ["stock takes it"] * (stock.code == 0 != ours.code) + damage(ours)
+        lost += [stock.message] * (name == "UTF-8" and stock.code)
         seen = f"stock: {'it is taken' if stock.code == 0 else stock.message}; ours: {how_it_ended(ours)}"
         yield Row(f"a data.yaml: {name}", seen, listed(lost))
 

@@ -24,8 +24,8 @@ EXACT_SEEDS = 16
 
 SIMULATED = 4000
 """Studies that the power is simulated with, as long as the test is exact; beyond, the t test's power stands for it."""
-AT_ONCE = 2**24
-"""Numbers that a simulation holds at a time."""
+AT_ONCE = 2**22
+"""Numbers that a simulation holds at a time, in each of the arrays that it needs."""
 
 Floats: TypeAlias = NDArray[np.float64]
 
