@@ -14,6 +14,7 @@ from unittest import mock
 
 import torch
 from runs import (
+    ARGUMENTS,
     Ended,
     Row,
     contents,
@@ -35,7 +36,7 @@ def anchors(levels: int) -> str:
     """Nine times nine times ... of one value."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, levels)]
-    return "\n".join(lines)
+    return "\n".join([*lines, f"penalty: *a{levels - 1}"])
 
 
 LOSSES: dict[str, str | bytes] = {
@@ -66,23 +67,44 @@ LOSSES: dict[str, str | bytes] = {
 }
 
 
+CLIMBING = "name: ..", "name: ../../up", "name: 400 characters"
+"""Losses whose names become folders in a study."""
+
+
 def losses(folder: Path) -> Iterator[Row]:
-    """Every one in `train loss=FILE` and as one of `compare`'s; it is refused or trains, at bounded cost."""
+    """Every one in `train loss=FILE`, some among the losses of `compare`: refused, or taken at bounded cost."""
     data = render(folder / "data")
-    for number, (name, text) in enumerate(LOSSES.items()):
-        place = folder / "a" / "b" / str(number)
-        place.mkdir(parents=True)
-        (place / "loss.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
-        before = contents(folder / "data")
+    for name, text in LOSSES.items():
+        place = folder / "losses" / "train"
+        write_bytes(place / "loss.yaml", text)
         argv = training(place / "run", data, 1, "loss.yaml")
+        yield judged(f"a loss: {name}", run(argv, place / "log", limit=SECONDS), place, {"log", "loss.yaml"})
+    for name in CLIMBING:
+        place = folder / "losses" / "compare"
+        write_bytes(place / "loss.yaml", LOSSES[name])
+        argv = ["compare", f"data={data}", "losses=ciou,loss.yaml", "seeds=1", "epochs=1", "out=study", *ARGUMENTS[:5]]
         ended = run(argv, place / "log", limit=SECONDS)
-        strangers = {path.name for path in (folder / "a" / "b").iterdir()} - set(map(str, range(len(LOSSES))))
-        lost = damage(ended) + [f"written outside: {name}" for name in strangers]
-        lost += ["the file was executed"] * any(folder.rglob("pwned"))
-        lost += ["the data was changed"] * (before != contents(folder / "data"))
-        lost += ["something was written"] * (ended.code == 2 and (place / "run").exists())
-        yield Row(f"a loss: {name}", how_it_ended(ended), listed(lost))
-        shutil.rmtree(place)
+        yield judged(f"a loss of `compare`: {name}", ended, place, {"log", "loss.yaml"})
+
+
+def write_bytes(file: Path, text: str | bytes) -> None:
+    """Write a file into a new folder, beside that of a stranger."""
+    for folder in (file.parent, file.parent.with_name("stranger")):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "mine").touch()
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def judged(tried: str, ended: Ended, place: Path, written: set[str]) -> Row:
+    """Whether a command in a place was bounded, and wrote nothing where it was refused, nor outside at all."""
+    around = sorted(str(path.relative_to(place.parent)) for path in place.parent.iterdir())
+    lost = damage(ended) + ["it wrote outside"] * (around != sorted([place.name, "stranger"]))
+    lost += ["it removed what is a stranger's"] * (not (place.with_name("stranger") / "mine").exists())
+    lost += ["the file was executed"] * any(place.parent.rglob("pwned"))
+    here = {path.name for path in place.iterdir()}
+    lost += ["something was written"] * (ended.code == 2 and here != {*written, "mine"})
+    return Row(tried, how_it_ended(ended), listed(lost))
 
 
 def damage(ended: Ended) -> list[str]:
@@ -173,7 +195,9 @@ def checkpoints(folder: Path) -> Iterator[Row]:
     """Checkpoints of a fork, damaged and malicious ones, wherever a checkpoint may be named."""
     data = render(folder / "data")
     names = "a fork's, with a module of its own", "a fork's, with a class of its own", "a malicious one", "half of one"
-    files = {name: folder / f"{number}.pt" for number, name in enumerate(names)}
+    files = {name: folder / f"run{number}" / "weights" / "last.pt" for number, name in enumerate(names)}
+    for file in files.values():
+        file.parent.mkdir(parents=True)
     save_with_ghost(files[names[0]], "ultralytics.nn.modules.ghost")
     save_with_ghost(files[names[1]], "ultralytics.nn.modules.head")
     torch.save({"epoch": 1, "model": None, "ema": Evil(folder)}, files[names[2]], pickle_module=pickle)
@@ -192,8 +216,8 @@ def checkpoints(folder: Path) -> Iterator[Row]:
             lost = damage(ended) + ["it was taken"] * (ended.code == 0)
             lost += ["it was executed"] * (folder / "pwned").exists()
             lost += ["what is missing is not named"] * ("fork" in name and "ghost" not in ended.said.lower())
-            changed = {path for path in contents(folder).items() ^ before.items() if path[0] != "log"}
-            lost += ["something was written"] * bool(changed)
+            changed = contents(folder).items() ^ before.items()
+            lost += ["something was written"] * (not {name for name, _ in changed} <= {"log"})
             (folder / "pwned").unlink(missing_ok=True)
             with_safe = " with ULTRALYTICS_SAFE_LOAD=1" if safe else ""
             yield Row(f"a checkpoint, {name}, in `{place}`{with_safe}", how_it_ended(ended), listed(lost))
