@@ -3,12 +3,79 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
-from yolo_wiou.files import DRAFT, forget_drafts, write_whole
+from yolo_wiou import ConfigError
+from yolo_wiou.files import DRAFT, RESERVED, file_name, forget_drafts, read_mapping, write_whole
+
+LAUGHS = "a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha]\n"
+LAUGHS += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
+"""A billion laughs, and nine times as many."""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LAUGHS, "holds more than 1,000,000 bytes or 100,000 values"),
+        ("a: &a [*a]", "holds more than"),
+        ("#" + "x" * 1_000_000, "holds more than"),
+        ("a: " + "[" * 100_000, "is nested too deeply to be read"),
+        ("a: 2024-13-41", "is not YAML: month must be in 1..12"),
+        ("a: !!bool perhaps", "is not YAML"),
+        ("a: !!python/object/apply:os.abort []", "could not determine a constructor"),
+        ("[a]", "holds no mapping"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_file_that_is_no_file_of_settings_is_refused_in_a_sentence(text, said, tmp_path):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=said) as refused:
+        read_mapping(tmp_path / "mine.yaml")
+    assert len(str(refused.value)) < 1000
+
+
+def test_an_alias_is_taken(tmp_path):
+    (tmp_path / "mine.yaml").write_text("a: &a [1, 2]\nb: *a\n")
+    assert read_mapping(tmp_path / "mine.yaml") == {"a": [1, 2], "b": [1, 2]}
+
+
+LABELS = st.one_of(
+    st.text(),
+    st.text(alphabet="./\\ \0:coNanul1é"),
+    st.sampled_from(
+        ["", ".", "..", "...", "../..", "/etc", "C:\\x", "con", "NUL.yaml", "com1", "lpt9.txt", "a.", "ä" * 300]
+    ),
+)
+
+
+@settings(max_examples=1000, deadline=None, derandomize=True)
+@given(LABELS)
+def test_a_label_becomes_one_safe_component(label):
+    name = file_name(label)
+    assert PurePosixPath(name).parts == PureWindowsPath(name).parts == (name,)
+    assert name.rstrip(". ") == name
+    assert name.isprintable()
+    assert len(name.encode()) <= 200
+    assert name.partition(".")[0].lower() not in {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(10))}
+    assert name == file_name(label)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9*=., /+-]{0,60}[A-Za-z0-9*]", fullmatch=True))
+def test_an_ordinary_label_is_its_own_folder_as_it_always_was(label):
+    assume(not RESERVED.match(label))
+    assert file_name(label) == re.sub(r"[^\w.=+-]", "_", label)
+
+
+@given(st.text(min_size=250, max_size=300), st.text(min_size=1, max_size=5))
+def test_long_labels_are_told_apart_by_their_ends(label, end):
+    assert file_name(label + end) != file_name(label)
 
 
 def test_a_file_has_the_mode_that_a_plain_open_gives(tmp_path):

@@ -5,8 +5,11 @@ import csv
 import json
 import math
 import os
+import re
 import secrets
 import shutil
+import unicodedata
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,24 +22,41 @@ from yolo_wiou.errors import ConfigError
 CFG = next(p for p in (Path(__file__).parent / "cfg", Path(__file__).parent.parent / "cfg") if p.is_dir())
 DRAFT = ".yolo-wiou-draft"
 """The end of a file's name while it is written."""
+LONGEST = 200
+"""Bytes of a file's name: file systems take 255, and what writes a file adds something."""
+RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECASE)
+"""Names of devices, on Windows."""
 STUDY = "study.json"
 """What makes a folder that of a study of `yolo-wiou compare`, whose runs are the study's to go on with."""
+
+
+LARGEST, MOST = 1_000_000, 100_000
+"""Bytes of a YAML file that is read, and values in it, each counted as often as an alias repeats it."""
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
     """Read a YAML file of ours, in UTF-8, that holds a mapping.
 
     Raises:
-        ConfigError: it is missing, no YAML, or no mapping.
+        ConfigError: it is missing, no YAML, no mapping, or holds more than a file of settings does.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST + 1)
+        data = yaml.safe_load(content.decode()) if len(content) <= LARGEST else None
+        size = count_values(data, {})
     except OSError as error:
         raise ConfigError(f"cannot read '{path}': {error.strerror}.") from error
+    except RecursionError as error:
+        raise ConfigError(f"'{path}' is nested too deeply to be read.") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"'{path}' is not YAML in UTF-8: byte {error.start + 1} is {error.reason}.") from error
-    except yaml.YAMLError as error:
-        raise (syntax_error(path, error) or error) from error
+    except Exception as error:  # PyYAML's own, and what Python raises where a date or a number is none
+        raise (syntax_error(path, error) or ConfigError(f"'{path}' is not YAML: {error}.")) from error
+    if len(content) > LARGEST or size > MOST:
+        raise ConfigError(
+            f"'{path}' holds more than {LARGEST:,} bytes or {MOST:,} values, as no file of settings does."
+        )
     if not isinstance(data, dict):
         raise ConfigError(f"'{path}' holds no mapping of keys to values.")
     return data
@@ -68,6 +88,28 @@ def check_folder(folder: Path, option: str) -> None:
         raise ConfigError(f"'{option}' is to be a folder, and '{existing}' is a file.")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ConfigError(f"'{option}' cannot be made: you may not write in '{existing}'.")
+
+
+def count_values(data: Any, known: dict[int, float]) -> float:
+    """Count the values in parsed YAML: a few lines of aliases stand for billions, one that repeats itself for more."""
+    children = data.values() if isinstance(data, dict) else data if isinstance(data, (list, tuple, set)) else ()
+    if id(data) not in known:
+        known[id(data)] = math.inf
+        known[id(data)] = 1 + sum(count_values(child, known) for child in children)
+    return known[id(data)]
+
+
+def file_name(label: str) -> str:
+    """Return a label as the name of one file or folder, on every file system; an ordinary one as it is.
+
+    >>> file_name("wiou3 delta=4"), file_name("..")
+    ('wiou3_delta=4', '_-9608161c')
+    """
+    name = re.sub(r"[^\w.=+-]", "_", unicodedata.normalize("NFC", label))
+    if name and len(name.encode()) <= LONGEST and not name.endswith(".") and not RESERVED.match(name):
+        return name
+    start = name.encode()[: LONGEST // 2].decode(errors="ignore").rstrip(".")
+    return f"_{start}-{zlib.crc32(label.encode(errors='surrogatepass')):08x}"
 
 
 def write_whole(file: Path, content: str | bytes) -> None:

@@ -24,6 +24,12 @@ def _here(tmp_path, monkeypatch):
     (tmp_path / "list.yaml").write_text("- wiou3\n- ciou\n")
     (tmp_path / "unknown.yaml").write_text("penalty: ciou\ngian: none\n")
     (tmp_path / "numbers.yaml").write_text("1: 2\non: 3\n")
+    hostile = {"number": "3", "date": "2024-01-31", "long": "a" * 400, "red": r'"\e[31mred"'}
+    for word, name in hostile.items():
+        (tmp_path / f"{word}-name.yaml").write_text(f"name: {name}")
+    (tmp_path / "deep.yaml").write_text("gain: " + "[" * 100_000)
+    laughs = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 11))
+    (tmp_path / "laughs.yaml").write_text(f"a0: &a0 ha\n{laughs}")
     (tmp_path / "mine.yaml").write_text("penalty: siou\ngain: {name: monotonic, gamma: 1}\n")
     (tmp_path / "w.onnx").touch()
     (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: {0: thing}\n")
@@ -62,6 +68,12 @@ MISTAKES = {
     "loss=list.yaml": "'list.yaml' holds no mapping",
     "loss=unknown.yaml": "unknown key 'loss.gian'. Did you mean 'gain'?",
     "loss=numbers.yaml": "unknown key 'loss.1'",
+    "loss=number-name.yaml": "loss.name=3 is wrong: it should be a valid string.",
+    "loss=date-name.yaml": "loss.name=2024-01-31 is wrong: it should be a valid string.",
+    "loss=long-name.yaml": "loss.name=aaaaaaaaa",
+    "loss=red-name.yaml": r"loss.name=\x1b[31mred is wrong: it should have no control characters.",
+    "loss=deep.yaml": "'deep.yaml' is nested too deeply to be read.",
+    "loss=laughs.yaml": "'laughs.yaml' holds more than",
     "loss.gain.name=[a]": "unknown gain '['a']'",
     "loss=": "'loss' needs a name or a YAML file",
     "loss": "'loss' needs a value, with an equals sign: loss=wiou3.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from yolo_wiou.compare.coco import TRUTH, Truth, detections_file, read_detections, read_truth
 from yolo_wiou.compare.provenance import Provenance
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.files import read_table, write_json
+from yolo_wiou.files import file_name, read_table, write_json
 from yolo_wiou.losses import LossConfig, load_config
 from yolo_wiou.losses.presets import as_plain
 
@@ -255,8 +254,3 @@ def last_words(folder: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.is_file() else []
     last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing was written")
     return f"{last} ({log})"
-
-
-def file_name(label: str) -> str:
-    """Return a label as every file system takes it."""
-    return re.sub(r"[^\w.=+-]", "_", label)

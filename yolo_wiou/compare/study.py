@@ -12,9 +12,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import Field
 
-from yolo_wiou.compare.run import PAIRING, RESULT, RUNNING, RUNS, Record, Run, Spec, Stored, ended_runs, file_name
+from yolo_wiou.compare.run import PAIRING, RESULT, RUNNING, RUNS, Record, Run, Spec, Stored, ended_runs
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.files import STUDY, write_json
+from yolo_wiou.files import STUDY, file_name, write_json
 from yolo_wiou.losses import LossConfig, load_config
 
 
@@ -193,5 +193,5 @@ def label(loss: str, changes: Mapping[str, Any]) -> str:
 
 
 def is_taken(name: str, names: Iterable[str]) -> bool:
-    """Whether a name would share its folder with one of the others."""
-    return file_name(name).lower() in {file_name(taken).lower() for taken in names}
+    """Whether a name would share its folder with one of the others, on a file system without capitals too."""
+    return file_name(name).casefold() in {file_name(taken).casefold() for taken in names}

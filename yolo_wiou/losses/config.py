@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, model_validator
 
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses.gain import GAINS, Gain
@@ -33,6 +33,13 @@ def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _printable(name: str) -> str:
+    """A name stands in logs, tables and terminals."""
+    if not name.isprintable():
+        raise ValueError("should have no control characters")
+    return name
+
+
 class LossConfig(Settings):
     """One box loss, gain · (1 − overlap + penalty), and the two switches beside it.
 
@@ -51,7 +58,7 @@ class LossConfig(Settings):
         task_balance: ALWA.
     """
 
-    name: Annotated[str, Field(min_length=1)] = "custom"
+    name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)] = "custom"
     overlap: Annotated[SerializeAsAny[Overlap], BeforeValidator(OVERLAPS.parse)] = Field(
         default_factory=lambda: OVERLAPS.parse({})
     )

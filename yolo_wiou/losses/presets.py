@@ -51,7 +51,7 @@ def load_config(loss: Any = DEFAULT_LOSS, overrides: Mapping[str, Any] | None = 
     if isinstance(loss, LossConfig) and not overrides:
         return loss
     base, label = _base(loss)
-    if comparable(name := str((overrides or {}).get("name", ""))) in _presets().keys() - {comparable(base["name"])}:
+    if comparable(name := (overrides or {}).get("name", "")) in _presets().keys() - {comparable(base["name"])}:
         raise ConfigError(f"'loss.name={name}' would give '{base['name']}' another name. Did you mean loss={name}?")
     _apply(base, overrides or {})
     config = _validated(base)
@@ -86,13 +86,13 @@ def as_plain(config: LossConfig) -> str | dict[str, Any]:
     return config.model_dump(mode="json")
 
 
-def comparable(name: str) -> str:
+def comparable(name: object) -> str:
     """How preset names are compared: case, `_`, `-`, a `v` before the version, and Wise spelt out don't matter.
 
     >>> comparable("Wise-IoU_v3") == comparable("wiou3")
     True
     """
-    return re.sub(r"v(?=\d)", "", re.sub(r"[\s_-]", "", name.lower())).replace("wise", "w")
+    return re.sub(r"v(?=\d)", "", re.sub(r"[\s_-]", "", str(name).lower())).replace("wise", "w")
 
 
 @functools.lru_cache
@@ -143,7 +143,7 @@ def _base(loss: Any) -> tuple[dict[str, Any], str]:
             return _preset(stem).model_dump(), label
     if not isinstance(data, Mapping):
         raise ConfigError(f"'loss' needs a name or a YAML file. {choices('', available_losses())}")
-    key = comparable(str(data.get("name", "")))
+    key = comparable(data.get("name", ""))
     base = _preset(key).model_dump() if key in _presets() else {"name": label or "custom"}
     _apply(base, dotted(data))
     return base, label
