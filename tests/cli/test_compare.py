@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 import yaml
 from helpers.studies import a_study, finish
-from ultralytics.cfg import DEFAULT_CFG_DICT
+from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment
 
 from yolo_wiou.cli import compare
 from yolo_wiou.cli.main import run_command
@@ -38,6 +39,8 @@ MISTAKES = {
     "patience=5 epochs=10": "'patience=5' ends runs where the validation images say so",
     "resume=True": "the same command goes on",
     "project=x": "out=FOLDER",
+    "save_dir=x": "'save_dir' has no place in a study: out=FOLDER",
+    "augmentations=x": "'augmentations' ",
     "epochs=many": "'epochs=many' is of invalid type",
     "epocs=3": "'epocs' is not a valid YOLO argument",
     "data=missing.yaml": "'missing.yaml' does not exist",
@@ -55,6 +58,16 @@ def test_mistakes_are_named_before_anything_is_written(command, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     assert run_command(["compare", *command.split()]) == 2
     assert MISTAKES[command] in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whatever_ultralytics_takes_beyond_its_defaults_is_considered(tmp_path, monkeypatch, capsys):
+    """Its newer releases take keys that default.yaml does not list."""
+    taken = re.search(r"allowed_custom_keys = \{(.*)\}", inspect.getsource(check_dict_alignment))
+    monkeypatch.chdir(tmp_path)
+    for key in re.findall(r"\w+", taken[1]) if taken else ():
+        assert run_command(["compare", f"{key}=x"]) == 2
+        assert f"'{key}'" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -51,6 +51,7 @@ def trained(monkeypatch, tmp_path) -> list[dict]:
 MISTAKES = {
     "loss=wiuo3": "Did you mean 'wiou3'?",
     "loss.gain.detla=3": "unknown key 'loss.gain.detla'. Did you mean 'delta'? Valid: alpha, delta, dfl, name.",
+    "augmentations=x": "'augmentations' ",
     "loss.gain.delta=abc": "loss.gain.delta=abc is wrong: it should be a valid number",
     "loss.gain.delta=-1": "loss.gain.delta=-1 is wrong: it should be greater than 0",
     "loss.gain.delta=": "'loss.gain.delta' needs a value",

@@ -169,6 +169,11 @@ def check_arguments(arguments: dict[str, Any], known: Mapping[str, Any] = KNOWN)
     """
     with users_mistakes(SyntaxError, TypeError):
         check_dict_alignment(known, arguments)
+    if arguments.get("augmentations") is not None:
+        raise ConfigError(
+            "'augmentations' takes Albumentations' objects, which a command line has none of: "
+            "from yolo_wiou import YOLO; YOLO('yolo11n.pt').train(augmentations=[...], loss='wiou3', ...)."
+        )
     with users_mistakes(SyntaxError, TypeError, ValueError):
         get_cfg(DEFAULT_CFG_DICT, arguments)
     for key in CHOICES.keys() & arguments.keys():

@@ -34,6 +34,7 @@ REFUSED = {
     "seed": "seeds=N trains every loss under N seeds",
     "project": "out=FOLDER says where the study lies",
     "name": "out=FOLDER says where the study lies",
+    "save_dir": "out=FOLDER says where the study lies",
     "exist_ok": "the same command goes on with a study",
     "resume": "the same command goes on with a study",
     "save": "the checkpoints are what is judged",
