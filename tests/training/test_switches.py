@@ -153,6 +153,22 @@ def test_alwa_weighs_training_only():
     torch.testing.assert_close(weighted(scores, target), bce(scores, target))
 
 
+@pytest.mark.parametrize("rule", ["multiplicative", "paper"])
+def test_alwa_says_once_that_it_does_not_move(rule, caplog):
+    def run(cls: float) -> ALWA:
+        balance = ALWA(TaskBalance(name="alwa", window=4, rule=rule), torch.device("cpu"))
+        for step in range(40):
+            balance.observe(torch.tensor(3.0 + step % 2), torch.tensor(cls * (1.0 + step % 2)))
+        return balance
+
+    assert run(cls=3.0).weight < 1
+    assert "alwa" not in caplog.text
+    assert run(cls=0.5).weight == 1
+    said = [line for line in caplog.messages if "fluctuates less than the box loss" in line]
+    assert said == [line for line in said if "first 3 windows of 4 batches" in line and "cls=2" in line]
+    assert len(said) == 1
+
+
 def test_alwa_needs_a_trainer():
     with pytest.raises(ConfigError, match="only a trainer knows"):
         FocusedDetectionLoss(nn.Module(), loss="alwa")

@@ -1,5 +1,6 @@
 """BoxLoss: loss = gain · (1 − overlap + penalty)."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from torch import Tensor, nn
 from yolo_wiou.losses._geometry import in_transform
 from yolo_wiou.losses.boxes import BoxPair, ImageSize, Stride
 from yolo_wiou.losses.config import LossConfig
-from yolo_wiou.losses.gain import GAINS, MAX_GAIN
+from yolo_wiou.losses.gain import GAINS, JUDGED_BY_MEAN, MAX_GAIN
 from yolo_wiou.losses.overlap import OVERLAPS, focaler
 from yolo_wiou.losses.penalty import PENALTIES
 from yolo_wiou.losses.presets import DEFAULT_LOSS, load_config
 from yolo_wiou.losses.rotated import RotatedPair
 from yolo_wiou.losses.running_mean import RunningMean
+from yolo_wiou.losses.settings import PAPER_UPDATES
 
 AnyPair = BoxPair | RotatedPair
 POWER_EPS = 1e-8
@@ -86,8 +88,9 @@ class BoxLoss(nn.Module):
         """Compute the loss of each box, in float32 whatever the input is, and where it is: the state follows.
 
         Args:
-            pred: predicted boxes, (N, 4) xyxy.
-            target: target boxes, (N, 4) xyxy, same unit.
+            pred: predicted boxes, (N, 4) xyxy. Where x2 < x1 or y2 < y1 a box counts as one without width or height
+                at its first corner, and nothing says so: to look would make the host wait for the device.
+            target: target boxes, (N, 4) xyxy, same unit; a constant.
             stride: pixels per box unit, (), (N,) or (N, 1), for the losses that hold a length in pixels.
             imgsz: (height, width) of the network's input in pixels.
 
@@ -95,8 +98,14 @@ class BoxLoss(nn.Module):
             (N,) float32; the gain in it is detached. An empty input gives an empty loss that keeps its graph.
 
         Raises:
-            ValueError: the boxes have other shapes.
+            TypeError: the boxes are no tensors.
+            ValueError: the boxes have other shapes, or the target requires a gradient and the prediction doesn't.
         """
+        if not (isinstance(pred, Tensor) and isinstance(target, Tensor)):
+            kinds = " and ".join(type(boxes).__name__ for boxes in (pred, target))
+            raise TypeError(f"a loss takes two tensors of boxes, (N, 4) xyxy, not {kinds}: torch.tensor(boxes)")
+        if target.requires_grad and not pred.requires_grad and torch.is_grad_enabled():
+            raise ValueError("the prediction comes first, loss(pred, target): only the second requires a gradient")
         if pred.shape != target.shape or pred.shape[1:] != (4,):
             shapes = " and ".join(str(tuple(boxes.shape)) for boxes in (pred, target))
             raise ValueError(f"a loss takes boxes (N, 4), xyxy, a target for each prediction; not {shapes}")
@@ -148,6 +157,16 @@ def weighted_sum(loss: Tensor, gain: Tensor, weight: Tensor, normaliser: Tensor 
     return torch.dot(loss, gain * weight.squeeze(-1) / normaliser)
 
 
+def warn_of_slow_mean(config: LossConfig) -> None:
+    """Warn that nobody knows how many steps a running mean has; Python shows it once per line of the user's code."""
+    if config.gain.name in JUDGED_BY_MEAN and config.running_mean.momentum == "auto":
+        warnings.warn(
+            f"outside a trainer the running mean of '{config.name}' takes {PAPER_UPDATES:,} calls to leave its start, "
+            "as in its authors' runs. Set running_mean.momentum: 0.01 for some hundred calls, 3 / calls for more.",
+            stacklevel=3,
+        )
+
+
 def load_loss(loss: str | Path | Mapping[str, Any] | LossConfig = DEFAULT_LOSS, **overrides: Any) -> BoxLoss:
     """Build a loss from a preset's name, a YAML file, a mapping or a LossConfig.
 
@@ -163,5 +182,10 @@ def load_loss(loss: str | Path | Mapping[str, Any] | LossConfig = DEFAULT_LOSS, 
 
     Raises:
         ConfigError: anything wrong with it, with the valid choices.
+
+    Warns:
+        UserWarning: the loss has a running mean, and nobody has said how long its run is.
     """
-    return BoxLoss(load_config(loss, overrides))
+    config = load_config(loss, overrides)
+    warn_of_slow_mean(config)
+    return BoxLoss(config)

@@ -19,6 +19,8 @@ MAX_GAIN = 20.0
 """No gain counts a box more: the running mean may be tiny, and a batch may have one good box among hundreds."""
 LEAST_MEAN = 1e-3
 """The running mean counts as no smaller: with all boxes perfect it reaches 0, and labels are not that exact."""
+JUDGED_BY_MEAN = ("monotonic", "nonmonotonic")
+"""The gains that the running mean decides."""
 
 Exponent = Annotated[FiniteFloat, Field(ge=0, le=5)]
 Alpha = Annotated[FiniteFloat, Field(gt=1, le=10)]

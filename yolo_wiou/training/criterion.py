@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
+from ultralytics.utils import DEFAULT_CFG_DICT, IterableSimpleNamespace
 from ultralytics.utils.loss import RotatedBboxLoss, v8DetectionLoss
 
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import BoxLoss, LossConfig, load_config
+from yolo_wiou.losses.box_loss import warn_of_slow_mean
 from yolo_wiou.losses.presets import DEFAULT_LOSS
 from yolo_wiou.training.bbox_loss import IoUTermMixin, PluggableBboxLoss, PluggableRotatedBboxLoss
 from yolo_wiou.training.cls_weighting import IoUBalancedBCE
@@ -79,31 +81,47 @@ def install(
 class FocusedDetectionLoss(v8DetectionLoss):
     """Ultralytics' detection criterion with another box loss, for your own training loop.
 
-    >>> criterion = FocusedDetectionLoss(model, loss="wiou3")  # doctest: +SKIP
+    >>> criterion = FocusedDetectionLoss(model, "wiou3")  # doctest: +SKIP
     >>> loss, items = criterion(model(batch["img"]), batch)  # doctest: +SKIP
 
     Args:
-        model: a de-paralleled DetectionModel with `args`.
-        *args: further arguments of the stock criterion.
+        model: a de-paralleled DetectionModel whose head is not end-to-end, with `args`: a namespace as a trainer sets
+            it, or a mapping as `YOLO(...).model` has it, where what is missing is Ultralytics' default.
         loss: a preset's name, a YAML file, a mapping or a LossConfig; its running mean advances by itself.
+        *args: further arguments of the stock criterion.
         **kwargs: further arguments of the stock criterion.
 
     Raises:
-        ConfigError: `loss` is wrong, or has a task balance, which decides at the end of a batch and needs a trainer.
+        ConfigError: `loss` is wrong, or has a task balance, which decides at the end of a batch and needs a trainer; or
+            the model has no `args`, or an end-to-end head (YOLOv10, YOLO26), whose criterion is two of these.
     """
+
+    hyp: Any
 
     def __init__(
         self,
         model: nn.Module,
-        *args: Any,
         loss: str | Path | Mapping[str, Any] | LossConfig = DEFAULT_LOSS,
+        *args: Any,
         **kwargs: Any,
     ) -> None:
         """Build the stock criterion and put the loss on it."""
         config = load_config(loss)
         if config.task_balance.name != "none":
             raise ConfigError("task_balance 'alwa' decides at the end of a batch, which only a trainer knows.")
+        if not hasattr(model, "args"):
+            raise ConfigError(
+                "the model has no 'args', where its loss gains stand: model.args = ultralytics.cfg.get_cfg()"
+            )
+        if getattr(unwrap(model).model[-1], "one2one_cv2", None) is not None:
+            raise ConfigError(
+                "the model's head is end-to-end and takes a criterion of two, not FocusedDetectionLoss: "
+                "criterion = model.init_criterion(), then yolo_wiou.training.criterion.install(criterion, config)."
+            )
+        warn_of_slow_mean(config)
         super().__init__(model, *args, **kwargs)
+        if isinstance(self.hyp, Mapping):
+            self.hyp = IterableSimpleNamespace(**{**DEFAULT_CFG_DICT, **self.hyp})
         install(self, config)
 
 
