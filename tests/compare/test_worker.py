@@ -6,8 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers.studies import a_study
 
+from yolo_wiou.compare import worker
+from yolo_wiou.compare.pairing import PLAN, FirstBatches, read_first_batches
+from yolo_wiou.compare.run import PAIRING, Optimizer
 from yolo_wiou.compare.worker import GENERATOR, Stream, optimizer, seed_loader
+from yolo_wiou.files import write_json
 
 
 class Loader:
@@ -59,3 +64,22 @@ def test_the_optimizer_is_told_as_it_was_resolved(kind, extra, momentum):
     made = getattr(torch.optim, kind)([{"params": torch.nn.Linear(2, 2).parameters(), "initial_lr": 0.02}], **extra)
     resolved = optimizer(SimpleNamespace(optimizer=made))
     assert (resolved.name, resolved.lr, resolved.momentum) == (kind, 0.02, momentum)
+
+
+def test_what_the_first_training_of_a_process_imports_makes_no_run_unlike_another(tmp_path, monkeypatch):
+    """Ultralytics imports ray.tune with its first trainer, that imports rich, and that draws random numbers."""
+    study, trained = a_study(), []
+
+    def first_batches(run, folder):
+        trained.append(run)
+        names = {"data": run.data, "loss": run.loss, "seed": run.seed}
+        optimizer = Optimizer(name="SGD", lr=0.01, momentum=0.9)
+        return FirstBatches(**names, stream=(0 if len(trained) == 1 else 1,), optimizer=optimizer)
+
+    monkeypatch.setattr(worker, "first_batches", first_batches)
+    folder = tmp_path / PAIRING
+    folder.mkdir()
+    write_json(folder / PLAN, {"runs": [run.plain() for run in study.runs()]})
+    worker.main(folder)
+    assert {first.stream for first in read_first_batches(tmp_path)} == {(1,)}
+    assert len(read_first_batches(tmp_path)) == len(study.runs())

@@ -42,7 +42,9 @@ class EnoughError(Exception):
 def main(folder: Path) -> None:
     """Do what the folder asks for."""
     if (folder / PLAN).is_file():
-        write_first_batches([first_batches(run, folder) for run in planned_runs(folder)], folder)
+        runs = planned_runs(folder)
+        first_batches(runs[0], folder)  # imports what later ones find: some packages draw random numbers as they load
+        write_first_batches([first_batches(run, folder) for run in runs], folder)
     else:
         train_and_detect(Run.load(folder), folder)
 
