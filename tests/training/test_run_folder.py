@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from helpers.running import MODEL, ROOT, TINY, columns
+from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.engine.trainer import BaseTrainer
 
 from yolo_wiou import YOLO, ConfigError, DetectionTrainer
@@ -40,7 +41,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     last = run / "weights" / "last.pt"
     checkpoint = torch.load(last, weights_only=False)
     data = str(tmp_path / "shapes" / "data.yaml")
-    checkpoint["train_args"] |= {"save_dir": str(run), "project": str(run.parent), "data": data}
+    kept = {key: checkpoint["train_args"][key] for key in (*TINY, "task", "mode", "model")}  # releases differ in others
+    checkpoint["train_args"] = {
+        **DEFAULT_CFG_DICT,
+        **kept,
+        "save_dir": str(run),
+        "project": str(run.parent),
+        "data": data,
+    }
     torch.save(checkpoint, last)
     return run
 
@@ -138,6 +146,23 @@ def test_images_that_have_moved_are_named_too(run, tmp_path, capsys):
     (tmp_path / "shapes" / "images").rename(tmp_path / "images")
     assert run_command(["train", "resume", f"model={run / 'weights' / 'last.pt'}"]) == 2
     assert "resume with data=NEW.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["argument_of_the_future", "parameter group"])
+def test_what_another_release_wrote_and_this_one_cannot_resume_is_named(part, run, capsys):
+    last = run / "weights" / "last.pt"
+    checkpoint = torch.load(last, weights_only=False)
+    if part == "parameter group":
+        checkpoint["optimizer"]["param_groups"][0]["params"].append(1000)
+    else:
+        checkpoint["train_args"][part] = 1
+    torch.save(checkpoint, last)
+    before = content(run)
+    assert run_command(["train", "resume", f"model={last}"]) == 2
+    assert "cannot resume" in (said := capsys.readouterr().err)
+    assert part in said
+    after = content(run)
+    assert all(after[name] == before[name] for name in before if name != "args.yaml")
 
 
 def test_a_checkpoint_without_a_run_s_folder_says_where_it_has_to_be(run, tmp_path, capsys):

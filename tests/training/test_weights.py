@@ -81,9 +81,8 @@ def test_a_class_that_is_not_here_is_named_by_every_way_in(module, name, shapes,
         "model": lambda: YOLO(file),
         "load": lambda: YOLO(TINY_MODEL).load(file),
         "pretrained": lambda: YOLO(TINY_MODEL).train(pretrained=str(file), **data),
-        "resume": lambda: YOLO(TINY_MODEL).train(resume=str(file), **data),
+        "resume": lambda: DetectionTrainer(overrides={"resume": str(file), "device": "cpu"}),
         "trainer": lambda: DetectionTrainer(overrides={"model": str(file), **data}),
-        "stock": lambda: ultralytics.YOLO(TINY_MODEL).train(trainer=DetectionTrainer, pretrained=str(file), **data),
     }
     for way in ways.values():
         with pytest.raises(ConfigError, match=rf"{module}\.{name}.*{FOREIGN[module, name]}"):

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ultralytics import __version__
+from ultralytics.cfg import get_cfg
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import strip_optimizer
@@ -47,6 +49,12 @@ def has_stopped(ckpt: dict[str, Any], patience: int) -> bool:
     return bool(patience and ckpt["epoch"] + 1 - best_epoch >= patience)
 
 
+def cannot_resume(checkpoint: Any, error: BaseException) -> str:
+    """Say that a run cannot be gone on with, and what Ultralytics or PyTorch says of it."""
+    why = (str(error).splitlines() or [type(error).__name__])[0]
+    return f"Ultralytics {__version__} cannot resume '{checkpoint}', which may be another release's: {why}"
+
+
 class CrashSafeMixin(BaseTrainer):
     """A stock trainer whose runs may be killed at any moment: resume then goes on as if nothing had happened.
 
@@ -69,7 +77,13 @@ class CrashSafeMixin(BaseTrainer):
         if not self.args.resume and RANK in {-1, 0}:
             for key in ("model", "pretrained", "distill_model"):
                 check_weights(getattr(self.args, key, None))
-        super().check_resume(overrides)
+        path = self.args.resume
+        try:
+            super().check_resume(overrides)
+            if self.resume:
+                get_cfg(overrides=dict(vars(self.args)))  # as the validator will
+        except (FileNotFoundError, SyntaxError, TypeError, ValueError) as error:  # an argument that is none here
+            raise ConfigError(cannot_resume(path, error.__cause__ or error)) from error
         if not self.resume:
             return
         folder, asked = folder_of(Path(self.args.resume)), overrides.get("save_dir")
@@ -107,14 +121,19 @@ class CrashSafeMixin(BaseTrainer):
 
     def resume_training(self, ckpt: Any) -> None:
         """Go on after the last epoch that was saved, and drop what the files say about later ones."""
+        is_over = self.resume and (ckpt["epoch"] + 1 >= self.epochs or has_stopped(ckpt, self.args.patience))
+        if not is_over:
+            try:
+                super().resume_training(ckpt)
+            except ValueError as error:  # PyTorch's, of an optimizer with other groups of parameters
+                raise ConfigError(cannot_resume(self.args.resume, error)) from error
         if RANK in {-1, 0}:
             forget_leftovers(self.wdir)
             forget_drafts(self.save_dir)
             if self.resume:
                 drop_rows_after(self.csv, ckpt["epoch"] + 1)
-        if self.resume and (ckpt["epoch"] + 1 >= self.epochs or has_stopped(ckpt, self.args.patience)):
+        if is_over:
             raise AlreadyFinishedError(ckpt["epoch"])
-        super().resume_training(ckpt)
 
     def _do_train(self, *args: Any) -> None:
         """Train; a run that was killed after its last epoch is only finished."""
