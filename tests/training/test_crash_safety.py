@@ -232,7 +232,7 @@ def test_what_cannot_be_resumed_is_named(tmp_path, monkeypatch, capsys):
         ("resume",): f"{absent} below this folder",
         ("resume=run/weights/last.pt",): f"{absent} at 'run/weights/last.pt'",
         ("resume", "model=run/weights/last.pt"): f"{absent} at 'run/weights/last.pt'",
-        ("resume=half.pt",): "damaged",
+        ("resume=half.pt",): "Another one of its run may be whole",
         ("resume=empty.pt",): "damaged",
         ("resume=other.pt",): "holds no model",
     }.items():

@@ -20,6 +20,7 @@ from ultralytics.utils.torch_utils import strip_optimizer
 
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import STUDY, draft_of, forget_drafts, write_whole
+from yolo_wiou.training.inert import read_inert
 from yolo_wiou.training.results_csv import drop_rows_after
 from yolo_wiou.training.run_folder import claimed, folder_of, make_folder
 from yolo_wiou.training.weights import check_file, check_weights, load_checkpoint
@@ -283,6 +284,11 @@ def checkpoint_to_resume(resume: Any) -> tuple[Path, dict[str, Any]]:
     if RANK in {-1, 0} and (path.parent / UNSTRIPPED).is_dir():
         with claimed(folder_of(path)):
             bring_back(path.parent)
+    try:
+        read_inert(path)
+    except ConfigError as error:
+        whole = "Another one of its run may be whole: best.pt or, with save_period, epochN.pt beside it."
+        raise ConfigError(f"{error} {whole}") from error
     check_file(path)
     ckpt = load_checkpoint(path)
     if ckpt.get("epoch", -1) < 0 or ckpt.get("optimizer") is None:

@@ -1,9 +1,11 @@
 """A run's folder: where its checkpoint lies, and written by one process at a time."""
 
 import contextlib
+import inspect
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from ultralytics.cfg import get_save_dir
@@ -11,6 +13,9 @@ from ultralytics.cfg import get_save_dir
 from yolo_wiou.errors import ConfigError
 
 LOCK = ".yolo-wiou-lock"
+OPTIONS: dict[str, Any] = {"timeout": 0, "is_singleton": True}
+if "fallback_to_soft" in inspect.signature(FileLock.__init__).parameters:
+    OPTIONS["fallback_to_soft"] = False  # a mark in place of a lock would outlive its process, on another host say
 
 
 def folder_of(checkpoint: Path) -> Path:
@@ -55,13 +60,13 @@ def claimed(folder: Path) -> Iterator[None]:
     Raises:
         ConfigError: another process holds it.
     """
-    lock = FileLock(folder.resolve() / LOCK, timeout=0, is_singleton=True)
+    lock = FileLock(folder.resolve() / LOCK, **OPTIONS)
     try:
         lock.acquire()
     except Timeout as error:
         raise ConfigError(
             f"another process is training in '{folder}'. Wait for it or stop it; a new run gets a folder of its own "
-            "with another name=, or without exist_ok."
+            f"with another name=, or without exist_ok. If there is none: rm '{lock.lock_file}'."
         ) from error
     except (OSError, NotImplementedError):
         yield
