@@ -335,7 +335,9 @@ def test_rotated_boxes_are_called_so(tmp_path: Path) -> None:
     for checkpoint in tmp_path.glob("runs/*/*/*/detections-*.npz"):
         rows = np.load(checkpoint)["detections"]
         np.savez(checkpoint, detections=np.insert(rows, 7, 0.1, axis=1))
+        write_json(checkpoint.with_name("ultralytics-last.json"), {"metrics/mAP50-95(B)": 0.99})  # by ProbIoU
     alike, turned = turn(0.1), turn(1.6)
+    assert alike.data["shapes"].warnings == ()
     assert "rotated objects" in table(alike)
     assert "rotate(5.7 " in page(alike, ended_runs(tmp_path))
     before, after = (found.data["shapes"].runs[0].metrics["last"].AP for found in (alike, turned))
@@ -348,6 +350,19 @@ def test_rotated_boxes_are_called_so(tmp_path: Path) -> None:
 def test_detections_that_are_too_few_for_the_objects_are_told(tmp_path: Path) -> None:
     (warning,) = crowded(tmp_path, 130, max_det=50).data["shapes"].warnings
     assert re.match(r"max_det=50 keeps fewer detections of an image than the 13\d objects that one holds", warning)
+
+
+def test_how_hard_a_loss_pulls_is_the_mean_of_the_runs_to_the_baselines(copy: Path) -> None:
+    for file in copy.glob("runs/shapes/*/*/train/results.csv"):
+        ratios = (3.0, 1.0) if "closer" in file.parts else (0.5, 1.5)
+        rows = [f"{i},{i},0.3,{ratio}" for i, ratio in enumerate(ratios, 1)]
+        file.write_text("\n".join(["epoch,time,metrics/mAP50-95(B),wiou/gradient_ratio", *rows]))
+    found = report(copy)
+    assert compared(found, "closer")["pull"] == 2
+    assert compared(found, "same")["pull"] == 1
+    assert "pulls 2 times as hard" in compared(found, "closer")["sentence"]
+    assert "times as hard" not in compared(found, "same")["sentence"]
+    assert found["data"]["shapes"]["losses"]["closer"]["gradient_ratio"] == {"mean": 2.0, "sd": 0.0, "n": 7}
 
 
 def test_another_baseline(folder: Path) -> None:

@@ -45,6 +45,17 @@ def test_sentences() -> None:
     )
 
 
+def test_a_loss_that_pulls_harder_is_told_beside_the_verdict() -> None:
+    plain = sentence(comparison("better"), "ciou", 1)
+    assert [sentence(comparison("better", pull=pull), "ciou", 1) for pull in (None, 0.92, 1.08)] == [plain] * 3
+    heavy = sentence(comparison("better", pull=1.84), "ciou", 1)
+    assert heavy == (
+        f"{plain} By its gain the box term of wiou3 pulls 1.8 times as hard as that of ciou: some of the "
+        "difference may be weight. Compare with ciou at a constant gain of 1.8."
+    )
+    assert "0.88 times as hard" in sentence(comparison("too few seeds", pull=0.88), "ciou", 1)
+
+
 def test_many_undecided_losses_share_a_headline() -> None:
     many = [comparison("no detectable difference", loss=f"l{i}") for i in range(9)]
     found = headlines([*many, comparison("better", sentence="won")], "ciou")

@@ -15,6 +15,7 @@ import polars
 ROOT = Path(__file__).parents[2]
 TINY: dict[str, Any] = {"imgsz": 64, "epochs": 2, "batch": 4, "plots": False, "workers": 0, "exist_ok": True, "nbs": 4}
 MODEL = "yolo11n.yaml"
+COLUMNS = [f"wiou/{name}" for name in ("iou", "running_mean", "gain", "objective_factor", "gradient_ratio")]
 MODELS = {"segment": "yolo11n-seg.yaml", "pose": "yolo11n-pose.yaml", "obb": "yolo11n-obb.yaml"}
 
 

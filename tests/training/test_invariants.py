@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import ultralytics
-from helpers.running import MODEL, MODELS, TINY, argv_of, columns, shell, stock
+from helpers.running import COLUMNS, MODEL, MODELS, TINY, argv_of, columns, shell, stock
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG
 from ultralytics.utils.loss import v8DetectionLoss
@@ -29,12 +29,12 @@ def test_ciou_is_stock_bit_for_bit(shapes, tmp_path):
         shell(*entrypoint, "train", *arguments, "name=stock", cwd=tmp_path)
     shell("-m", "yolo_wiou", "train", *arguments, "name=ours", "loss=ciou", cwd=tmp_path)
     theirs, ours = columns(tmp_path / "stock"), columns(tmp_path / "ours")
-    assert [c for c in ours if c not in theirs] == ["wiou/iou", "wiou/running_mean", "wiou/gain"]
+    assert [c for c in ours if c not in theirs] == COLUMNS
     assert {c: ours[c] for c in theirs if c != "time"} == {c: v for c, v in theirs.items() if c != "time"}
     for file in ("last.pt", "best.pt"):
         models = [ultralytics.YOLO(tmp_path / run / "weights" / file).model for run in ("stock", "ours")]
         assert all(map(torch.equal, *(model.state_dict().values() for model in models)))
-    assert ours["wiou/gain"] == [1, 1]
+    assert all(ours[f"wiou/{name}"] == [1, 1] for name in ("gain", "objective_factor", "gradient_ratio"))
 
 
 class Watch(BoxLossMixin):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from types import SimpleNamespace
 
 import polars
 import pytest
@@ -11,7 +12,7 @@ import torch
 from helpers.running import MODEL, TINY, argv_of, columns, shell
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from yolo_wiou.losses import RunningMean
+from yolo_wiou.losses import load_loss
 from yolo_wiou.training.logbook import BINS, HISTOGRAM, Logbook, write_histogram
 
 
@@ -70,8 +71,9 @@ def test_an_epoch_that_runs_again_replaces_its_row_and_what_followed(tmp_path):
 
 def an_epoch(folder, *batches: list[float]) -> Logbook:
     """A logbook at the end of its first epoch; a batch of None never reached the loss."""
-    mean = RunningMean(0.1)
-    book = Logbook({"": mean}, folder)
+    loss = load_loss("ciou", **{"running_mean.momentum": 0.1})
+    mean = loss.running_mean
+    book = Logbook({"": SimpleNamespace(box_loss=loss, pair=None, seen=None)}, folder)
     for batch in batches:
         mean.discard()  # as a trainer begins a batch
         if batch is not None:

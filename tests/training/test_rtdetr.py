@@ -60,7 +60,7 @@ def test_gain_weighs_l1_of_the_same_box(detr):
     pred, target, _ = calls[0]  # boxes times their gains
     assert terms["loss_bbox"].item() == pytest.approx(5 * (pred - target).abs().sum().item() / 4, rel=1e-5)
     unweighed, unweighed_terms, plain_calls, _ = step(detr, plain)
-    gain = unweighed.box_loss.gain_and_loss(unweighed._pair(*plain_calls[0][:2]))[0]
+    gain = unweighed.box_loss.gain_and_loss(unweighed.pair(*plain_calls[0][:2]))[0]
     torch.testing.assert_close(pred, plain_calls[0][0] * gain[:, None])
     assert terms["loss_giou"].item() == unweighed_terms["loss_giou"].item()
 

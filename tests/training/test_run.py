@@ -10,7 +10,7 @@ import pytest
 import torch
 import ultralytics
 import yaml
-from helpers.running import MODEL, TINY, argv_of, columns, shell
+from helpers.running import COLUMNS, MODEL, TINY, argv_of, columns, shell
 from ultralytics.engine.trainer import BaseTrainer
 
 from yolo_wiou import YOLO, ConfigError
@@ -18,7 +18,6 @@ from yolo_wiou.losses.presets import load_config
 from yolo_wiou.training.checkpoint import ATTRIBUTE
 
 FOUR = {**TINY, "epochs": 4}
-COLUMNS = ["wiou/iou", "wiou/running_mean", "wiou/gain"]
 
 WITHOUT_THE_PACKAGE = """
 import sys
@@ -74,10 +73,11 @@ def test_loss_yaml_is_the_resolved_loss_and_args_yaml_names_it(run):
 @pytest.mark.release("wiou3")
 def test_columns_in_results_csv(run):
     table = columns(run[0])
-    assert list(table)[-3:] == COLUMNS
+    assert list(table)[-len(COLUMNS) :] == COLUMNS
     assert all(0 < iou < 1 for iou in table["wiou/iou"])
     assert table["wiou/running_mean"][0] < 1
     assert all(0 < gain < 2.9 for gain in table["wiou/gain"])
+    assert all(0 < table[name][i] != 1 for name in COLUMNS[3:] for i in (0, 1))
 
 
 def test_columns_in_tensorboard(run):
@@ -171,7 +171,7 @@ def test_resume_goes_on_with_loss_and_state(shapes, tmp_path):
     assert f"running mean {saved['heads']['']['mean']:.4g}," in line
     table = columns(killed)
     assert table["epoch"] == [1, 2, 3, 4]
-    assert list(table)[-3:] == COLUMNS
+    assert list(table)[-len(COLUMNS) :] == COLUMNS
     finished = state_of(last)
     assert finished["heads"][""]["steps"] == 12
     assert finished["heads"][""]["momentum"] == saved["heads"][""]["momentum"]

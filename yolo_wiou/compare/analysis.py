@@ -107,6 +107,7 @@ class _DataSet:
         evaluated = [evaluate_run(record, record.result, alike) for record in records if record.result]
         self.runs = {(run.record.run.loss, run.record.run.seed): run for run in evaluated}
         self.truth = next((run.record.truth for run in evaluated), None)
+        self.is_rotated = any("angle" in annotation for annotation in (self.truth["annotations"] if self.truth else ()))
         final = [ap for run in self._of(self.baseline) if math.isfinite(ap := run.record.at_last(AP_COLUMN))]
         self.near = NEAR * (sum(final) / len(final)) if final else math.nan
 
@@ -118,29 +119,31 @@ class _DataSet:
         """Compare every loss with the baseline; `warnings` say where runs are no pairs."""
         comparisons = compare_losses(self.baseline, self.rivals, self.records, self.runs)
         truth = self.truth
-        is_rotated = truth is not None and any("angle" in annotation for annotation in truth["annotations"])
         crowd = largest_crowd(truth["annotations"]) if truth else 0
+        losses = {loss: self._summary(loss) for loss in (self.baseline, *self.rivals) if self._of(loss)}
         return DataFindings(
             images=len(truth["images"]) if truth else 0,
             objects=len(truth["annotations"]) if truth else 0,
-            **({"is_rotated": True} if is_rotated else {}),
+            **({"is_rotated": True} if self.is_rotated else {}),
             **({"crowd": crowd} if crowd > COCO_LIMIT else {}),
             fingerprint=Fingerprint(
                 truth=sorted(self.fingerprints),
                 stream={run.record.run.seed: run.result.stream[-1:] for run in self._of(self.baseline)},
             ),
             near=self.near,
-            warnings=[
-                *warnings,
-                *self._warnings(),
-                *self._empty_pairs(comparisons),
-            ],
-            comparisons=[
-                c.model_copy(update={"sentence": sentence(c, self.baseline, len(comparisons))}) for c in comparisons
-            ],
-            losses={loss: self._summary(loss) for loss in (self.baseline, *self.rivals) if self._of(loss)},
+            warnings=[*warnings, *self._warnings(), *self._empty_pairs(comparisons)],
+            comparisons=[self._with_sentence(comparison, losses, len(comparisons)) for comparison in comparisons],
+            losses=losses,
             runs=[self._report(record) for record in self.records],
         )
+
+    def _with_sentence(self, comparison: Comparison, losses: Mapping[str, LossSummary], comparisons: int) -> Comparison:
+        """Add how hard the two box terms pull, where it is known, and the sentence."""
+        both = [losses[name].gradient_ratio for name in (self.baseline, comparison.loss) if name in losses]
+        base, own = both if len(both) == 2 else (None, None)
+        if base and own and base.mean and own.mean:
+            comparison = comparison.model_copy(update={"pull": own.mean / base.mean})
+        return comparison.model_copy(update={"sentence": sentence(comparison, self.baseline, comparisons)})
 
     def _warnings(self) -> list[str]:
         """Say which runs no verdict rests on, and whether there is anything to compare."""
@@ -159,7 +162,8 @@ class _DataSet:
         known = [run.quoted.AP for run in self.runs.values() if run.quoted.AP is not None]
         if known and max(known) < NOTHING:
             said.append("No loss detects anything yet, AP is 0 for all: train longer, or start from trained weights.")
-        return [*said, *far_from_ultralytics(self.runs.values())]
+        far = [] if self.is_rotated else far_from_ultralytics(self.runs.values())  # which is by ProbIoU, far from IoU
+        return [*said, *far]
 
     def _empty_pairs(self, comparisons: Sequence[Comparison]) -> list[str]:
         """Say which pairs are one run twice, where others are not."""
@@ -193,7 +197,9 @@ class _DataSet:
         """Return mean and spread over the seeds of one loss, and its curves."""
         runs = self._of(loss)
         records = [run.record for run in runs]
+        ratio = spread(record.gradient_ratio for record in records)
         return LossSummary(
+            **({"gradient_ratio": ratio} if ratio.n else {}),
             seeds=[record.run.seed for record in records],
             metrics={
                 checkpoint: {name: spread(getattr(run.metrics[checkpoint], name) for run in runs) for name in METRICS}

@@ -136,6 +136,7 @@ class Comparison(PairedTest):
         images: those that the two see most differently.
         identical: seeds under which the two detect the very same.
         nothing: why the pairs compare nothing, where no AP differs at all; there is no interval and no p then.
+        pull: the gradient ratio by the baseline's; None where the runs did not write it down.
         p_holm: p corrected for all losses of the study.
         verdict: in words.
         sentence: the verdict for a reader who is no statistician.
@@ -152,6 +153,7 @@ class Comparison(PairedTest):
     seeds_for: tuple[int | None, ...] = ()
     exploratory: Exploratory | None = None
     images: tuple[ImageChoice, ...] = Field(default=(), alias="pictures")
+    pull: float | None = None
     identical: tuple[int, ...] = ()
     nothing: str = ""
     p_holm: float | None = None
@@ -169,6 +171,7 @@ class LossSummary(Found):
     epochs_to_near: Spread
     iou: Spread
     gain: Spread
+    gradient_ratio: Spread | None = None
     curves: dict[str, Band]
 
 

@@ -27,6 +27,7 @@ RUNS, RUNNING, PAIRING = "runs", "running", "proof"
 RUN, RESULT, LOG = "run.json", "result.json", "log.txt"
 HISTORY = "train/results.csv"
 AP_COLUMN, IOU_COLUMN, GAIN_COLUMN = "metrics/mAP50-95(B)", "wiou/iou", "wiou/gain"
+RATIO_COLUMN = "wiou/gradient_ratio"
 
 DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, csv.Error, zipfile.BadZipFile, zlib.error)
 """What reading a file raises that is not as it was written."""
@@ -219,6 +220,12 @@ class Record:
     def at_last(self, column: str) -> float:
         """What results.csv says in its last row; NaN where it has no such column."""
         return self.history.get(column, [math.nan])[-1]
+
+    @property
+    def gradient_ratio(self) -> float:
+        """How much harder the gain makes the box term pull, mean over the epochs; NaN where that is not known."""
+        known = [value for value in self.history.get(RATIO_COLUMN, []) if math.isfinite(value)]
+        return sum(known) / len(known) if known else math.nan
 
     @property
     def ap_by_epoch(self) -> list[float]:

@@ -12,6 +12,7 @@ from ultralytics.utils.metrics import probiou
 
 from yolo_wiou.losses import BoxLoss, BoxPair, RotatedPair
 from yolo_wiou.losses.box_loss import AnyPair, to_float32, weighted_sum
+from yolo_wiou.training.heaviness import SeenStep
 
 
 class AllPositive(tuple[slice]):
@@ -35,6 +36,9 @@ class IoUTermMixin(BboxLoss):
     The positives are gathered once, and the stock code then sees nothing else. Plain CIoU keeps the stock term.
     `copy.deepcopy` returns the same object: the EMA's criterion, which validates, shares the training's running mean.
 
+    Attributes:
+        seen: the positives of the last training step; None of the stock term, whose gain is 1.
+
     Args:
         reg_max: the head's number of DFL bins; 1 means L1 distances.
         box_loss: the loss; its running mean observes wherever the boxes require a gradient.
@@ -46,6 +50,7 @@ class IoUTermMixin(BboxLoss):
         super().__init__(reg_max)
         self.box_loss, self.is_stock = box_loss, box_loss.config.is_stock
         self.strides = strides
+        self.seen: SeenStep | None = None
         self._positives: tuple[Tensor, tuple[Tensor, ...]] | None = None
 
     def positives(self, mask: Tensor) -> tuple[Tensor, ...]:
@@ -104,12 +109,15 @@ class IoUTermMixin(BboxLoss):
 
         config, learning = self.box_loss.config, pred.requires_grad and torch.is_grad_enabled()
         boxes = to_float32(pred.detach() if self.is_stock else pred)
-        pair = self.pair(boxes, target.float(), stride.flatten().float(), imgsz)
+        context = stride.flatten().float(), imgsz
+        pair = self.pair(boxes, target.float(), *context)
         gain, loss = (
             (torch.ones_like(pair.iou_loss), pair.iou_loss) if self.is_stock else self.box_loss.gain_and_loss(pair)
         )
         if learning:
             self.box_loss.observe(pair, gain)
+            if not self.is_stock:
+                self.seen = SeenStep(boxes.detach(), target.float(), context, weight.flatten().detach(), gain)
         stock_term, distance_term = super().forward(
             pred_dist[index],
             pred if self.is_stock else pred.detach(),

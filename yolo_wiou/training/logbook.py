@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 
 from yolo_wiou.files import read_table, write_whole
-from yolo_wiou.losses import RunningMean
 from yolo_wiou.losses.gain import outlier_degree
+from yolo_wiou.training.criterion import Heads
+from yolo_wiou.training.heaviness import SeenStep, measure
 
 SAMPLE = 64
 """How many of an epoch's last batches go into its histograms: kept by reference, so they cost nothing."""
+MEASURED = 8
+"""How many of them are measured once more for how heavy the gain is."""
 BINS = 20
 HISTOGRAM, PICTURE = "iou_histogram.csv", "loss_curves.png"
 
@@ -24,19 +27,21 @@ class Logbook:
     """The epochs of a run, head by head; the first rank's writes files.
 
     Args:
-        means: the running mean of every head, by its path.
+        heads: the box loss of every head, by its path.
         folder: the run's folder; None where another process writes.
     """
 
-    def __init__(self, means: dict[str, RunningMean], folder: Path | None) -> None:
+    def __init__(self, heads: Heads, folder: Path | None) -> None:
         """Start with an empty epoch."""
-        self.means, self.folder = means, folder
+        self.heads, self.folder = heads, folder
+        self.means = {path: head.box_loss.running_mean for path, head in heads.items()}
         self.start_epoch()
 
     def start_epoch(self) -> None:
         """Forget the epoch before."""
         self.seen = {path: torch.zeros_like(mean.seen) for path, mean in self.means.items()}
         self.sample: dict[str, deque[tuple[Tensor, Tensor]]] = {path: deque(maxlen=SAMPLE) for path in self.means}
+        self.steps: dict[str, deque[SeenStep]] = {path: deque(maxlen=MEASURED) for path in self.heads}
 
     def add(self, path: str, seen: Tensor) -> None:
         """Add a step of a head: the sums that its running mean has taken in, over all ranks."""
@@ -44,6 +49,9 @@ class Logbook:
         last = self.means[path].last
         if self.folder and last:
             self.sample[path].append(last)
+        if self.folder and (step := self.heads[path].seen):
+            self.steps[path].append(step)
+        self.heads[path].seen = None
 
     @property
     def is_empty(self) -> bool:
@@ -58,6 +66,9 @@ class Logbook:
             columns[f"wiou/iou{suffix(path)}"] = 1 - total / count if count else 0.0
             columns[f"wiou/running_mean{suffix(path)}"] = mean.mean.item()
             columns[f"wiou/gain{suffix(path)}"] = gain / max(count, 1)
+            head = self.heads[path]
+            for name, value in measure(head.box_loss, head.pair, self.steps[path])._asdict().items():
+                columns[f"wiou/{name}{suffix(path)}"] = value
         return columns
 
     def end_epoch(self, epoch: int) -> None:

@@ -35,6 +35,12 @@ def drop_rows_after(csv: Path, epochs: int) -> None:
     write_whole(csv, "".join([header, *table.values()]))
 
 
+def header(csv: Path) -> list[str]:
+    """Return the names of the columns."""
+    with csv.open(encoding="utf-8") as lines:
+        return [name.strip() for name in next(lines, "").split(",")]
+
+
 def is_row(row: str, commas: int) -> bool:
     """Whether a line is a row of numbers, as many as the table has columns.
 

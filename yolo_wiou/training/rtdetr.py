@@ -13,6 +13,7 @@ from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import BoxLoss, BoxPair, LossConfig
 from yolo_wiou.losses.box_loss import to_float32
 from yolo_wiou.training.compatibility import expect_equal, stock_by_formula
+from yolo_wiou.training.heaviness import SeenStep
 
 STOCK = "giou"
 """RT-DETR's own loss."""
@@ -51,6 +52,7 @@ class PluggableDETRLoss:
 
     Attributes:
         imgsz: height and width of the network's input in pixels, which the criterion is not told; boxes are shares.
+        seen: what the main layer matched in the last training step; None of the stock term, whose gain is 1.
     """
 
     def __init__(self, criterion: Any, box_loss: BoxLoss) -> None:
@@ -59,6 +61,7 @@ class PluggableDETRLoss:
         self.gain = criterion.loss_gain["giou"]
         self.box_loss, self.is_stock = box_loss, box_loss.config.is_unmodified(STOCK)
         self.imgsz = (640, 640)
+        self.seen: SeenStep | None = None
         self.is_main = True
 
     def new_step(self, *_: Any) -> None:
@@ -79,10 +82,12 @@ class PluggableDETRLoss:
         is_main, self.is_main = self.is_main and not postfix, False
         if not len(target):
             return self.stock(pred, target, postfix)
-        pair = self._pair(pred.detach() if self.is_stock else pred, target)
+        pair = self.pair(pred.detach() if self.is_stock else pred, target)
         gain, loss = self.box_loss.gain_and_loss(pair)
         if is_main and pred.requires_grad and torch.is_grad_enabled():
             self.box_loss.observe(pair, gain)
+            if not self.is_stock:
+                self.seen = SeenStep(pred.detach(), target, (), torch.ones_like(gain), gain)
         if self.box_loss.config.gain.dfl:  # L1 between boxes times a gain is the gain times their L1
             pred, target = pred * gain[:, None], target * gain[:, None]
         terms = self.stock(pred, target, postfix)
@@ -90,7 +95,7 @@ class PluggableDETRLoss:
             terms[f"loss_giou{postfix}"] = self.gain * (gain * loss).mean()
         return terms
 
-    def _pair(self, pred: Tensor, target: Tensor) -> BoxPair:
+    def pair(self, pred: Tensor, target: Tensor) -> BoxPair:
         """Geometry in pixels: centre distances have no meaning in shares of an image that is not square."""
         imgsz = torch.linspace(*self.imgsz, 2, device=pred.device)  # filled on the device: nothing waits for the host
         pixels = imgsz.flip(0).repeat(2)

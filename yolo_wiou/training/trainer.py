@@ -20,6 +20,7 @@ from yolo_wiou.training.crash_safety import CrashSafeMixin, checkpoint_to_resume
 from yolo_wiou.training.criterion import Heads, criterion_of, install, is_installed, unwrap
 from yolo_wiou.training.logbook import Logbook, draw
 from yolo_wiou.training.preflight import check_run
+from yolo_wiou.training.results_csv import header
 from yolo_wiou.training.task_balance import ALWA
 from yolo_wiou.training.ultralytics_errors import users_mistakes
 
@@ -142,7 +143,7 @@ class BoxLossMixin(CrashSafeMixin):
         self._resolve_momentum(self.epochs)
         if self.state:
             restore_state(self.state, self.heads, self.balance)
-        self.logbook = Logbook(self.means, self.save_dir if RANK in {-1, 0} else None)
+        self.logbook = Logbook(self.heads, self.save_dir if RANK in {-1, 0} else None)
         self._write_loss()
         if RANK in {-1, 0}:
             means = ", ".join(f"{mean.mean.item():.4g}" for mean in self.means.values())
@@ -179,10 +180,11 @@ class BoxLossMixin(CrashSafeMixin):
 
     def _columns(self) -> dict[str, float]:
         """Return our columns of the epoch."""
-        if self.resume and not self.state:
-            return {}  # a stock run's results.csv goes on without them
         balance = {"wiou/cls_weight": self.balance.weight.item()} if self.balance else {}
-        return {**self.logbook.columns(), **balance}
+        columns = {**self.logbook.columns(), **balance}
+        if self.resume and self.csv.is_file():  # a stock run's goes on without ours, an older run's without what is new
+            columns = {name: value for name, value in columns.items() if name in header(self.csv)}
+        return columns
 
     def _draw(self) -> None:
         """Draw loss_curves.png, and hand it to the loggers as one of Ultralytics' own plots."""

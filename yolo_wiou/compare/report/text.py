@@ -6,6 +6,8 @@ from yolo_wiou.compare.findings import Comparison, DataFindings, Findings, Inter
 
 UNKNOWN = "—"
 UNEVEN = "AP is the mean of the seeds so far, which are not the same for all losses; ΔAP compares equal seeds."
+ALIKE = 0.9, 1.1
+"""Gradient ratios between which a loss is about as heavy as the baseline."""
 MANY = 4
 """Undecided losses that have a headline each."""
 
@@ -57,6 +59,21 @@ def count(number: int, singular: str, plural: str = "") -> str:
 
 def sentence(comparison: Comparison, baseline: str, comparisons: int) -> str:
     """Say what a comparison found, for a reader who is no statistician."""
+    return " ".join(filter(None, (_finding(comparison, baseline, comparisons), weight(comparison, baseline))))
+
+
+def weight(comparison: Comparison, baseline: str) -> str:
+    """Say how hard the gains make a loss pull, where it is not about as hard as the baseline."""
+    pull = comparison.pull
+    if pull is None or ALIKE[0] <= pull <= ALIKE[1] or comparison.nothing:
+        return ""
+    return (
+        f"By its gain the box term of {comparison.loss} pulls {pull:.2g} times as hard as that of {baseline}: some of "
+        f"the difference may be weight. Compare with {baseline} at a constant gain of {pull:.2g}."
+    )
+
+
+def _finding(comparison: Comparison, baseline: str, comparisons: int) -> str:
     loss, seeds, mean = comparison.loss, len(comparison.seeds), comparison.mean
     if not seeds:
         return f"No AP is known of {loss} and {baseline} under one seed."
