@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,12 @@ def test_csv_holds_every_point(tmp_path: Path) -> None:
     assert rows[0]["mean"] == "0.5"
     assert rows[-1]["mean"] == ""
     assert [float(row["iou"]) for row in rows] == pytest.approx([point.iou for point in points], abs=1e-6)
+
+
+def test_no_name_is_a_formula_in_a_spreadsheet(tmp_path: Path) -> None:
+    named = [replace(point, loss="=1+1") for point in curves([load_config("ciou")])]
+    write_csv(named, tmp_path / "curves.csv")
+    assert next(csv.DictReader((tmp_path / "curves.csv").open(encoding="utf-8")))["loss"] == "'=1+1"
 
 
 @pytest.mark.parametrize("names", [["ciou"], ["wiou3"], available_losses()[:8], available_losses()[-12:]])

@@ -150,16 +150,16 @@ def _match(evaluation: Any, found: Floats, objects: list[CocoAnnotation], number
     most, thresholds = evaluation.params.maxDets[-1], evaluation.params.iouThrs
     count = np.bincount([number[annotation["image_id"]] for annotation in objects], minlength=len(number))
     found = found[np.lexsort((-found[:, 5], found[:, 0]))]
-    image, score, hit = [np.zeros(0, int)], [np.zeros(0)], [np.zeros((len(thresholds), 0), bool)]
-    for rows in np.split(found, np.flatnonzero(np.diff(found[:, 0])) + 1) if len(found) else ():
-        rows, key = rows[:most], int(rows[0, 0])
-        ious = np.asarray(evaluation.ious[key, evaluation.params.catIds[0]]).reshape(len(rows), count[number[key]])
-        image.append(np.full(len(rows), number[key]))
-        score.append(rows[:, 5])
-        hit.append(assign(ious, thresholds))
-    scores = np.concatenate(score)
-    order = np.argsort(-scores, kind="stable")
-    return ClassMatches(np.concatenate(image)[order], scores[order], np.concatenate(hit, 1)[:, order], count)
+    keys, start, size = np.unique(found[:, 0].astype(int), return_index=True, return_counts=True)
+    rank = np.arange(len(found)) - start.repeat(size)
+    hit = np.zeros((len(thresholds), len(found)), bool)
+    for key, first in zip(keys.tolist(), start.tolist(), strict=True):
+        if len(ious := evaluation.ious[key, evaluation.params.catIds[0]]):
+            hit[:, first : first + len(ious)] = assign(np.asarray(ious), thresholds)
+    image = np.array([number[key] for key in keys.tolist()], int).repeat(size)
+    order = np.argsort(-found[:, 5], kind="stable")
+    order = order[rank[order] < most]
+    return ClassMatches(image[order], found[order, 5], hit[:, order], count)
 
 
 def metrics_of(evaluation: Evaluation) -> Metrics:
