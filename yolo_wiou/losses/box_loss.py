@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from yolo_wiou.losses._geometry import in_transform
 from yolo_wiou.losses.boxes import BoxPair, ImageSize, Stride
 from yolo_wiou.losses.config import LossConfig
-from yolo_wiou.losses.gain import GAINS, JUDGED_BY_MEAN, MAX_GAIN
+from yolo_wiou.losses.gain import GAINS, JUDGED_BY_MEAN
 from yolo_wiou.losses.overlap import OVERLAPS, focaler
 from yolo_wiou.losses.penalty import PENALTIES
 from yolo_wiou.losses.presets import DEFAULT_LOSS, load_config
@@ -123,7 +123,7 @@ class BoxLoss(nn.Module):
         """Return (gain, 1 − overlap + penalty), (N,) each; nothing is observed."""
         loss = self.unweighted(pair)
         with torch.no_grad():
-            gain: Tensor = self.gain(pair, loss, self.running_mean.mean).clamp(max=MAX_GAIN)
+            gain: Tensor = self.gain(pair, loss, self.running_mean.mean)
         return gain, loss
 
     def observe(self, pair: AnyPair, gain: Tensor) -> None:

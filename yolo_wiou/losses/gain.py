@@ -1,7 +1,7 @@
 """Gains: how much a box counts, a constant for the gradient. (N,) each, computed without a graph.
 
 A gain sees the pair, the loss that it will weigh, and the running mean of the IoU loss. It judges a box by its plain
-IoU, whatever the overlap is. Whatever it returns, no box counts more than MAX_GAIN.
+IoU, whatever the overlap is. None counts a box more than MAX_GAIN.
 """
 
 import math
@@ -16,8 +16,8 @@ from yolo_wiou.losses.registry import Registry
 from yolo_wiou.losses.settings import Component, FiniteFloat
 
 MAX_GAIN = 20.0
-"""No gain counts a box more: the running mean may be tiny, and a batch may have one good box among hundreds."""
-LEAST_MEAN = 1e-3
+"""The largest gain: the running mean may be tiny, and a batch may have one good box among hundreds."""
+LEAST_MEAN = 3e-3
 """The running mean counts as no smaller: with all boxes perfect it reaches 0, and labels are not that exact."""
 JUDGED_BY_MEAN = ("monotonic", "nonmonotonic")
 """The gains that the running mean decides."""
@@ -91,23 +91,29 @@ def piou2(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Lambda = 1.3) -> Te
 @GAINS.register("monotonic")
 def monotonic(pair: BoxPair, loss: Tensor, mean: Tensor, *, gamma: Exponent = 0.5) -> Tensor:
     """Wise-IoU v2: β^γ, hard boxes count more (arXiv:2301.10051; γ from the authors' code)."""
-    return outlier_degree(pair.iou_loss, mean).pow(gamma)
+    return bounded(outlier_degree(pair.iou_loss, mean).pow_(gamma), LEAST_MEAN**-gamma)
 
 
 @GAINS.register("nonmonotonic")
 def nonmonotonic(pair: BoxPair, loss: Tensor, mean: Tensor, *, alpha: Alpha = 1.9, delta: Positive = 3.0) -> Tensor:
     """Wise-IoU v3: r = β/(δ·α^(β−δ)), largest at β = 1/ln α, 1 at β = δ, small for outliers (arXiv:2301.10051)."""
     beta, log = outlier_degree(pair.iou_loss, mean), math.log(alpha)
-    return beta * torch.exp(torch.rsub(beta, delta * log - math.log(delta), alpha=log))
+    gain = torch.rsub(beta, delta * log - math.log(delta), alpha=log).exp_().mul_(beta)
+    return bounded(gain, alpha**delta / (math.e * delta * log))
 
 
 def outlier_degree(iou_loss: Tensor, mean: Tensor) -> Tensor:
     """Wise-IoU's β: a box's IoU loss over the running mean (arXiv:2301.10051), which counts as LEAST_MEAN at least."""
-    return iou_loss / mean.clamp(min=LEAST_MEAN)
+    return iou_loss / mean.clamp_min(LEAST_MEAN)
+
+
+def bounded(gain: Tensor, peak: float) -> Tensor:
+    """Cut a gain off at MAX_GAIN, in place, if its settings let it go up to a peak beyond."""
+    return gain if peak <= MAX_GAIN else gain.clamp_max_(MAX_GAIN)
 
 
 def keep_sum(weight: Tensor, loss: Tensor) -> Tensor:
     """Scale weights so that Σ weight·loss is Σ loss, each up to MAX_GAIN; all are 1 where nothing has a weight."""
     weighted = (weight * loss).sum()
     scaled = weight * (loss.sum() / weighted.clamp(min=EPS))
-    return torch.where(weighted > EPS, scaled, 1.0).clamp(max=MAX_GAIN)
+    return torch.where(weighted > EPS, scaled, 1.0).clamp_max(MAX_GAIN)

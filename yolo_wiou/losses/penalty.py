@@ -166,7 +166,7 @@ def wiou(pair: BoxPair) -> Terms:
 
     c² is detached, so that no box grows to be forgiven; ρ² is not: it is the pull on boxes that don't touch.
     """
-    return (torch.expm1(pair.distance2 / pair.diagonal2.detach()) * pair.iou_loss,)
+    return ((pair.distance2 / pair.diagonal2.detach()).expm1_() * pair.iou_loss,)
 
 
 def _aspect(size: Tensor) -> Tensor:

@@ -47,8 +47,8 @@ class RunningMean(nn.Module):
         return self
 
     def observe(self, iou_loss: Tensor, gain: Tensor) -> None:
-        """Add boxes to the step: their IoU losses and gains, (N,) float32 each."""
-        self.last = iou_loss, gain = iou_loss.detach(), gain.detach()
+        """Add boxes to the step: their IoU losses and gains, (N,) float32 each; a gain is a constant already."""
+        self.last = iou_loss, gain = iou_loss.detach(), gain
         self.seen.add_(torch.stack((iou_loss, torch.ones_like(gain), gain)).sum(1))  # nothing waits for the host
 
     @torch.no_grad()
