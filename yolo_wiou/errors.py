@@ -73,7 +73,25 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str) -> str:
             owner = functools.reduce(lambda m, s: m.model_fields[s].annotation, sections, cast("Any", model))
             lines.append(f"unknown key '{path}'. {choices(key, owner.model_fields)}")
         else:
-            message = item["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
+            said = item["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
+            message = _bounds(item, model) or said
             wrong = f"{path}={shorten(str(item['input']), VALUE)} is wrong: it {message[0].lower()}{message[1:]}."
             lines.append(wrong if item["loc"] else f"{prefix}: {message}.")
     return "\n".join(lines)
+
+
+BOUNDS = {"gt": "greater than", "ge": "greater than or equal to", "lt": "less than", "le": "less than or equal to"}
+
+
+def _bounds(item: Any, model: type[BaseModel]) -> str:
+    """Return both bounds of a number that is beyond one of them, where pydantic's error names that one alone."""
+    field = model.model_fields.get(str(item["loc"][0])) if len(item["loc"]) == 1 else None
+    if not field or not BOUNDS.keys() & item.get("ctx", {}).keys():
+        return ""
+    bounds = (
+        f"{words} {getattr(rule, key):g}"
+        for rule in field.metadata
+        for key, words in BOUNDS.items()
+        if hasattr(rule, key)
+    )
+    return f"should be {' and '.join(bounds)}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 import ultralytics
 from helpers.running import MODEL, TINY, shell
 
 from yolo_wiou import YOLO, ConfigError
 from yolo_wiou.cli.checks import check_installation, describe_checkpoint
+from yolo_wiou.cli.main import run_command
 from yolo_wiou.errors import ContractError
 from yolo_wiou.losses.presets import load_config
 from yolo_wiou.training import selftest
@@ -39,6 +41,18 @@ def test_a_loss_in_another_unit_is_found_out(monkeypatch):
     monkeypatch.setattr(IoUTermMixin, "pair", lambda self, p, t, stride=1.0, imgsz=None: pair(self, p, t, 1.0, imgsz))
     with pytest.raises(ContractError, match="than its formula"):
         check_installation(load_config("nwd"))
+
+
+@pytest.mark.parametrize(
+    "broken", [ImportError("no torchvision"), RuntimeError("operator torchvision::nms does not exist")]
+)
+def test_a_torchvision_of_another_pytorch_is_named(broken, monkeypatch, capsys):
+    def fails(*args):
+        raise broken
+
+    monkeypatch.setattr("torchvision.ops.nms", fails)
+    assert run_command(["checks"]) == 2
+    assert f"torchvision does not work with torch {torch.__version__} on cpu: {broken}." in capsys.readouterr().err
 
 
 def test_a_checkpoint_says_what_it_was_trained_with(shapes, tmp_path):

@@ -14,6 +14,7 @@ from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment
 from yolo_wiou.cli import compare
 from yolo_wiou.cli.main import run_command
 from yolo_wiou.files import CFG
+from yolo_wiou.losses import LossConfig, load_config
 
 MISTAKES = {
     "losses=ciou": "needs two losses or more",
@@ -21,6 +22,9 @@ MISTAKES = {
     "losses=ciou,wiou3,WIoUv3": "two of the losses are called 'wiou3'",
     "losses=ciou,wiou3 loss.gain.delta=3,99": "'wiou3 delta=99': loss.gain.delta=99 is wrong",
     "losses=ciou,eiou loss.gain.delta=3": "'eiou delta=3': unknown key",
+    "losses=ciou,focaler-iou loss.overlap.focaler=0.1,0.9": "focaler=0.1 is wrong: it should be two numbers in",
+    "losses=ciou,wiou3 losses=ciou,siou": "'losses=ciou,wiou3' and 'losses=ciou,siou': which of the two?",
+    "losses=ciou,wiou3 loss.gain.delta=3 loss.gain.delta=5": "'loss.gain.delta=3' and 'loss.gain.delta=5'",
     "loss.gain.delta=": "'loss.gain.delta' needs a value",
     "loss=wiou3": "'loss' has no place in a study: losses=A,B",
     "seeds=0": "'seeds' needs one whole number, 1 or above, not '0'",
@@ -118,6 +122,20 @@ def test_all_epochs_are_trained_unless_asked_otherwise(shapes):
     argv = [f"data={shapes}", "model=yolo11n.yaml", "epochs=300"]
     assert compare.read(argv).study.arguments["patience"] == 0
     assert compare.read([*argv, "patience=300"]).study.arguments["patience"] == 300
+
+
+def test_a_data_file_with_a_comma_in_its_path_is_one(shapes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a,b").mkdir()
+    path = tmp_path / "a,b" / "one,two.yaml"
+    path.write_text(f"path: {shapes.parent}\n{shapes.read_text()}")
+    assert list(compare.read([f"data={path}", "model=yolo11n.yaml"]).study.data.values()) == [str(path)]
+    with_pairs = compare.read([f"data={path}", "model=yolo11n.yaml", "loss.overlap.focaler=(0.1,0.9),[0,0.5]"])
+    assert [config.overlap.focaler for config in configs(with_pairs)[1:]] == [(0.1, 0.9), (0.0, 0.5)]
+
+
+def configs(request: compare.Request) -> list[LossConfig]:
+    return [load_config(loss) for loss in request.study.losses.values()]
 
 
 def test_the_demo_is_the_same_study_once_its_data_is_there(tmp_path, monkeypatch):

@@ -101,6 +101,13 @@ MISTAKES = {
     "task=segment": "'model=yolo11n.yaml' is a model of task detect, not segment.",
     "imgsz=[640": "imgsz=[640",
     "loss.gain.delta=[1": "loss.gain.delta=[1",
+    "loss=ciou,wiou3": "a training has one loss. To compare several: yolo-wiou compare losses=ciou,wiou3",
+    "losses=ciou,wiou3": "'losses' belongs to compare: yolo-wiou compare",
+    "seeds=3": "'seeds' belongs to compare: yolo-wiou compare",
+    "loss.gain.delta=3,5": "compare losses=ciou,wiou3 loss.gain.delta=3,5",
+    "loss.overlap.focaler=0.1": "it should be two numbers in brackets, [d,u].",
+    "loss.gain.delta=30": "it should be greater than 0 and less than or equal to 20.",
+    "loss='wiuo3'": "unknown loss 'wiuo3'. Did you mean 'wiou3'?",
     "loss.name=giou": "would give 'wiou3' another name. Did you mean loss=giou?",
     "optimizer=adm": "'optimizer=adm' is unknown. Valid: Adam, AdamW, Adamax, MuSGD",
     "split=foo": "'split=foo' is unknown",
@@ -126,7 +133,11 @@ def test_a_mistake_costs_one_message_and_nothing_else(mistake, capsys, tmp_path)
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["train", "noise=2"], "noise"),
+        (["train", "noise=2"], ": noise=2 is wrong: it should be greater than or equal to 0 and less than"),
+        (["train", "loss=ciou", "loss=wiou3"], "'loss=ciou' and 'loss=wiou3': which of the two?"),
+        (["train", "--loss.gain.delta=3", "loss.gain.delta=3"], "'--loss.gain.delta=3' and 'loss.gain.delta=3'"),
+        (["train", "noise=0.1", "shapes.noise=0.2"], "'noise=0.1' and 'shapes.noise=0.2'"),
+        (["losses", "wiou3", "loss.power=1", "loss.power=2"], "'loss.power=1' and 'loss.power=2'"),
         (["frobnicate"], "yolo-wiou: 'frobnicate' is not a valid YOLO argument."),
         (["train", "loss.penalty.name=centre"], "One of your own is known once its module is imported"),
         (["train", "shapes.colour=red"], "colour"),
@@ -154,10 +165,11 @@ def test_a_mistake_costs_one_message_and_nothing_else(mistake, capsys, tmp_path)
         ),
     ],
 )
-def test_other_mistakes(argv, message, capsys, tmp_path):
+def test_other_mistakes(argv, message, capsys, caplog, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     assert run_command(argv) == 2
     assert message in capsys.readouterr().err
+    assert "yolo-wiou" not in caplog.text  # nor that this is the demo
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -187,6 +199,28 @@ def test_the_settings_of_another_run_do_not_lead_into_its_folder(trained, tmp_pa
 def test_a_listed_loss_can_be_changed_in_place(capsys):
     assert run_command(["losses", "wiou3", "loss.gain.delta=5"]) == 0
     assert load_config(yaml.safe_load(capsys.readouterr().out)).gain.delta == 5
+
+
+@pytest.mark.parametrize(
+    ("argument", "setting"),
+    [
+        ("loss.overlap.focaler=0.1,0.9", "focaler:\n  - 0.1\n  - 0.9\n"),
+        ("loss.overlap.focaler=[0.1,0.9]", "focaler:\n  - 0.1\n  - 0.9\n"),
+        ("loss.overlap.focaler=(0.1,0.9)", "focaler:\n  - 0.1\n  - 0.9\n"),
+        ("loss.gain.name='monotonic'", "name: monotonic\n"),
+        ('loss.gain.delta="5"', "delta: 5.0\n"),
+    ],
+)
+def test_pairs_and_quotes_are_taken_as_users_write_them(argument, setting, capsys):
+    assert run_command(["losses", "'wiou3'", argument]) == 0
+    assert setting in capsys.readouterr().out
+
+
+def test_a_file_with_a_comma_in_its_name_is_one_loss(capsys, tmp_path):
+    (tmp_path / "my,loss.yaml").write_text("penalty: siou\n")
+    assert run_command(["train", "loss=my,loss.yaml", "model=nowhere.pt"]) == 2
+    assert "nowhere.pt" in capsys.readouterr().err
+    assert run_command(["curves", "losses='my,loss.yaml'", "means=0.5"]) == 0
 
 
 @pytest.mark.parametrize("argv", [["val", "help"], ["detect", "--help"], ["losses", "-h"]])
@@ -267,7 +301,8 @@ def test_version_help_and_nothing(capsys):
     assert f"yolo-wiou {__version__} (ultralytics " in capsys.readouterr().out
     for argv in ([], ["help"], ["--help"], ["train", "--help"], ["losses", "-h"]):
         assert run_command(argv) == 0
-        assert "yolo-wiou train data=my.yaml" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert all(words in out for words in ("yolo-wiou train data=my.yaml", "compare --help", "--json"))
 
 
 def test_other_commands_are_ultralytics_own(monkeypatch):
@@ -300,6 +335,11 @@ def test_curves_and_simulate_write_table_and_picture(capsys, tmp_path):
         (["curves", "losses=wiou3,wiuo3"], "Did you mean"),
         (["curves", "losses=wiou3,WIoUv3"], "two of the losses have one name"),
         (["curves", "means=0"], "numbers above 0"),
+        (["curves", "means=0.2,"], "numbers above 0"),
+        (["curves", "means=0.2,,0.5"], "0.2,,0.5"),
+        (["curves", "losses=ciou,"], "'ciou,' has a comma too many"),
+        (["simulate", "losses=ciou,,wiou1"], "'ciou,,wiou1' has a comma too many"),
+        (["curves", "means=0.2", "means=0.5"], "'means=0.2' and 'means=0.5'"),
         (["curves", "means=nan"], "numbers above 0"),
         (["curves", "means=2"], "numbers above 0, up to 1"),
         (["curves", "out=data.yaml"], "'out=data.yaml' is to be a folder"),

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import ultralytics.engine.trainer
-import yaml
 from torch import nn, optim
 from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASKS, check_dict_alignment, get_cfg, parse_key_value_pair
 from ultralytics.nn.tasks import guess_model_task
 from ultralytics.utils.torch_utils import select_device
 
+from yolo_wiou.cli.values import as_list, parse_means, refuse_repeated, split_argument, value
 from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.files import check_folder
 from yolo_wiou.losses.presets import DEFAULT_LOSS
@@ -45,10 +45,11 @@ def parse(argv: list[str]) -> dict[str, Any]:
         ConfigError: an argument is neither a task, a mode, nor a `key=value`.
     """
     arguments: dict[str, Any] = {}
+    refuse_repeated(filter(is_own, argv))
     for text in argv:
         arguments.update(parse_argument(text.removeprefix("--").rstrip(",")))
     if file := arguments.pop("cfg", None):
-        settings = read_yaml(file)
+        settings = {key: setting for key, setting in read_yaml(file).items() if key != "cfg"}
         settings.pop("save_dir", None)  # a run's args.yaml names its own folder, which is not the new run's
         arguments = {**settings, **arguments}
     arguments.pop("mode", None)
@@ -61,12 +62,12 @@ def parse_argument(argument: str) -> dict[str, Any]:
     Raises:
         ConfigError: it is neither a task, a mode, nor a `key=value`.
     """
-    key, equals, value = argument.partition("=")
+    key, text = split_argument(argument)
     if is_own(argument):
-        if not equals:
+        if "=" not in argument:
             raise ConfigError(f"'{key}' needs a value, with an equals sign: {example(key)}.")
-        return {key: value if key == "loss" else own_value(argument)}
-    if equals:
+        return {key: one_loss(text) if key == "loss" else value(argument)}
+    if "=" in argument:
         with users_mistakes(AssertionError):
             return dict([parse_key_value_pair(argument)])
     if argument in TASKS:
@@ -80,25 +81,23 @@ def parse_argument(argument: str) -> dict[str, Any]:
     raise ConfigError(f"'{argument}' needs a value, with an equals sign: {example(argument)}.")
 
 
+def one_loss(text: str) -> str:
+    """Return the loss of a training.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    if len(as_list(text)) > 1:
+        raise ConfigError(
+            f"'loss={text}': a training has one loss. To compare several: yolo-wiou compare losses={text}"
+        )
+    return text
+
+
 def example(key: str) -> str:
     """Return an argument as it is to be written."""
     default = KNOWN.get(key)
     return f"{key}={'VALUE' if default is None else default}"
-
-
-def own_value(argument: str) -> Any:
-    """Read the value of one of our `key=value` as YAML.
-
-    >>> own_value("loss.gain.delta=5")
-    5
-    """
-    key, _, value = argument.partition("=")
-    if not value:
-        raise ConfigError(f"'{key}' needs a value: {key}=...")
-    try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"cannot read the value of '{key}': {value}") from error
 
 
 def parse_options(argv: list[str], defaults: dict[str, Any]) -> dict[str, Any]:
@@ -110,51 +109,20 @@ def parse_options(argv: list[str], defaults: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: an unknown key, or a value of another type than the default's.
     """
+    refuse_repeated(argv)
     options = dict(defaults)
     for argument in argv:
-        key, _, text = argument.partition("=")
+        key, text = split_argument(argument)
         if key not in defaults and not key.startswith("loss."):
             raise ConfigError(f"unknown option '{key}'. {choices(key, defaults)}")
         default = defaults.get(key)
-        value = text if isinstance(default, str) and text else own_value(argument)
+        option = text if isinstance(default, str) and text else value(argument)
         if isinstance(default, list):
-            value = parse_means(key, text)
-        if isinstance(default, int) and (type(value) is not int or value < min(default, 1)):
+            option = parse_means(key, text)
+        if isinstance(default, int) and (type(option) is not int or option < min(default, 1)):
             raise ConfigError(f"'{key}' needs one whole number, {min(default, 1)} or above, not '{text}'.")
-        options[key] = value
+        options[key] = option
     return options
-
-
-def as_list(value: Any, separator: str | None = ",") -> list[str]:
-    """Return the items of a list, or of a text such as `A,B`, with or without brackets.
-
-    >>> as_list("[a.yaml, b.yaml]"), as_list(None)
-    (['a.yaml', 'b.yaml'], [])
-    >>> as_list("a,b.yaml", separator=None)
-    ['a,b.yaml']
-
-    Args:
-        value: a list, a text, or None for no items.
-        separator: what stands between the items of a text; None where a text is one item, as in Ultralytics' `data=`.
-    """
-    if isinstance(value, list | tuple):
-        items = list(value)
-    elif separator is None:
-        items = [] if value is None else [value]
-    else:
-        items = str("" if value is None else value).strip("[]").split(separator)
-    return [str(item).strip() for item in items if str(item).strip()]
-
-
-def parse_means(key: str, text: str) -> list[float]:
-    """Read `0.2,0.5` as means of the IoU loss, above 0 and up to 1."""
-    try:
-        means = [float(item) for item in as_list(text)]
-    except ValueError:
-        means = []
-    if not means or not all(0 < mean <= 1 for mean in means):
-        raise ConfigError(f"'{key}' needs numbers above 0, up to 1, e.g. {key}=0.2,0.5, not '{text}'.")
-    return means
 
 
 def check_arguments(arguments: dict[str, Any], known: Mapping[str, Any] = KNOWN) -> None:
@@ -177,9 +145,9 @@ def check_arguments(arguments: dict[str, Any], known: Mapping[str, Any] = KNOWN)
     with users_mistakes(SyntaxError, TypeError, ValueError):
         get_cfg(DEFAULT_CFG_DICT, arguments)
     for key in CHOICES.keys() & arguments.keys():
-        valid, value = CHOICES[key], str(arguments[key])
-        if value.lower() not in map(str.lower, (*valid, *FURTHER_CHOICES.get(key, ()))):
-            raise ConfigError(f"'{key}={value}' is unknown. {choices(value, valid)}")
+        valid, given = CHOICES[key], str(arguments[key])
+        if given.lower() not in map(str.lower, (*valid, *FURTHER_CHOICES.get(key, ()))):
+            raise ConfigError(f"'{key}={given}' is unknown. {choices(given, valid)}")
     if isinstance(pretrained := arguments.get("pretrained"), str):
         if not pretrained.endswith(".pt"):
             raise ConfigError(f"'pretrained={pretrained}' is no file of weights: it needs a .pt, True or False.")

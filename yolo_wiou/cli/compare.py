@@ -9,12 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ultralytics.cfg import DEFAULT_CFG_DICT, TASK2MODEL, get_cfg
 
-from yolo_wiou.cli.arguments import KNOWN, as_list, check_arguments, find_model, out_folder, parse, parse_options
+from yolo_wiou.cli.arguments import KNOWN, check_arguments, find_model, out_folder, parse, parse_options
 from yolo_wiou.cli.demo import DEMO_MODELS, DemoData, demo_data, take_shapes, yaml_section
 from yolo_wiou.cli.places import where
+from yolo_wiou.cli.values import as_list, refuse_repeated, split_argument, values
 from yolo_wiou.compare.report.text import table
 from yolo_wiou.compare.run import RUNS
 from yolo_wiou.compare.run_study import publish, run_study, say
@@ -99,10 +99,12 @@ def read(argv: Sequence[str]) -> Request:
     if missing := [package for package in NEEDED if not find_spec(package)]:
         raise ConfigError(f"compare needs {', '.join(missing)}. In yolo-wiou's checkout: pip install '.[compare]'")
     defaults = read_mapping(CFG / "compare.yaml")
-    keys = {word: word.removeprefix("--").partition("=")[0] for word in argv}
-    own = [word.removeprefix("--") for word, key in keys.items() if key in defaults["study"]]
-    grid = {key.removeprefix("loss."): grid_values(word) for word, key in keys.items() if key.startswith("loss.")}
-    rest = [word for word, key in keys.items() if key not in defaults["study"] and not key.startswith("loss.")]
+    keys = [(word, split_argument(word)[0]) for word in argv]
+    own = [word for word, key in keys if key in defaults["study"]]
+    of_losses = [word for word, key in keys if key.startswith("loss.")]
+    rest = [word for word, key in keys if key not in defaults["study"] and not key.startswith("loss.")]
+    refuse_repeated(of_losses)
+    grid = {split_argument(word)[0].removeprefix("loss."): values(word) for word in of_losses}
     options, arguments = parse_options(own, defaults["study"]), parse(rest)
     refuse_arguments(arguments)
     losses = name_losses(as_list(options.pop("losses")) or [""], grid)
@@ -148,15 +150,6 @@ def refuse_arguments(arguments: dict[str, Any]) -> None:
     for key, why in REFUSED.items():
         if key in arguments and arguments.pop(key) != DEFAULT_CFG_DICT.get(key):
             raise ConfigError(f"'{key}' has no place in a study: {why}.")
-
-
-def grid_values(word: str) -> list[Any]:
-    """Read the values of `loss.SETTING=A,B`."""
-    key, _, text = word.partition("=")
-    with contextlib.suppress(yaml.YAMLError):
-        if values := yaml.safe_load(f"[{text}]"):
-            return list(values)
-    raise ConfigError(f"'{key}' needs a value, or some with commas between them, not '{text}'.")
 
 
 def check_alike(arguments: dict[str, Any]) -> None:

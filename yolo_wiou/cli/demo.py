@@ -74,6 +74,7 @@ def demo_data(changes: dict[str, Any]) -> DemoData:
     try:
         config = ShapesConfig.model_validate({**yaml_section("data"), **changes})
     except ValidationError as error:
-        raise ConfigError(explain(error, ShapesConfig, "shapes")) from error
+        message = explain(error, ShapesConfig, "shapes")
+        raise ConfigError(message.replace("shapes.noise=", "noise=")) from error  # its short name
     changed = (f"{key}={value}".replace(" ", "") for key, value in changes.items() if (key, value) != DEFAULT_TASK)
     return DemoData(Path("datasets") / "-".join(["shapes", *changed]), config)

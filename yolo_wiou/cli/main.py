@@ -1,5 +1,6 @@
 """The command line: Ultralytics' grammar, `yolo-wiou TASK MODE key=value …`, with `loss=` in train."""
 
+import contextlib
 import os
 import sys
 import time
@@ -19,9 +20,10 @@ from yolo_wiou.cli.compare import compare
 from yolo_wiou.cli.demo import DEMO_MODELS, demo_data, take_shapes, yaml_section
 from yolo_wiou.cli.places import pasted, where
 from yolo_wiou.cli.plots import draw_curves, draw_simulation
+from yolo_wiou.cli.values import unquoted
 from yolo_wiou.errors import ConfigError, ContractError
-from yolo_wiou.files import CFG
-from yolo_wiou.losses import load_config
+from yolo_wiou.files import CFG, read_mapping
+from yolo_wiou.losses import LossConfig, load_config
 from yolo_wiou.losses.presets import DEFAULT_LOSS, take_loss
 from yolo_wiou.training.crash_safety import checkpoint_to_resume
 from yolo_wiou.training.model import NO_TUNE, YOLO
@@ -95,14 +97,17 @@ def run_as_ultralytics(argv: list[str]) -> None:
 def train(argv: list[str]) -> None:
     """`train`: with our trainer, after everything the user wrote is known to be valid."""
     arguments = parse(argv)
-    loss = take_loss(arguments)
+    if foreign := sorted(read_mapping(CFG / "compare.yaml")["study"].keys() & arguments.keys()):
+        raise ConfigError(
+            f"'{foreign[0]}' belongs to compare: yolo-wiou compare data=my.yaml losses=ciou,wiou3 seeds=6"
+        )
+    loss = take_one_loss(arguments)
     shapes = take_shapes(arguments)
     task = arguments.get("task") or "detect"
     is_demo = not arguments.get("data") and not arguments.get("resume") and task in DEMO_MODELS
     if shapes and not is_demo:
         raise ConfigError("'noise' and 'shapes.…' belong to the demo, which has no 'data='.")
     if is_demo:
-        LOGGER.warning("yolo-wiou: no 'data=', so this is the demo, on a rendered data set.")
         arguments = {**yaml_section("train"), "model": DEMO_MODELS[task], **arguments}
     check_arguments(arguments)
     model = take_model(arguments)
@@ -110,7 +115,9 @@ def train(argv: list[str]) -> None:
         model.check_loss(loss)
     if is_demo:
         check_run_folder(get_cfg(DEFAULT_CFG_DICT, {**arguments, "task": model.task, "mode": "train"}))
-        arguments["data"] = str(demo_data({"task": model.task, **shapes}).render())
+        demo = demo_data({"task": model.task, **shapes})
+        LOGGER.warning("yolo-wiou: no 'data=', so this is the demo, on a rendered data set.")
+        arguments["data"] = str(demo.render())
     started = time.time()
     try:
         model.train(loss=loss, **arguments)
@@ -119,6 +126,24 @@ def train(argv: list[str]) -> None:
     if is_demo:
         print(after_the_demo(model))
     print(where(**places(model.trainer), **({"data": Path(arguments["data"]).parent} if is_demo else {})))
+
+
+def take_one_loss(arguments: dict[str, Any]) -> LossConfig | None:
+    """Take the loss out of a training's arguments; None where there is none.
+
+    Raises:
+        ConfigError: as `load_config`; where a setting has several values, with the command that compares them.
+    """
+    several = {key: values for key, values in arguments.items() if key.startswith("loss.") and isinstance(values, list)}
+    firsts = {**arguments, **{key: values[0] for key, values in several.items() if values}}
+    try:
+        return take_loss(arguments)
+    except ConfigError as error:
+        with contextlib.suppress(ConfigError):
+            take_loss(firsts)
+            words = " ".join(f"{key}={','.join(map(str, values))}" for key, values in several.items())
+            error = ConfigError(f"{error} To compare several values: yolo-wiou compare losses=ciou,wiou3 {words}")
+        raise error from None
 
 
 def take_model(arguments: dict[str, Any]) -> YOLO:
@@ -130,12 +155,13 @@ def take_model(arguments: dict[str, Any]) -> YOLO:
     name, task = arguments.pop("model", None), arguments.pop("task", None)
     if resume := arguments.get("resume"):
         name, arguments["resume"] = str(checkpoint_to_resume(resume if resume is not True else name or True)[0]), True
-    if not name:
-        name = TASK2MODEL[task or "detect"]
-        LOGGER.warning(f"yolo-wiou: no 'model=', so this is Ultralytics' default, model={name}.")
-    if any(part in Path(name).stem.lower() for part in UNTRAINED):
+    default = TASK2MODEL[task or "detect"]
+    if any(part in Path(name or default).stem.lower() for part in UNTRAINED):
         raise ConfigError(f"Ultralytics has no training for '{name}'.")
-    return find_model(name, task)
+    model = find_model(name or default, task)
+    if not name:
+        LOGGER.warning(f"yolo-wiou: no 'model=', so this is Ultralytics' default, model={default}.")
+    return model
 
 
 def resume_hint(trainer: BaseTrainer | None, started: float) -> str:
@@ -167,7 +193,7 @@ def show_losses(argv: list[str]) -> None:
     if not argv:
         print(listing())
         return
-    config = take_loss({"loss": argv[0].removeprefix("loss="), **parse_options(argv[1:], {})})
+    config = take_loss({"loss": unquoted(argv[0].removeprefix("loss=")), **parse_options(argv[1:], {})})
     print(config.to_yaml() if config else "", end="")
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from ultralytics.utils import TQDM
 
-from yolo_wiou.cli.arguments import as_list, out_folder, parse_options
+from yolo_wiou.cli.arguments import out_folder, parse_options
 from yolo_wiou.cli.places import where
+from yolo_wiou.cli.values import as_list
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import LossConfig
 from yolo_wiou.losses.presets import DEFAULT_LOSS, take_loss

@@ -27,6 +27,13 @@ class Overlap(Component):
     inner: Annotated[FiniteFloat, Field(ge=0.1, le=3)] = NO_INNER
     focaler: tuple[Annotated[FiniteFloat, Field(ge=0, lt=1)], Annotated[FiniteFloat, Field(gt=0, le=1)]] = NO_FOCALER
 
+    @field_validator("focaler", mode="before")
+    @classmethod
+    def _pair(cls, interval: Any) -> Any:
+        if not isinstance(interval, list | tuple) or len(interval) != 2:
+            raise ValueError("should be two numbers in brackets, [d,u]")
+        return interval
+
     @field_validator("focaler")
     @classmethod
     def _ordered(cls, interval: tuple[float, float]) -> tuple[float, float]:
