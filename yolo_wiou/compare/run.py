@@ -207,11 +207,12 @@ class Record:
         """results.csv by column, as far as it goes; empty where somebody has removed the training's folder.
 
         Raises:
-            ValueError: there is no number in it.
+            ValueError: there is no number in it, or something that is no text.
         """
         file = self.folder / HISTORY
         if not file.is_file():
             return {}
+        file.read_text(encoding="utf-8")  # read_table forgives what is no text, for a run that is to go on
         rows = read_table(file)
         if not any(math.isfinite(value) for row in rows for value in row.values()):
             raise ValueError(f"no number in '{file}'")
