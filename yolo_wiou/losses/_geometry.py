@@ -19,6 +19,8 @@ SIDE = 1e-7
 
 Geometry: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 """inside, offset, size, enclosing, iou_loss, distance2, diagonal2, target_size: as a BoxPair has them."""
+Parts: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""How far the edges lie inside, (2, 2, N), offset of the centres, (2, N), and both sizes, (2, 2, N)."""
 Outputs: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 """A Geometry, and beside it what its gradient needs: shared and union."""
 
@@ -34,7 +36,7 @@ class Corners(Function):
     @staticmethod
     def forward(ctx: Any, pred: Tensor, target: Tensor) -> Geometry:
         """Compute from both; only the prediction has a gradient."""
-        return keep(ctx, (), from_corners(pred, target))
+        return keep(ctx, (), geometry(*from_corners(pred, target)))
 
     @staticmethod
     @once_differentiable
@@ -55,7 +57,7 @@ class Centres(Function):
     @staticmethod
     def forward(ctx: Any, offset: Tensor, size: Tensor, target_size: Tensor) -> Geometry:
         """Compute from all; the size of the target has no gradient."""
-        return keep(ctx, (), from_centres(offset, size, target_size))
+        return keep(ctx, (), geometry(*from_centres(offset, size, target_size)))
 
     @staticmethod
     @once_differentiable
@@ -68,8 +70,8 @@ class Centres(Function):
         return by_offset if by_centre is None else by_offset.add_(by_centre, alpha=2), by_size, None
 
 
-def from_corners(pred: Tensor, target: Tensor) -> Outputs:
-    """Corners of both, (N, 4) xyxy -> geometry."""
+def from_corners(pred: Tensor, target: Tensor) -> Parts:
+    """Corners of both, (N, 4) xyxy -> what all follows from."""
     boxes = torch.cat((pred.t(), target.t())).view(2, 2, 2, -1)  # prediction and target, two corners, x and y
     left_top, right_bottom = boxes.unbind(1)
     sizes = torch.sub(right_bottom.clamp_min_(left_top), left_top).clamp_min_(SIDE)
@@ -77,19 +79,19 @@ def from_corners(pred: Tensor, target: Tensor) -> Outputs:
     left_top, right_bottom = inside.unbind()
     offset = torch.lerp(left_top, right_bottom, 0.5)
     right_bottom.neg_()
-    return geometry(inside, offset, sizes)
+    return inside, offset, sizes
 
 
-def from_centres(offset: Tensor, size: Tensor, target_size: Tensor) -> Outputs:
-    """Offset of the centres and both sizes, (2, N) each -> geometry."""
+def from_centres(offset: Tensor, size: Tensor, target_size: Tensor) -> Parts:
+    """Offset of the centres and both sizes, (2, N) each -> what all follows from."""
     sizes = torch.stack((size, target_size)).clamp_min_(SIDE)
     margin = torch.sub(target_size, size).mul_(0.5)
     inside = torch.stack((margin + offset, margin - offset))
-    return geometry(inside, offset.view_as(offset), sizes)
+    return inside, offset.view_as(offset), sizes
 
 
 def geometry(inside: Tensor, offset: Tensor, sizes: Tensor) -> Outputs:
-    """How far the edges lie inside, (2, 2, N), offset of the centres, and both sizes, (2, 2, N) -> geometry.
+    """Compute the geometry of a BoxPair from Parts, whose maker has let go of the boxes by now.
 
     How far the edges lie inside the target's says how much of the target's sides is missed, and so the shared sides
     s = relu(g − missed) and the enclosing box p + missed, for sizes p and g. With I = Πs and U = Πp + Πg − I the IoU
@@ -156,13 +158,17 @@ def in_transform() -> bool:
     return torch._C._are_functorch_transforms_active()
 
 
-def transformable(function: type[Function], forward: Callable[..., Outputs]) -> type[Function]:
+def transformable(function: type[Function], parts_of: Callable[..., Parts]) -> type[Function]:
     """Return the function for torch.func, which sets the context apart and lets out of a function nothing but outputs.
 
     Not for every call: PyTorch then binds the arguments to a signature each time, a tenth of what a whole loss takes.
     """
-    parts = {"forward": staticmethod(forward), "setup_context": staticmethod(keep), "generate_vmap_rule": True}
-    return type(f"Transformable{function.__name__}", (function,), parts)
+
+    def forward(*boxes: Tensor) -> Outputs:
+        return geometry(*parts_of(*boxes))
+
+    own = {"forward": staticmethod(forward), "setup_context": staticmethod(keep), "generate_vmap_rule": True}
+    return type(f"Transformable{function.__name__}", (function,), own)
 
 
 TRANSFORMABLE = {Corners: transformable(Corners, from_corners), Centres: transformable(Centres, from_centres)}
