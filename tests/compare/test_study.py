@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 from helpers.studies import a_study, finish
 
-from yolo_wiou.compare.study import Study, label, name_data, name_losses
+from yolo_wiou.compare.study import Study, is_taken, label, name_data, name_losses
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses.presets import as_plain, load_config
 
@@ -168,3 +168,18 @@ def test_the_frozen_format_of_a_run(tmp_path):
     older = {key: value for key, value in written.items() if key not in {"judge", "checkpoints"}}
     (tmp_path / "run.json").write_text(json.dumps(older))
     assert type(run).load(Path(tmp_path)) == run
+
+
+@pytest.mark.parametrize("label", ["..", ".", "", "../..", "/etc", "a/../..", "..\\.."])
+def test_a_run_never_leaves_its_study(label, tmp_path):
+    """Its loss is called after a file's `name`, its data after a file, which may be `...yaml`."""
+    run = a_study().runs()[0].model_copy(update={"data": label, "loss": label})
+    below = run.folder(tmp_path).resolve().relative_to(tmp_path / "runs")
+    assert len(below.parts) == 3
+
+
+def test_labels_that_would_share_a_folder_are_taken():
+    assert is_taken("A b", ["a_b"])
+    assert is_taken("Straße", ["STRASSE"])
+    assert is_taken("e\u0301", ["\u00e9"])  # one letter, written in two ways
+    assert not is_taken("..", [".", "...", ""])
