@@ -213,14 +213,16 @@ def checkpoints(folder: Path) -> Iterator[Row]:
             safe = name == "a malicious one" and place != "checks model="
             before = contents(folder)
             ended = run(words(file), folder / "log", safe=safe)
-            lost = damage(ended) + ["it was taken"] * (ended.code == 0)
+            is_read = place == "checks model=" and ended.code == 0  # which says what is in it, and runs nothing of it
+            lost = damage(ended) + ["it was taken"] * (ended.code == 0 and not is_read)
             lost += ["it was executed"] * (folder / "pwned").exists()
-            lost += ["what is missing is not named"] * ("fork" in name and "ghost" not in ended.said.lower())
+            lost += ["what is missing is not named"] * ("fork" in name and not is_read and "Ghost" not in ended.said)
             changed = contents(folder).items() ^ before.items()
             lost += ["something was written"] * (not {name for name, _ in changed} <= {"log"})
             (folder / "pwned").unlink(missing_ok=True)
             with_safe = " with ULTRALYTICS_SAFE_LOAD=1" if safe else ""
-            yield Row(f"a checkpoint, {name}, in `{place}`{with_safe}", how_it_ended(ended), listed(lost))
+            seen = f"read, and nothing of it run: '{ended.message}'" if is_read else how_it_ended(ended)
+            yield Row(f"a checkpoint, {name}, in `{place}`{with_safe}", seen, listed(lost))
 
 
 def save_with_ghost(file: Path, module: str) -> None:

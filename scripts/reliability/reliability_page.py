@@ -61,8 +61,9 @@ SECTIONS = {
     ),
     "foreign-checkpoints": (
         "Checkpoints by strangers",
-        "Each has to be refused with exit code 2, whatever names it, and never executed by `checks`; a training loads "
-        "weights as Ultralytics does, which executes them unless `ULTRALYTICS_SAFE_LOAD=1` is set.",
+        "Each has to be refused with exit code 2, whatever names it. `checks` may say what is in it, but never run "
+        "anything of it; a training loads weights as Ultralytics does, which runs what is in them unless "
+        "`ULTRALYTICS_SAFE_LOAD=1` is set.",
     ),
     "dead-ranks": (
         "Ranks that die",
