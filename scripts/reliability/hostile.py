@@ -67,7 +67,7 @@ LOSSES: dict[str, str | bytes] = {
 }
 
 
-CLIMBING = "name: ..", "name: ../../up", "name: 400 characters"
+CLIMBING = "name: '..'", "name: ../../up", "name: stranger/mine", f"name: {'n' * 100}"
 """Losses whose names become folders in a study."""
 
 
@@ -75,16 +75,16 @@ def losses(folder: Path) -> Iterator[Row]:
     """Every one in `train loss=FILE`, some among the losses of `compare`: refused, or taken at bounded cost."""
     data = render(folder / "data")
     for name, text in LOSSES.items():
-        place = folder / "losses" / "train"
+        place = folder / "train" / "here"
         write_bytes(place / "loss.yaml", text)
         argv = training(place / "run", data, 1, "loss.yaml")
         yield judged(f"a loss: {name}", run(argv, place / "log", limit=SECONDS), place, {"log", "loss.yaml"})
     for name in CLIMBING:
-        place = folder / "losses" / "compare"
-        write_bytes(place / "loss.yaml", LOSSES[name])
+        place = folder / "compare" / "here"
+        write_bytes(place / "loss.yaml", f"{name}\npenalty: siou")
         argv = ["compare", f"data={data}", "losses=ciou,loss.yaml", "seeds=1", "epochs=1", "out=study", *ARGUMENTS[:5]]
         ended = run(argv, place / "log", limit=SECONDS)
-        yield judged(f"a loss of `compare`: {name}", ended, place, {"log", "loss.yaml"})
+        yield judged(f"a loss of `compare`: {name[:20]}", ended, place, {"log", "loss.yaml"})
 
 
 def write_bytes(file: Path, text: str | bytes) -> None:

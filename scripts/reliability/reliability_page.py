@@ -83,7 +83,7 @@ def section(name: str, seen: dict[str, Any]) -> dict[str, str]:
     """One experiment."""
     title, words = SECTIONS[name]
     rows = [[row["tried"], row["seen"], f"**{row['lost']}**" if row["lost"] else "nothing"] for row in seen["rows"]]
-    ran = f"{seen['date']}, {seen['platform']}; {seen['seconds']} s."
+    ran = f"{seen['date']}, {seen['platform']}."
     return {"title": title, "words": words, "table": table(["tried", "seen", "lost"], rows), "ran": ran}
 
 
