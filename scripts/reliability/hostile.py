@@ -78,13 +78,14 @@ def losses(folder: Path) -> Iterator[Row]:
         place = folder / "train" / "here"
         write_bytes(place / "loss.yaml", text)
         argv = training(place / "run", data, 1, "loss.yaml")
-        yield judged(f"a loss: {name}", run(argv, place / "log", limit=SECONDS), place, {"log", "loss.yaml"})
+        yield judged(f"a loss: {name}", run(argv, place / "log", limit=SECONDS), place, "run")
     for name in CLIMBING:
         place = folder / "compare" / "here"
         write_bytes(place / "loss.yaml", f"{name}\npenalty: siou")
-        argv = ["compare", f"data={data}", "losses=ciou,loss.yaml", "seeds=1", "epochs=1", "out=study", *ARGUMENTS[:5]]
+        (place / "...yaml").write_text(f"path: {data.parent}\n{data.read_text()}")
+        argv = ["compare", "data=...yaml", "losses=ciou,loss.yaml", "seeds=1", "epochs=1", "out=study", *ARGUMENTS[:5]]
         ended = run(argv, place / "log", limit=SECONDS)
-        yield judged(f"a loss of `compare`: {name[:20]}", ended, place, {"log", "loss.yaml"})
+        yield judged(f"a loss of `compare`, on data of the name `..`: {name[:20]}", ended, place, "study")
 
 
 def write_bytes(file: Path, text: str | bytes) -> None:
@@ -96,14 +97,13 @@ def write_bytes(file: Path, text: str | bytes) -> None:
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
 
 
-def judged(tried: str, ended: Ended, place: Path, written: set[str]) -> Row:
-    """Whether a command in a place was bounded, and wrote nothing where it was refused, nor outside at all."""
-    around = sorted(str(path.relative_to(place.parent)) for path in place.parent.iterdir())
-    lost = damage(ended) + ["it wrote outside"] * (around != sorted([place.name, "stranger"]))
+def judged(tried: str, ended: Ended, place: Path, out: str) -> Row:
+    """Whether a command in a place was bounded, and wrote nothing where it was refused, nor anywhere but in `out`."""
+    here, around = ({path.name for path in folder.iterdir()} for folder in (place, place.parent))
+    lost = damage(ended) + ["something was written"] * (ended.code == 2 and out in here)
+    lost += ["it wrote outside"] * (not here <= {"log", "loss.yaml", "...yaml", "mine", out} or len(around) > 2)
     lost += ["it removed what is a stranger's"] * (not (place.with_name("stranger") / "mine").exists())
     lost += ["the file was executed"] * any(place.parent.rglob("pwned"))
-    here = {path.name for path in place.iterdir()}
-    lost += ["something was written"] * (ended.code == 2 and here != {*written, "mine"})
     return Row(tried, how_it_ended(ended), listed(lost))
 
 

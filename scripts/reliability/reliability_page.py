@@ -47,7 +47,7 @@ SECTIONS = {
     ),
     "hostile-losses": (
         "Losses by strangers",
-        "Each file is given to `train loss=FILE`. It trains or is refused with exit code 2 and one message, within "
+        "Each file is given to `train loss=FILE`, some to `compare`. It trains or is refused with exit code 2, within "
         "1.5 GB, 90 s and 5,000 characters; it writes nothing where it is refused, and nothing outside the run's "
         "folder.",
     ),
