@@ -104,7 +104,7 @@ def our_term(name: str, device: str = "cpu") -> Term:
         if is_stock:
             loss.observe(pair, torch.ones_like(pair.iou_loss))
             return stock_term(pred, target, weight)
-        gain, unweighted = loss.gain_and_loss(pair)
+        gain, unweighted = loss.gain_and_loss(pair, weight.squeeze(-1))
         loss.observe(pair, gain)
         return weighted_sum(unweighted, gain, weight, 100.0)
 

@@ -25,9 +25,7 @@ def in_float64(
     """Losses, (N,), and gradients, (N, 4), by the functions that `forward` calls, without its cast to float32."""
     pred, target = tensors(pairs)
     pair = BoxPair.of(pred.requires_grad_(), target, stride, imgsz)
-    unweighted = loss.unweighted(pair)
-    with torch.no_grad():
-        gain = loss.gain(pair, unweighted, loss.running_mean.mean.double())
+    gain, unweighted = loss.gain_and_loss(pair)
     value = gain * unweighted
     (gradient,) = torch.autograd.grad(value.sum(), pred)
     return value.detach(), gradient
@@ -42,7 +40,7 @@ def value_of(loss: str, pair: Pair, mean: float = 1.0, **settings: float) -> flo
 
 def by_oracle(oracle: Oracle, pairs: Sequence[Pair], gradient: bool = False, **context: Any) -> Tensor:
     """The oracle's losses of a batch, (N,), or their gradients, (N, 4)."""
-    if oracle.sections["gain"].get("name") == "iou-balanced":
+    if oracle.sections["gain"].get("name") in {"iou-balanced", "trust"}:
         context["factor"] = oracle.factor(pairs, **context)
     compute = oracle.gradient if gradient else oracle
     return torch.tensor([compute(b, g, **context) for b, g in pairs], dtype=torch.float64)

@@ -44,7 +44,7 @@ class Case(Geo):
         imgsz: (height, width) in pixels.
         mean: running mean of the IoU loss.
         progress: share of the run that is over.
-        factor: of the batch, for the gain that keeps its sum; see `Oracle.factor`.
+        factor: of the batch, for the gains that keep a sum; see `Oracle.factor`.
     """
 
     def __init__(
@@ -191,6 +191,12 @@ def nonmonotonic(c: Case, alpha: float = 1.9, delta: float = 3.0) -> float:
     return beta / (delta * alpha ** (beta - delta))
 
 
+def trust(c: Case, k: float = 1.5) -> float:
+    """Of a box that is its object's only one, in a size class that has not been seen yet: its mean is that of all."""
+    maturity = min(max(1 - 2 * c.mean, 0.0), 1.0)
+    return min(c.factor * math.exp(-k * maturity * (outlier_degree(c) - 1)), math.exp(k))
+
+
 GAINS: dict[str, Callable[..., float]] = {
     "none": lambda c: 1.0,
     "constant": lambda c, weight=1.0: weight,
@@ -199,4 +205,5 @@ GAINS: dict[str, Callable[..., float]] = {
     "monotonic": lambda c, gamma=0.5: outlier_degree(c) ** gamma,
     "piou2": piou2,
     "nonmonotonic": nonmonotonic,
+    "trust": trust,
 }

@@ -60,13 +60,15 @@ class Oracle:
         return out
 
     def factor(self, pairs: Iterable[Pair], **context: Any) -> float:
-        """Σ L / Σ gain·L: with this factor of the batch a gain keeps the sum of the losses; the loss takes it as such.
+        """Σ v / Σ gain·v: with this factor of the batch a gain keeps a sum; the loss takes it as such.
 
-        NaN where every product is 0 (all boxes disjoint or equal): no factor can keep the sum there.
+        v is the loss for iou-balanced, and 1 for trust. NaN where every product is 0 (all boxes disjoint or equal): no
+        factor can keep the sum there.
         """
         cases = [Case(b, g, **context) for b, g in pairs]
-        weighted = math.fsum(self._gain(c) * self._unweighted(c) for c in cases)
-        return math.fsum(map(self._unweighted, cases)) / weighted if weighted else math.nan
+        kept = [1.0 if self.sections["gain"]["name"] == "trust" else self._unweighted(c) for c in cases]
+        weighted = math.fsum(self._gain(c) * value for c, value in zip(cases, kept, strict=True))
+        return math.fsum(kept) / weighted if weighted else math.nan
 
     def _gain(self, c: Case) -> float:
         settings = {"name": "none", **self.sections["gain"]}
@@ -103,6 +105,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "inner-focaler-ciou": {"overlap.inner": 0.75, "overlap.focaler": (0.0, 0.95), "penalty": "ciou"},
     "focal-eiou": {"penalty": "eiou", "gain": "iou-power", "gain.gamma": 0.5},
     "focal-l1": {"overlap": "none", "penalty": "focal-l1", "penalty.beta": 0.8},
+    "trust": {"penalty": "ciou", "gain": "trust", "gain.k": 1.5},
     "wiou1": {"penalty": "wiou"},
     "wiou2": {"penalty": "wiou", "gain": "monotonic", "gain.gamma": 0.5},
     "wiou3": {"penalty": "wiou", "gain": "nonmonotonic", "gain.alpha": 1.9, "gain.delta": 3.0},

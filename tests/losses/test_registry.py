@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from helpers.running import shell
 from torch import Tensor
 
 from yolo_wiou import ConfigError, FiniteFloat
-from yolo_wiou.losses import GAINS, OVERLAPS, PENALTIES, BoxPair
+from yolo_wiou.losses import GAINS, OVERLAPS, PENALTIES, BoxPair, RunningMean
+from yolo_wiou.losses.positives import Positives
 from yolo_wiou.losses.presets import load_config
 
 FOCALER = "boxes below 'focaler' d > 0 need a penalty to be moved at all."
@@ -127,3 +129,21 @@ def test_number_is_the_old_name_of_finite_float_and_says_so_once(tmp_path):
     said = shell("-W", "always::DeprecationWarning", "-c", script, cwd=tmp_path).stderr
     assert said.count("yolo_wiou.Number is now FiniteFloat") == 1
     assert "<string>:1:" in said
+
+
+def test_a_gain_that_asks_for_what_nobody_knows_is_refused(registries):
+    with pytest.raises(
+        ConfigError, match=r"^gain 'mine' asks for 'means'\. Did you mean 'mean'\? Valid: expected, loss"
+    ):
+
+        @GAINS.register("mine")
+        def mine(means: Tensor) -> Tensor:
+            return means
+
+
+@pytest.mark.parametrize("name", GAINS.offers)
+def test_what_a_gain_may_ask_for_is_there(name):
+    boxes = torch.tensor([[0.0, 0.0, 4.0, 2.0]])
+    pair = BoxPair.of(boxes, boxes)
+    positives = Positives(pair, pair.iou_loss, None, None, RunningMean(0.1, with_sizes=True))
+    assert getattr(positives, name) is not None

@@ -28,6 +28,9 @@ BATCH = {
 }
 
 
+TRUSTING = {"penalty": "none", "gain": {"name": "trust", "k": 1.0}}
+
+
 def build(kind=DetectionModel, yaml="yolo11n.yaml"):
     torch.manual_seed(0)
     model = kind(yaml, nc=2, verbose=False)
@@ -37,13 +40,13 @@ def build(kind=DetectionModel, yaml="yolo11n.yaml"):
     return model, batch
 
 
-def run(model, batch, loss):
+def run(model, batch, loss, mean=0.7):
     """Install a loss, run a batch, and return each head's box loss with its arguments and its terms."""
     criterion = model.init_criterion()
     calls = {}
     for path, head in install(criterion, load_config(loss)).items():
         head.box_loss.self_advancing = False
-        head.box_loss.running_mean.mean.fill_(0.7)
+        head.box_loss.running_mean.mean.fill_(mean)
         head.register_forward_hook(lambda m, args, out, path=path: calls.update({path: (m, args, out)}))
     criterion(model(batch["img"]), batch)[0].sum().backward()
     return calls
@@ -120,6 +123,35 @@ def test_end_to_end_models_have_two_heads_with_a_mean_each(yaml):
         assert out[0].item() == pytest.approx(recomputed(module, args, "wiou3")[0], rel=1e-4)
     one2many, one2one = (calls[path][0].box_loss.running_mean for path in ("one2many", "one2one"))
     assert one2many.seen[1] > one2one.seen[1] > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "yaml"),
+    [(DetectionModel, "yolo11n.yaml"), (DetectionModel, "yolo26n.yaml"), (OBBModel, "yolo11n-obb.yaml")],
+)
+def test_the_positives_of_an_object_are_judged_together(kind, yaml):
+    """An object is a box of an image, and its positives share a gain; the weights are those of the reduction."""
+    for module, args, out in run(*build(kind, yaml), TRUSTING, mean=0.2).values():
+        _, pred, _, target, scores, total, mask = args[:7]
+        index = mask.nonzero(as_tuple=True)
+        levels = [torch.full((rows * 4,), stride) for rows, stride in ((60, 8.0), (15, 16.0), (4, 32.0))]
+        stride = torch.cat(levels)[index[1]]
+        pixels = torch.cat((index[0][:, None], (target[index][:, :4] * stride[:, None]).round(decimals=3)), 1)
+        of_object = module.objects(index)
+        assert torch.equal(of_object.index[:, None] == of_object.index, (pixels[:, None] == pixels).all(-1))
+        assert 1 < len(of_object.index.unique()) <= len(pixels)
+        assert of_object.index.max() < of_object.count
+        pair = module.pair(pred[index].detach(), target[index], stride, torch.tensor([96.0, 160.0]))
+        box_loss = BoxLoss(load_config(TRUSTING))
+        box_loss.running_mean.mean.fill_(0.2)
+        weight = scores.sum(-1)[index]
+        gain, loss = box_loss.gain_and_loss(pair, weight, of_object)
+        assert out[0].item() == pytest.approx((weight * gain * loss).sum().item() / float(total), rel=1e-4)
+        assert len(gain.unique()) > 1
+        for number in of_object.index.unique():
+            assert len(gain[of_object.index == number].unique()) == 1
+        for number in of_object.index.unique():  # in pixels, on whatever level
+            assert pair.target_side[of_object.index == number].std(correction=0) < 1e-3
 
 
 def test_the_gain_weighs_the_distance_term_of_the_same_box():

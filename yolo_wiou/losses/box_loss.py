@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from yolo_wiou.losses._geometry import in_transform
 from yolo_wiou.losses.boxes import BoxPair, ImageSize, Stride
 from yolo_wiou.losses.config import LossConfig
-from yolo_wiou.losses.gain import GAINS, JUDGED_BY_MEAN
+from yolo_wiou.losses.gain import GAINS
 from yolo_wiou.losses.overlap import OVERLAPS, focaler
 from yolo_wiou.losses.penalty import PENALTIES
+from yolo_wiou.losses.positives import AnyPair, Objects, Positives
 from yolo_wiou.losses.presets import DEFAULT_LOSS, load_config
-from yolo_wiou.losses.rotated import RotatedPair
+from yolo_wiou.losses.registry import asks
 from yolo_wiou.losses.running_mean import RunningMean
 from yolo_wiou.losses.settings import PAPER_UPDATES
 
-AnyPair = BoxPair | RotatedPair
 POWER_EPS = 1e-8
 """Where a power below 1 would have an infinite slope, and a term that rounding made negative no power at all."""
 
@@ -75,8 +75,9 @@ class BoxLoss(nn.Module):
         self.overlap = OVERLAPS.bind(config.overlap)
         self.penalty = PENALTIES.bind(config.penalty)
         self.gain = GAINS.bind(config.gain)
+        self.asked = asks(GAINS.functions[config.gain.name])
         self.has_plain_overlap = config.overlap == OVERLAPS.parse("iou") and config.power == 1
-        self.running_mean = RunningMean(config.running_mean.value)
+        self.running_mean = RunningMean(config.running_mean.value, with_sizes="expected" in self.asked)
         self.self_advancing = True
         self.progress = 0.0
 
@@ -84,7 +85,16 @@ class BoxLoss(nn.Module):
         """Show the formula in `print(loss)`."""
         return str(self.config)
 
-    def forward(self, pred: Tensor, target: Tensor, *, stride: Stride = 1.0, imgsz: ImageSize = None) -> Tensor:
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        *,
+        stride: Stride = 1.0,
+        imgsz: ImageSize = None,
+        weight: Tensor | None = None,
+        objects: Objects | None = None,
+    ) -> Tensor:
         """Compute the loss of each box, in float32 whatever the input is, and where it is: the state follows.
 
         Args:
@@ -93,6 +103,9 @@ class BoxLoss(nn.Module):
             target: target boxes, (N, 4) xyxy, same unit; a constant.
             stride: pixels per box unit, (), (N,) or (N, 1), for the losses that hold a length in pixels.
             imgsz: (height, width) of the network's input in pixels.
+            weight: (N,) what a box will weigh in your sum, for the gains that keep one; 1 by default. The result does
+                not hold it.
+            objects: which object each box predicts, for the gains that judge an object; each its own by default.
 
         Returns:
             (N,) float32; the gain in it is detached. An empty input gives an empty loss that keeps its graph.
@@ -114,21 +127,25 @@ class BoxLoss(nn.Module):
         if self.running_mean.mean.device != pred.device:
             self.to(pred.device)
         pair = BoxPair.of(to_float32(pred), target.float(), stride, imgsz)
-        gain, loss = self.gain_and_loss(pair)
+        gain, loss = self.gain_and_loss(pair, weight, objects)
         if pred.requires_grad and torch.is_grad_enabled() and not in_transform():
             self.observe(pair, gain)
         return gain * loss
 
-    def gain_and_loss(self, pair: AnyPair) -> tuple[Tensor, Tensor]:
-        """Return (gain, 1 − overlap + penalty), (N,) each; nothing is observed."""
+    def gain_and_loss(
+        self, pair: AnyPair, weight: Tensor | None = None, objects: Objects | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return (gain, 1 − overlap + penalty), (N,) each; nothing is observed. Weight and objects as in `forward`."""
         loss = self.unweighted(pair)
         with torch.no_grad():
-            gain: Tensor = self.gain(pair, loss, self.running_mean.mean)
+            positives = Positives(pair, loss, weight, objects, self.running_mean)
+            gain: Tensor = self.gain(*(getattr(positives, name) for name in self.asked))
         return gain, loss
 
     def observe(self, pair: AnyPair, gain: Tensor) -> None:
         """Show a call's boxes to the running mean."""
-        self.running_mean.observe(pair.iou_loss, gain)
+        side = pair.target_side if "expected" in self.asked else None
+        self.running_mean.observe(pair.iou_loss, gain, side)
         if self.self_advancing:
             self.running_mean.advance()
 
@@ -159,7 +176,7 @@ def weighted_sum(loss: Tensor, gain: Tensor, weight: Tensor, normaliser: Tensor 
 
 def warn_of_slow_mean(config: LossConfig) -> None:
     """Warn that nobody knows how many steps a running mean has; Python shows it once per line of the user's code."""
-    if config.gain.name in JUDGED_BY_MEAN and config.running_mean.momentum == "auto":
+    if {"mean", "expected"} & set(asks(GAINS.functions[config.gain.name])) and config.running_mean.momentum == "auto":
         warnings.warn(
             f"outside a trainer the running mean of '{config.name}' takes {PAPER_UPDATES:,} calls to leave its start, "
             "as in its authors' runs. Set running_mean.momentum: 0.01 for some hundred calls, 3 / calls for more.",

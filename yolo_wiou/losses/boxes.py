@@ -73,6 +73,11 @@ class BoxPair:
         """(N,) intersection over union, in [0, 1]."""
         return 1 - self.iou_loss
 
+    @property
+    def target_side(self) -> Tensor:
+        """(N,) √(w·h) of the target in pixels."""
+        return product(self.target_size).sqrt() * self.stride
+
     @lazy_property
     def union(self) -> Tensor:
         """(N,) area of the union: both areas are union and intersection, which is IoU times the union."""

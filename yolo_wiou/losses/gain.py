@@ -1,6 +1,6 @@
 """Gains: how much a box counts, a constant for the gradient. (N,) each, computed without a graph.
 
-A gain sees the pair, the loss that it will weigh, and the running mean of the IoU loss. It judges a box by its plain
+A gain asks for what it needs by the names of its parameters: the attributes of Positives. It judges a box by its plain
 IoU, whatever the overlap is. None counts a box more than MAX_GAIN.
 """
 
@@ -19,13 +19,12 @@ MAX_GAIN = 20.0
 """The largest gain: the running mean may be tiny, and a batch may have one good box among hundreds."""
 LEAST_MEAN = 3e-3
 """The running mean counts as no smaller: with all boxes perfect it reaches 0, and labels are not that exact."""
-JUDGED_BY_MEAN = ("monotonic", "nonmonotonic")
-"""The gains that the running mean decides."""
 
 Exponent = Annotated[FiniteFloat, Field(ge=0, le=5)]
 Alpha = Annotated[FiniteFloat, Field(gt=1, le=10)]
 Lambda = Annotated[FiniteFloat, Field(gt=0, le=10)]
 Positive = Annotated[FiniteFloat, Field(gt=0, le=MAX_GAIN)]
+Strength = Annotated[FiniteFloat, Field(gt=0, le=5)]
 
 
 class Gain(Component):
@@ -38,27 +37,26 @@ class Gain(Component):
     dfl: bool = False
 
 
-GAINS: Registry[Gain] = Registry("gain", Gain, "none")
-"""The gains by name: `(pair, loss, mean, *, settings) -> (N,)`, called without a graph.
-
-`loss` is what will be weighed, (N,); `mean` the running mean of the IoU loss, a scalar.
-"""
+OFFERED = ("pair", "loss", "weight", "mean", "expected", "misfit")
+"""What a gain may ask for: attributes of Positives."""
+GAINS: Registry[Gain] = Registry("gain", Gain, "none", offers=OFFERED)
+"""The gains by name: `(attributes of Positives, *, settings) -> (N,)`, called without a graph."""
 
 
 @GAINS.register("none")
-def none(pair: BoxPair, loss: Tensor, mean: Tensor) -> Tensor:
+def none(loss: Tensor) -> Tensor:
     """Every box counts 1."""
-    return mean.new_ones(()).expand_as(loss)
+    return loss.new_ones(()).expand_as(loss)
 
 
 @GAINS.register("constant")
-def constant(pair: BoxPair, loss: Tensor, mean: Tensor, *, weight: Positive = 1.0) -> Tensor:
+def constant(loss: Tensor, *, weight: Positive = 1.0) -> Tensor:
     """Every box counts `weight`: what `box=` does, for one loss of a study. A control for gains whose mean is not 1."""
-    return mean.new_full((), weight).expand_as(loss)
+    return loss.new_full((), weight).expand_as(loss)
 
 
 @GAINS.register("iou-power")
-def iou_power(pair: BoxPair, loss: Tensor, mean: Tensor, *, gamma: Exponent = 0.5) -> Tensor:
+def iou_power(pair: BoxPair, *, gamma: Exponent = 0.5) -> Tensor:
     """Focal-EIoU: IoU^γ, good boxes count more, boxes that don't touch nothing (arXiv:2101.08158).
 
     Not checked against the paper: γ.
@@ -67,7 +65,7 @@ def iou_power(pair: BoxPair, loss: Tensor, mean: Tensor, *, gamma: Exponent = 0.
 
 
 @GAINS.register("iou-balanced")
-def iou_balanced(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Exponent = 1.5) -> Tensor:
+def iou_balanced(pair: BoxPair, loss: Tensor, *, lam: Exponent = 1.5) -> Tensor:
     """IoU-balanced localisation: IoU^λ (arXiv:1908.05641), scaled so that the sum of the losses stays what it was.
 
     The scaling is ours, in place of the authors' constant in the configuration. It keeps the plain sum, as long as no
@@ -78,7 +76,7 @@ def iou_balanced(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Exponent = 1
 
 
 @GAINS.register("piou2")
-def piou2(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Lambda = 1.3) -> Tensor:
+def piou2(pair: BoxPair, *, lam: Lambda = 1.3) -> Tensor:
     """PIoU v2: 3·λq·exp(−(λq)²) with q = exp(−P), most at medium quality (Neural Networks 170, 2024).
 
     The authors' code lets the gradient through, which pushes far boxes away from their target; here it is a constant.
@@ -89,17 +87,31 @@ def piou2(pair: BoxPair, loss: Tensor, mean: Tensor, *, lam: Lambda = 1.3) -> Te
 
 
 @GAINS.register("monotonic")
-def monotonic(pair: BoxPair, loss: Tensor, mean: Tensor, *, gamma: Exponent = 0.5) -> Tensor:
+def monotonic(pair: BoxPair, mean: Tensor, *, gamma: Exponent = 0.5) -> Tensor:
     """Wise-IoU v2: β^γ, hard boxes count more (arXiv:2301.10051; γ from the authors' code)."""
     return bounded(outlier_degree(pair.iou_loss, mean).pow_(gamma), LEAST_MEAN**-gamma)
 
 
 @GAINS.register("nonmonotonic")
-def nonmonotonic(pair: BoxPair, loss: Tensor, mean: Tensor, *, alpha: Alpha = 1.9, delta: Positive = 3.0) -> Tensor:
+def nonmonotonic(pair: BoxPair, mean: Tensor, *, alpha: Alpha = 1.9, delta: Positive = 3.0) -> Tensor:
     """Wise-IoU v3: r = β/(δ·α^(β−δ)), largest at β = 1/ln α, 1 at β = δ, small for outliers (arXiv:2301.10051)."""
     beta, log = outlier_degree(pair.iou_loss, mean), math.log(alpha)
     gain = torch.rsub(beta, delta * log - math.log(delta), alpha=log).exp_().mul_(beta)
     return bounded(gain, alpha**delta / (math.e * delta * log))
+
+
+@GAINS.register("trust")
+def trust(weight: Tensor, mean: Tensor, expected: Tensor, misfit: Tensor, *, k: Strength = 1.5) -> Tensor:
+    """Trust: exp(−k·a·(β_o − 1)), an object counts less the worse it fits, once the network has learnt to fit.
+
+    β_o, the outlier degree of an object, is its boxes' mean IoU loss over the running mean of targets of its size: a
+    loose label misfits at all its positives, a single bad anchor point does not, and small objects fit worse by nature.
+    Maturity a = clamp(1 − 2·mean, 0, 1) is 0 while the mean IoU is below one half, when misfit means "not learnt yet".
+    Scaled so that Σ w·g = Σ w, up to the most that a box may count, e^k. The formula is this package's own.
+    """
+    maturity = (1 - 2 * mean).clamp(0, 1)
+    gain = torch.exp(-k * maturity * (outlier_degree(misfit, expected) - 1))
+    return keep_sum(gain, weight).clamp_max(math.exp(k))
 
 
 def outlier_degree(iou_loss: Tensor, mean: Tensor) -> Tensor:
@@ -112,8 +124,8 @@ def bounded(gain: Tensor, peak: float) -> Tensor:
     return gain if peak <= MAX_GAIN else gain.clamp_max_(MAX_GAIN)
 
 
-def keep_sum(weight: Tensor, loss: Tensor) -> Tensor:
-    """Scale weights so that Σ weight·loss is Σ loss, each up to MAX_GAIN; all are 1 where nothing has a weight."""
-    weighted = (weight * loss).sum()
-    scaled = weight * (loss.sum() / weighted.clamp(min=EPS))
-    return torch.where(weighted > EPS, scaled, 1.0).clamp_max(MAX_GAIN)
+def keep_sum(gain: Tensor, values: Tensor) -> Tensor:
+    """Scale gains so that Σ gain·value is Σ value, each up to MAX_GAIN; all are 1 where no value has a gain."""
+    total = (gain * values).sum()
+    scaled = gain * (values.sum() / total.clamp(min=EPS))
+    return torch.where(total > EPS, scaled, 1.0).clamp_max(MAX_GAIN)

@@ -11,7 +11,7 @@ place that lists them.
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import ValidationError, create_model
@@ -34,11 +34,19 @@ class Registry(Generic[ComponentT]):
         base: the section's class; its own fields are settings that every function on this axis shares.
         default: the name that a section without one has.
         rule: what every function of this axis asks, beside what its own rule does.
+        offers: what a function may ask for, by the names of its positional parameters; () where all get the same.
     """
 
-    def __init__(self, axis: str, base: type[ComponentT], default: str, rule: Rule | None = None) -> None:
+    def __init__(
+        self,
+        axis: str,
+        base: type[ComponentT],
+        default: str,
+        rule: Rule | None = None,
+        offers: Sequence[str] = (),
+    ) -> None:
         """Start without any entry."""
-        self.axis, self.base, self.default, self.rule = axis, base, default, rule
+        self.axis, self.base, self.default, self.rule, self.offers = axis, base, default, rule, offers
         self.functions: dict[str, Callable[..., Any]] = {}
         self.components: dict[str, type[ComponentT]] = {}
         self.rules: dict[str, list[Rule]] = {}
@@ -51,12 +59,15 @@ class Registry(Generic[ComponentT]):
             rule: yields why a loss that has this function makes no sense, a sentence each.
 
         Raises:
-            ConfigError: the name is taken.
+            ConfigError: the name is taken, or the function asks for what this axis does not offer.
         """
         if name in self.functions:
             raise ConfigError(f"{self.axis} '{name}' exists already.")
 
         def add(function: FunctionT) -> FunctionT:
+            for asked in asks(function) if self.offers else ():
+                if asked not in self.offers:
+                    raise ConfigError(f"{self.axis} '{name}' asks for '{asked}'. {choices(asked, self.offers)}")
             own: dict[str, Any] = {
                 p.name: (p.annotation, p.default)
                 for p in inspect.signature(function, eval_str=True).parameters.values()
@@ -107,3 +118,13 @@ class Registry(Generic[ComponentT]):
             key: getattr(component, key) for key in type(component).model_fields if key not in self.base.model_fields
         }
         return functools.partial(self.functions[component.name], **own)
+
+
+def asks(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of a function's positional parameters.
+
+    >>> asks(lambda pair, mean, *, gamma=0.5: None)
+    ('pair', 'mean')
+    """
+    parameters = inspect.signature(function).parameters.values()
+    return tuple(p.name for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD})

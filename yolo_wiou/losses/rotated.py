@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions.utils import lazy_property
 
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.losses.boxes import EPS, norm2
+from yolo_wiou.losses.boxes import EPS, Stride, norm2, product
 from yolo_wiou.losses.config import LossConfig
 
 Similarity = Callable[[Tensor, Tensor], Tensor]
@@ -26,17 +26,23 @@ class RotatedPair:
         pred: predicted boxes, (N, 5) xywhr, float32 or float64, r in radians.
         target: target boxes, likewise.
         similarity: computes ProbIoU; the head's own, with its floor.
+        stride: pixels per box unit.
     """
 
-    def __init__(self, pred: Tensor, target: Tensor, similarity: Similarity) -> None:
+    def __init__(self, pred: Tensor, target: Tensor, similarity: Similarity, stride: Stride = 1.0) -> None:
         """Keep the boxes; nothing is computed yet."""
-        self.pred, self.target, self.similarity = pred, target, similarity
+        self.pred, self.target, self.similarity, self.stride = pred, target, similarity, stride
 
     def scaled(self, ratio: float) -> RotatedPair:
         """Scale both boxes about their own centres (Inner-IoU, Unified-IoU)."""
         if ratio == 1:
             return self
-        return RotatedPair(_scaled(self.pred, ratio), _scaled(self.target, ratio), self.similarity)
+        return RotatedPair(_scaled(self.pred, ratio), _scaled(self.target, ratio), self.similarity, self.stride)
+
+    @property
+    def target_side(self) -> Tensor:
+        """(N,) √(w·h) of the target in pixels."""
+        return product(self.target[:, 2:4].t()).sqrt() * self.stride
 
     @lazy_property
     def iou(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""The running mean of the IoU loss: the only state of a loss."""
+"""The running means of the IoU loss, of all positives and by the size of their targets: the only state of a loss."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+SIZES = 9
+PRIOR = 0.01
 
 
 class RunningMean(nn.Module):
@@ -20,36 +23,61 @@ class RunningMean(nn.Module):
 
     Args:
         momentum: weight of a step's mean in the new mean, in (0, 1).
+        with_sizes: keep a mean per size class of the targets too, an octave of their side √(w·h) in pixels each.
 
     Attributes:
         mean: float32 scalar buffer.
-        seen: float32 (3,) buffer of the step so far: sum of IoU losses, number of boxes, sum of gains (for the log).
+        sizes: float32 (2, SIZES) buffer: running means of a size class's share in the sum of the IoU losses and in the
+            number of boxes, per box of a step. Their quotient is the class's mean, in which a step counts by the boxes
+            that it has; (2, 0) without size classes.
+        seen: float32 (3 + 2·SIZES,) buffer of the step so far: sum of IoU losses, number of boxes, sum of gains (for
+            the log); then the sums of IoU losses and the numbers of boxes by size class.
         steps: int64 scalar buffer, the number of steps that counted.
         last: the IoU losses and gains that the step observed last, (N,) each, kept for histograms; None before.
     """
 
     mean: Tensor
+    sizes: Tensor
     seen: Tensor
     steps: Tensor
 
-    def __init__(self, momentum: float) -> None:
+    def __init__(self, momentum: float, with_sizes: bool = False) -> None:
         """Start at 1.0."""
         super().__init__()
         self.momentum = momentum
         self.last: tuple[Tensor, Tensor] | None = None
         self.register_buffer("mean", torch.ones(()))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
-        self.register_buffer("seen", torch.zeros(3), persistent=False)
+        self.register_buffer("sizes", torch.zeros(2, SIZES * with_sizes), persistent=with_sizes)
+        self.register_buffer("seen", torch.zeros(3 + self.sizes.numel()), persistent=False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any) -> RunningMean:
         """Follow `.to` and `.cuda` to a device, but `.half()` and its like to no other dtype, which would round."""
         super()._apply(lambda x: x.to(fn(x).device), *args)  # type: ignore[no-untyped-call]
         return self
 
-    def observe(self, iou_loss: Tensor, gain: Tensor) -> None:
-        """Add boxes to the step: their IoU losses and gains, (N,) float32 each; a gain is a constant already."""
+    def observe(self, iou_loss: Tensor, gain: Tensor, side: Tensor | None = None) -> None:
+        """Add boxes to the step: IoU losses, gains and, for size classes, the targets' sides in pixels, (N,) each.
+
+        Float32; a gain is a constant already.
+        """
         self.last = iou_loss, gain = iou_loss.detach(), gain
-        self.seen.add_(torch.stack((iou_loss, torch.ones_like(gain), gain)).sum(1))  # nothing waits for the host
+        rows = torch.stack((iou_loss, torch.ones_like(gain), gain))
+        self.seen[:3].add_(rows.sum(1))  # nothing waits for the host
+        if side is not None:
+            members = size_class(side)[:, None] == torch.arange(SIZES, device=side.device)
+            self.seen[3:].add_((rows[:2] @ members.to(rows)).flatten())
+
+    def by_size(self, side: Tensor) -> Tensor:
+        """Return the mean of each target's size class by its side in pixels, (N,) -> (N,).
+
+        The mean of all boxes counts in it as a hundredth of a step does, so that it is the mean of a class that nobody
+        has seen, and a class of a few boxes stays near it.
+        """
+        prior = PRIOR * self.momentum
+        total, share = self.sizes
+        means: Tensor = (total + prior * self.mean) / (share + prior)
+        return means[size_class(side)]
 
     @torch.no_grad()
     def advance(self) -> Tensor:
@@ -59,8 +87,12 @@ class RunningMean(nn.Module):
         """
         counts = (self.seen[1] > 0) & self.seen.isfinite().all()
         seen = torch.where(counts, self.seen, 0.0)
-        moved = torch.lerp(self.mean, seen[0] / seen[1].clamp(min=1), self.momentum)
+        boxes = seen[1].clamp(min=1)
+        moved = torch.lerp(self.mean, seen[0] / boxes, self.momentum)
         self.mean = torch.where(counts, moved, self.mean)
+        if self.sizes.numel():
+            moved = torch.lerp(self.sizes, seen[3:].view_as(self.sizes) / boxes, self.momentum)
+            self.sizes = torch.where(counts, moved, self.sizes)
         self.steps = self.steps + counts
         self.seen = torch.zeros_like(self.seen)
         return seen
@@ -71,13 +103,25 @@ class RunningMean(nn.Module):
 
     def export_state(self) -> dict[str, Any]:
         """The state as plain numbers, exact."""
-        return {"mean": self.mean.item(), "steps": int(self.steps.item()), "momentum": self.momentum}
+        state = {"mean": self.mean.item(), "steps": int(self.steps.item()), "momentum": self.momentum}
+        return {**state, "sizes": self.sizes.tolist()} if self.sizes.numel() else state
 
     def import_state(self, state: dict[str, Any]) -> None:
         """Continue from exported numbers; a step under way is forgotten, and the momentum is the present run's."""
         self.mean.fill_(state["mean"])
         self.steps.fill_(state["steps"])
+        if self.sizes.numel():
+            self.sizes.copy_(torch.tensor(state.get("sizes", 0.0)))
         self.discard()
+
+
+def size_class(side: Tensor) -> Tensor:
+    """Return the octave of each side in pixels, (N,) int64: 0 below 4, 1 below 8, ..., SIZES - 1 from 512 on.
+
+    >>> size_class(torch.tensor([1.0, 4.0, 7.9, 8.0, 300.0, 4000.0])).tolist()
+    [0, 1, 1, 2, 7, 8]
+    """
+    return (side.log2() - 1).floor().long().clamp(0, SIZES - 1)
 
 
 def is_distributed() -> bool:

@@ -11,7 +11,8 @@ from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss
 from ultralytics.utils.metrics import probiou
 
 from yolo_wiou.losses import BoxLoss, BoxPair, RotatedPair
-from yolo_wiou.losses.box_loss import AnyPair, to_float32, weighted_sum
+from yolo_wiou.losses.box_loss import to_float32, weighted_sum
+from yolo_wiou.losses.positives import AnyPair, Objects
 from yolo_wiou.training.heaviness import SeenStep
 
 
@@ -52,6 +53,18 @@ class IoUTermMixin(BboxLoss):
         self.strides = strides
         self.seen: SeenStep | None = None
         self._positives: tuple[Tensor, tuple[Tensor, ...]] | None = None
+        self._assigned: tuple[Tensor, int] | None = None
+
+    def remember_objects(self, assigner: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+        """Hook of the head's assigner: keep which of an image's objects each anchor point has been given."""
+        self._assigned = output[4], inputs[4].shape[1]
+
+    def objects(self, index: tuple[Tensor, ...]) -> Objects | None:
+        """Return the objects of the positives, as the assigner's last call gave them; None where it was not heard."""
+        if self._assigned is None:
+            return None
+        assigned, per_image = self._assigned
+        return Objects(index[0] * per_image + assigned[index].long(), len(assigned) * per_image)
 
     def positives(self, mask: Tensor) -> tuple[Tensor, ...]:
         """Return the indices of a (B, A) mask's true entries, found once per mask, as that waits for the device."""
@@ -112,7 +125,9 @@ class IoUTermMixin(BboxLoss):
         context = stride.flatten().float(), imgsz
         pair = self.pair(boxes, target.float(), *context)
         gain, loss = (
-            (torch.ones_like(pair.iou_loss), pair.iou_loss) if self.is_stock else self.box_loss.gain_and_loss(pair)
+            (torch.ones_like(pair.iou_loss), pair.iou_loss)
+            if self.is_stock
+            else self.box_loss.gain_and_loss(pair, weight.squeeze(-1), self.objects(index))
         )
         if learning:
             self.box_loss.observe(pair, gain)
@@ -147,7 +162,8 @@ class PluggableRotatedBboxLoss(IoUTermMixin, RotatedBboxLoss):
     def pair(self, pred: Tensor, target: Tensor, stride: Tensor | float = 1.0, imgsz: Tensor | None = None) -> AnyPair:
         """Return the geometry of rotated boxes."""
         floor = getattr(self, "floor", None)  # since 8.4.84
-        return RotatedPair(pred, target, probiou if floor is None else functools.partial(probiou, floor=floor))
+        similarity = probiou if floor is None else functools.partial(probiou, floor=floor)
+        return RotatedPair(pred, target, similarity, stride)
 
 
 def infer_grid(anchor_points: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:

@@ -68,6 +68,8 @@ def install(
         else:
             kind = PluggableRotatedBboxLoss if isinstance(head.bbox_loss, RotatedBboxLoss) else PluggableBboxLoss
             head.bbox_loss = kind(head.reg_max, BoxLoss(config), head.stride).to(head.device)
+        if "misfit" in head.bbox_loss.box_loss.asked:
+            head.assigner.register_forward_hook(head.bbox_loss.remember_objects)
         if config.cls_weighting.name != "none":
             head.bce = IoUBalancedBCE(head.bce, head.assigner, head.bbox_loss, config.cls_weighting.eta)
         if balance:

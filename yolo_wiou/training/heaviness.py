@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from yolo_wiou.losses import BoxLoss
-from yolo_wiou.losses.box_loss import AnyPair
+from yolo_wiou.losses.positives import AnyPair
 
 
 class Heaviness(NamedTuple):

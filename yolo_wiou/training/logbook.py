@@ -39,13 +39,13 @@ class Logbook:
 
     def start_epoch(self) -> None:
         """Forget the epoch before."""
-        self.seen = {path: torch.zeros_like(mean.seen) for path, mean in self.means.items()}
+        self.seen = {path: torch.zeros_like(mean.seen[:3]) for path, mean in self.means.items()}
         self.sample: dict[str, deque[tuple[Tensor, Tensor]]] = {path: deque(maxlen=SAMPLE) for path in self.means}
         self.steps: dict[str, deque[SeenStep]] = {path: deque(maxlen=MEASURED) for path in self.heads}
 
     def add(self, path: str, seen: Tensor) -> None:
         """Add a step of a head: the sums that its running mean has taken in, over all ranks."""
-        self.seen[path] += seen
+        self.seen[path] += seen[:3]
         last = self.means[path].last
         if self.folder and last:
             self.sample[path].append(last)

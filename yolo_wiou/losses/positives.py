@@ -1,0 +1,72 @@
+"""Positives: what a gain may know of the boxes of a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from yolo_wiou.losses.boxes import BoxPair
+from yolo_wiou.losses.rotated import RotatedPair
+from yolo_wiou.losses.running_mean import RunningMean
+
+AnyPair: TypeAlias = BoxPair | RotatedPair
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Which object each box predicts.
+
+    Attributes:
+        index: (N,) int64, the object of each box, from 0.
+        count: how many there may be, so that nobody has to ask the device.
+    """
+
+    index: Tensor
+    count: int
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return for each box the mean over all boxes of its object, (N,) -> (N,)."""
+        sums = values.new_zeros(2, self.count).index_add_(1, self.index, torch.stack((values, torch.ones_like(values))))
+        return (sums[0] / sums[1])[self.index]
+
+
+@dataclass(frozen=True)
+class Positives:
+    """The N boxes of a step. A gain asks for these attributes by the names of its parameters.
+
+    Attributes:
+        pair: geometry of predictions and targets.
+        loss: (N,) what the gain will weigh, 1 − overlap + penalty.
+        given: (N,) the assigner's weight of each box; None outside a trainer.
+        objects: the object of each box; None where every box has one of its own.
+        running_mean: of the IoU loss.
+    """
+
+    pair: AnyPair
+    loss: Tensor
+    given: Tensor | None
+    objects: Objects | None
+    running_mean: RunningMean
+
+    @property
+    def weight(self) -> Tensor:
+        """(N,) what a box weighs in the sum over the batch: the assigner's weight, or 1."""
+        return torch.ones_like(self.loss) if self.given is None else self.given.to(self.loss)
+
+    @property
+    def mean(self) -> Tensor:
+        """() running mean of the IoU loss of all positives."""
+        return self.running_mean.mean
+
+    @property
+    def expected(self) -> Tensor:
+        """(N,) running mean of the IoU loss of targets as large as each box's."""
+        return self.running_mean.by_size(self.pair.target_side)
+
+    @property
+    def misfit(self) -> Tensor:
+        """(N,) IoU loss of each box's object: the mean over all its boxes."""
+        return self.objects.mean(self.pair.iou_loss) if self.objects else self.pair.iou_loss
