@@ -1,7 +1,5 @@
 """The log of a run's loss: columns of results.csv, histograms, and the picture loss_curves.png."""
 
-import csv
-import io
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from yolo_wiou.files import read_table, write_whole
 from yolo_wiou.losses.gain import outlier_degree
 from yolo_wiou.training.criterion import Heads
 from yolo_wiou.training.heaviness import SeenStep, measure
+from yolo_wiou.training.results_csv import epoch_of, is_row
 
 SAMPLE = 64
 """How many of an epoch's last batches go into its histograms: kept by reference, so they cost nothing."""
@@ -108,14 +107,12 @@ def write_histogram(file: Path, epoch: int, iou: Any) -> None:
     """
     counts = np.histogram(iou, bins=BINS, range=(0, 1))[0]
     shares = counts / max(counts.sum(), 1)
-    row = {"epoch": epoch + 1, **{f"{i / BINS:.2f}": float(share) for i, share in enumerate(shares)}}
-    before = read_table(file) if file.exists() else []
-    rows = [old for old in before if old.keys() == row.keys() and 1 <= old["epoch"] <= epoch]
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, fieldnames=list(row), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**old, "epoch": int(old["epoch"])} for old in (*rows, row))
-    write_whole(file, stream.getvalue())
+    header = ",".join(["epoch", *(f"{i / BINS:.2f}" for i in range(BINS))])
+    row = ",".join([f"{epoch + 1}", *map(str, shares.tolist())])
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
+    rows = lines[1:] if lines[:1] == [header] else []
+    good = [old for old in rows if is_row(old, BINS) and 1 <= epoch_of(old) <= epoch]
+    write_whole(file, "\n".join([header, *good, row, ""]))
 
 
 def draw(folder: Path) -> Path | None:
