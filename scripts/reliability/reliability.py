@@ -4,7 +4,7 @@
 
 NAME is one of the experiments below; without a name, all whose figures are not there yet, and those that lost something
 again. Each writes OUT/NAME.json when it is over; reliability_page.py makes a page of them. Exit code 1 where anything
-was lost. All of them took 81 minutes, one after the other, on a machine of two cores that was busy with other work.
+was lost. On a machine of two cores that was busy with other work, their times added up to 80 minutes.
 """
 
 from __future__ import annotations
