@@ -17,6 +17,7 @@ from yolo_wiou import YOLO, ConfigError, DetectionTrainer
 from yolo_wiou.cli.main import run_command
 from yolo_wiou.training.checkpoint import ATTRIBUTE, VERSION, read_state
 from yolo_wiou.training.crash_safety import (
+    REMOVED,
     UNSTRIPPED,
     bring_back,
     checkpoint_to_resume,
@@ -315,3 +316,14 @@ def test_a_run_s_folder_stands_for_its_last_checkpoint(tmp_path):
     (tmp_path / "weights" / "last.pt").write_text("no checkpoint")
     with pytest.raises(ConfigError, match=r"weights/last\.pt' is no checkpoint"):
         checkpoint_to_resume(tmp_path)
+
+
+def test_what_a_kill_at_the_very_end_left_is_removed_by_the_next_resume(tmp_path):
+    """Copies that were being removed: the run is over, and nobody would come by again."""
+    left = tmp_path / "weights" / REMOVED
+    left.mkdir(parents=True)
+    (left / "last.pt").write_text("a copy")
+    (tmp_path / "weights" / "last.pt").write_text("no checkpoint")
+    with pytest.raises(ConfigError):
+        checkpoint_to_resume(tmp_path)
+    assert not left.exists()

@@ -281,7 +281,7 @@ def checkpoint_to_resume(resume: Any) -> tuple[Path, dict[str, Any]]:
         )
     if path.suffix != ".pt":
         raise ConfigError(f"'{path}' is no checkpoint. A run's are weights/last.pt and, with save_period, epochN.pt.")
-    if RANK in {-1, 0} and (path.parent / UNSTRIPPED).is_dir():
+    if RANK in {-1, 0} and any((path.parent / name).is_dir() for name in (UNSTRIPPED, REMOVED)):
         with claimed(folder_of(path)):
             bring_back(path.parent)
     try:
