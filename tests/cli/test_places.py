@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from helpers.places import places
 from helpers.running import MODEL, TINY, argv_of, shell
 from ultralytics import YOLO
 
+from yolo_wiou.cli import main
 from yolo_wiou.cli.main import run_command
 
 
@@ -34,3 +37,10 @@ def test_the_demo_s_results_weights_and_data(tmp_path):
     assert YOLO(found["weights"]).task == "detect"
     assert (found["data"] / "data.yaml").is_file()
     assert found["data"].parent == home / "datasets"
+
+
+def test_a_training_on_several_data_sets_has_its_weights_below_its_results(tmp_path):
+    """Its trainer, Ultralytics' MultiTrainer, has no checkpoint of its own: `data="['a.yaml','b.yaml']"`."""
+    several = SimpleNamespace(save_dir=tmp_path)
+    assert main.places(several) == {"results": tmp_path}
+    assert "start it anew" in main.resume_hint(several, started=0.0)

@@ -15,11 +15,11 @@ from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg, parse_key_value_pair
 
 from yolo_wiou import YOLO, ConfigError
 from yolo_wiou.cli.main import run_command
-from yolo_wiou.training.preflight import check_data
+from yolo_wiou.training.preflight import TAKES_SPLIT, check_data
 
 LABELS = {
-    "segment": "are upright boxes; task segment needs outlines. Did you mean detect?",
-    "obb": "are upright boxes; task obb needs rotated boxes. Did you mean detect?",
+    "segment": "; task segment needs outlines. Did you mean detect?",
+    "obb": "; task obb needs rotated boxes. Did you mean detect?",
     "pose": "has no key points, which task pose needs: no 'kpt_shape' is in it.",
 }
 
@@ -241,4 +241,22 @@ def test_what_is_in_the_way_of_a_run_s_folder_is_told(mine, tmp_path, monkeypatc
     monkeypatch.setattr("os.access", lambda path, mode: False)
     assert run_command(["train", *argv_of(model=MODEL, data=mine, project=tmp_path)]) == 2
     assert f"'project={tmp_path}' cannot be made: you may not write in '{tmp_path}'" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(not TAKES_SPLIT, reason="this release validates on val whatever `split` says")
+def test_what_is_validated_on_is_looked_at(mine, tmp_path):
+    """With split=test neither an empty val nor an unusable one stops a training; a test that is not there does."""
+    for file in labels(mine, "val"):
+        file.write_text("0 120 80 40 20")
+    change(mine, test="images/train")
+    check(mine, split="test")
+    with pytest.raises(ConfigError, match="'val' of"):
+        check(mine)
+    change(mine, val=None)
+    check(mine, split="test")
+    change(mine, test="images/nowhere")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError, match=r"'test' of .*nowhere does not exist|images/nowhere"):
+        YOLO(MODEL).train(data=mine, project=tmp_path, split="test")
     assert sorted(tmp_path.rglob("*")) == before

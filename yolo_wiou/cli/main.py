@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASK2MODEL, TASKS, entrypoint, get_cfg, merge_equals_args
-from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER, checks
 
 from yolo_wiou.cli.arguments import check_arguments, find_model, is_own, parse, parse_options
@@ -164,11 +163,12 @@ def take_model(arguments: dict[str, Any]) -> YOLO:
     return model
 
 
-def resume_hint(trainer: BaseTrainer | None, started: float) -> str:
+def resume_hint(trainer: Any, started: float) -> str:
     """Say how to resume a training that was stopped; a checkpoint from before its start is another run's."""
-    saved = trainer.last.stat().st_mtime if trainer and trainer.last.exists() else 0.0
-    if trainer and saved and (trainer.resume or saved > started):
-        return f"This goes on with it: yolo-wiou train resume model={pasted(trainer.last)}"
+    last: Path | None = getattr(trainer, "last", None)  # there is none of a training on several data sets
+    saved = last.stat().st_mtime if last and last.exists() else 0.0
+    if last and saved and (trainer.resume or saved > started):
+        return f"This goes on with it: yolo-wiou train resume model={pasted(last)}"
     return "It had written no checkpoint, so there is nothing to resume: start it anew."
 
 
@@ -182,10 +182,15 @@ def after_the_demo(model: YOLO) -> str:
     )
 
 
-def places(trainer: BaseTrainer) -> dict[str, Path]:
-    """Return where a training's results are, and its weights: the best ones, or the last where no epoch was judged."""
-    weights = trainer.best if trainer.best.exists() else trainer.last
-    return {"results": Path(trainer.save_dir), "weights": weights}
+def places(trainer: Any) -> dict[str, Path]:
+    """Return where a training's results are, and its weights: the best ones, or the last where no epoch was judged.
+
+    One on several data sets has weights below its results, for each of them.
+    """
+    results = {"results": Path(trainer.save_dir)}
+    if not hasattr(trainer, "best"):
+        return results
+    return {**results, "weights": trainer.best if trainer.best.exists() else trainer.last}
 
 
 def show_losses(argv: list[str]) -> None:

@@ -4,6 +4,7 @@ The user's files are read by Ultralytics' own functions, so that what it takes i
 """
 
 import contextlib
+import inspect
 import os
 import textwrap
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from yolo_wiou.training.ultralytics_errors import users_mistakes
 
 OUTLINED = {"segment": "outlines", "obb": "rotated boxes"}
 """Tasks whose labels are more than upright boxes, and what they are."""
+TAKES_SPLIT = "split" in inspect.signature(check_det_dataset).parameters
+"""Whether a training validates on the split that `split=` names; older releases take val, or test where it is empty."""
 
 
 def find_yaml(file: Any) -> Path:
@@ -104,22 +107,24 @@ def check_data(args: Any) -> None:
         ConfigError: a split has no image that can be used, the training has no label, or the labels are another
             task's.
     """
-    if not (data := describe(args.data)):
+    if not (data := describe(args.data, **({"split": args.split} if TAKES_SPLIT else {}))):
         return
+    validation = args.split if TAKES_SPLIT else "val" if data.get("val") else "test"
     if args.task == "pose" and "kpt_shape" not in data:
         raise ConfigError(f"'{data['yaml_file']}' has no key points, which task pose needs: no 'kpt_shape' is in it.")
     if args.single_cls:
         data["names"] = {0: "item"}  # as in Ultralytics' trainer
     shares = args.fraction if isinstance(args.fraction, list) else [args.fraction]
     with unlogged():
-        for split, fraction in zip(("train", "val"), [*shares, 1.0, 1.0], strict=False):
+        for split, fraction in zip(("train", validation), [*shares, 1.0, 1.0], strict=False):
             check_split(split, data, args.task, single_cls=bool(args.single_cls), fraction=fraction)
 
 
-def describe(data: Any) -> dict[str, Any]:
+def describe(data: Any, **further: str) -> dict[str, Any]:
     """Return Ultralytics' description of a data set, which it downloads where it is one of its own.
 
-    Empty for one that Ultralytics converts only when a training starts, or that is made of several.
+    `further` are arguments of its function that some releases have. Empty for a data set that Ultralytics converts only
+    when a training starts, or that is made of several.
 
     Raises:
         ConfigError: it is not there, or is none; in Ultralytics' own words.
@@ -129,7 +134,7 @@ def describe(data: Any) -> dict[str, Any]:
     if str(data).endswith((".yaml", ".yml")):
         check_data_file(str(data))
     with users_mistakes(AssertionError, SyntaxError, TypeError, ValueError, OSError):
-        description: dict[str, Any] = check_det_dataset(data)
+        description: dict[str, Any] = check_det_dataset(data, **further)
     return description
 
 
@@ -175,7 +180,8 @@ def check_split(split: str, data: dict[str, Any], task: str, **settings: Any) ->
             problems.append(f"'{image}': {message.partition('image/label: ')[2] or message}")
         elif task in OUTLINED and len(boxes) and not outlines:
             raise ConfigError(
-                f"the labels of {where} are upright boxes; task {task} needs {OUTLINED[task]}. Did you mean detect?"
+                f"the labels of {where} are upright boxes, at least those of '{Path(image).name}'; task {task} needs "
+                f"{OUTLINED[task]}. Did you mean detect?"
             )
         elif len(boxes) or not labelled:
             return
