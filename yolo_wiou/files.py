@@ -66,6 +66,8 @@ def syntax_error(path: Path, error: BaseException | None) -> ConfigError | None:
     """Return where a file stops to be YAML, and why; None where that is not what an error, or its cause, is about."""
     while error and not isinstance(error, yaml.YAMLError):
         error = error.__cause__ or error.__context__
+    if error and path.is_file() and path.read_bytes()[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        return ConfigError(f"'{path}' is in UTF-16, which loses all but plain letters here: save it in UTF-8.")
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         line, column = error.problem_mark.line + 1, error.problem_mark.column + 1
         context = f" {error.context}" if error.context else ""

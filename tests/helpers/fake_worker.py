@@ -11,7 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from finished import leave_results
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run by its path, it knows no helpers
+
+from helpers.finished import leave_results
 
 
 def main(folder: Path) -> None:

@@ -64,8 +64,19 @@ REFUSED = {
     "no images to validate": (lambda d: remove(images(d, "val")), "'val' of '{data}': No images found in"),
     "no folder": (lambda d: change(d, train="images/nowhere"), "nowhere does not exist"),
     "corrupt": (everywhere(images, "no picture"), "none of the 12 labelled images in 'train'"),
+    "corrupt, why": (everywhere(images, "no picture"), ": it cannot be read as an image"),
+    "UTF-16": (
+        lambda d: d.write_text(
+            yaml.safe_dump({**yaml.safe_load(d.read_text()), "names": {0: "红", 1: "白"}}, allow_unicode=True), "utf-16"
+        ),
+        "'{data}' is in UTF-16",
+    ),
     "classes": (everywhere(labels, "7 .5 .5 .2 .2"), "Label class 7 exceeds dataset class count 2"),
     "pixels": (everywhere(labels, "0 120 80 40 20"), "non-normalized or out of bounds coordinates"),
+    "a gap in the names": (
+        lambda d: change(d, names={0: "disc", 2: "square"}),
+        "requires class indices 0-1, but you have invalid class indices 0-2",
+    ),
     "words": (everywhere(labels, "disc .5 .5 .2 .2"), "could not convert string to float"),
     "pixels in val": (
         lambda d: [file.write_text("0 120 80 40 20") for file in labels(d, "val")],
@@ -260,3 +271,21 @@ def test_what_is_validated_on_is_looked_at(mine, tmp_path):
     with pytest.raises(ConfigError, match=r"'test' of .*nowhere does not exist|images/nowhere"):
         YOLO(MODEL).train(data=mine, project=tmp_path, split="test")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_torchvision_of_another_pytorch_is_said_before_anything_is_written(mine, tmp_path, monkeypatch, capsys):
+    def missing(*_: object) -> None:
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr("torchvision.ops.nms", missing)
+    before = sorted(tmp_path.rglob("*"))
+    assert run_command(["train", f"data={mine}", f"model={MODEL}"]) == 2
+    assert "Install the two that belong together" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_misspelt_argument_is_a_config_error_in_python_too(mine, tmp_path):
+    for mistake, message in ({"lose": "wiou3"}, "'lose' is not a valid"), ({"epochs": "many"}, "'epochs=many' is of"):
+        with pytest.raises(ConfigError, match=message):
+            YOLO(MODEL).train(data=mine, project=tmp_path / "runs", **mistake)
+    assert not (tmp_path / "runs").exists()

@@ -12,7 +12,7 @@ from yolo_wiou.compare.provenance import processor
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import LossConfig, load_config
 from yolo_wiou.training.checkpoint import read_state
-from yolo_wiou.training.compatibility import broken_contract, check_contract
+from yolo_wiou.training.compatibility import broken_contract, check_contract, check_torchvision
 from yolo_wiou.training.inert import DAMAGE, Shell, read_inert
 from yolo_wiou.training.selftest import self_test
 from yolo_wiou.training.weights import model_of
@@ -46,24 +46,6 @@ def check_installation(config: LossConfig) -> str:
         f"Self-test on a head: IoU term {result.stock:.6f} with stock CIoU, {result.installed:.6f} with {config.name} "
         f"on it, {result.formula:.6f} by the formula of {config.name}."
     )
-
-
-def check_torchvision() -> None:
-    """Try out torchvision's NMS, without which nothing is validated; a torchvision of another PyTorch has none.
-
-    Raises:
-        ConfigError: with what to do.
-    """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        from torchvision.ops import nms
-
-        nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]], device=device), torch.ones(1, device=device), 0.5)
-    except (AttributeError, ImportError, OSError, RuntimeError) as error:
-        raise ConfigError(
-            f"torchvision does not work with torch {torch.__version__} on {device}: {str(error).splitlines()[0]}. "
-            "Install the two that belong together: pip install --force-reinstall torch torchvision"
-        ) from error
 
 
 def describe_checkpoint(path: str) -> str:

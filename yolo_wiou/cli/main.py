@@ -198,6 +198,8 @@ def show_losses(argv: list[str]) -> None:
     if not argv:
         print(listing())
         return
+    if others := [word for word in argv[1:] if "=" not in word]:
+        raise ConfigError(f"'losses' shows one loss at a time, not {argv[0]} and {' and '.join(others)}.")
     config = take_loss({"loss": unquoted(argv[0].removeprefix("loss=")), **parse_options(argv[1:], {})})
     print(config.to_yaml() if config else "", end="")
 

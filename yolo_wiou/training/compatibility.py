@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss
 
-from yolo_wiou.errors import ContractError
+from yolo_wiou.errors import ConfigError, ContractError
 from yolo_wiou.losses import BoxLoss, LossConfig, load_config
 from yolo_wiou.training.bbox_loss import IoUTermMixin, PluggableBboxLoss, PluggableRotatedBboxLoss
 
@@ -24,6 +24,24 @@ def broken_contract(what: str) -> ContractError:
         f"Ultralytics {ultralytics_version} {what}, which this yolo-wiou does not know. "
         "Update yolo-wiou, or install a release that it supports: pip install 'ultralytics>=8.3.0,<8.5'."
     )
+
+
+def check_torchvision() -> None:
+    """Try out torchvision's NMS, without which nothing is validated; a torchvision of another PyTorch has none.
+
+    Raises:
+        ConfigError: with what to do.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        from torchvision.ops import nms
+
+        nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]], device=device), torch.ones(1, device=device), 0.5)
+    except (AttributeError, ImportError, OSError, RuntimeError) as error:
+        raise ConfigError(
+            f"torchvision does not work with torch {torch.__version__} on {device}: {str(error).splitlines()[0]}. "
+            "Install the two that belong together: pip install --force-reinstall torch torchvision"
+        ) from error
 
 
 def check_contract() -> None:

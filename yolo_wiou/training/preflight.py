@@ -19,6 +19,7 @@ from ultralytics.utils import LOGGER, RANK, checks
 
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import check_folder, syntax_error
+from yolo_wiou.training.compatibility import check_torchvision
 from yolo_wiou.training.ultralytics_errors import users_mistakes
 
 OUTLINED = {"segment": "outlines", "obb": "rotated boxes"}
@@ -73,9 +74,10 @@ def check_run(args: Any) -> None:
         args: the run's arguments, as Ultralytics resolves them.
 
     Raises:
-        ConfigError: its folder cannot be made, or it cannot be trained on its data.
+        ConfigError: its folder cannot be made, it cannot be trained on its data, or torchvision does not work.
     """
     if RANK in {-1, 0}:
+        check_torchvision()
         check_run_folder(args)
         check_data(args)
 
@@ -133,7 +135,7 @@ def describe(data: Any, **further: str) -> dict[str, Any]:
         return {}
     if str(data).endswith((".yaml", ".yml")):
         check_data_file(str(data))
-    with users_mistakes(AssertionError, SyntaxError, TypeError, ValueError, OSError):
+    with users_mistakes(AssertionError, LookupError, SyntaxError, TypeError, ValueError, OSError):
         description: dict[str, Any] = check_det_dataset(data, **further)
     return description
 
@@ -177,7 +179,8 @@ def check_split(split: str, data: dict[str, Any], task: str, **settings: Any) ->
     for image, label in labelled or images:
         is_usable, boxes, _, outlines, *_, message = verify(listing, image, label)
         if not is_usable:
-            problems.append(f"'{image}': {message.partition('image/label: ')[2] or message}")
+            why = message.partition("image/label: ")[2] or message
+            problems.append(f"'{image}': {'it cannot be read as an image' if 'No module named' in why else why}")
         elif task in OUTLINED and len(boxes) and not outlines:
             raise ConfigError(
                 f"the labels of {where} are upright boxes, at least those of '{Path(image).name}'; task {task} needs "

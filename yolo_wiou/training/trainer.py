@@ -63,7 +63,7 @@ class BoxLossMixin(CrashSafeMixin):
     def __init__(
         self, cfg: Any = DEFAULT_CFG, overrides: dict[str, Any] | None = None, _callbacks: dict[str, Any] | None = None
     ) -> None:
-        """Build the stock trainer; a mistake in `loss` raises ConfigError before anything is written."""
+        """Build the stock trainer; a mistake of the user's raises ConfigError before anything is written."""
         check_contract()
         overrides = dict(overrides or {})
         stock = dict(cfg2dict(cfg))
@@ -72,7 +72,8 @@ class BoxLossMixin(CrashSafeMixin):
         self.heads: Heads = {}
         self.balance: ALWA | None = None
         self.state: dict[str, Any] | None = None  # of the checkpoint that this run continues
-        super().__init__(stock, overrides, _callbacks)
+        with users_mistakes(SyntaxError, TypeError, ValueError):
+            super().__init__(stock, overrides, _callbacks)
 
     def check_resume(self, overrides: dict[str, Any]) -> None:
         """Decide which loss this run has, as soon as it is known whether it continues another."""

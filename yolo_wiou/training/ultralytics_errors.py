@@ -47,7 +47,8 @@ def without_help(error: Exception) -> str:
     """Return what Ultralytics says of a mistake, without the help of `yolo` that it adds."""
     if isinstance(error, OSError) and error.filename:
         return f"cannot open '{error.filename}': {error.strerror}."
-    return str(error).replace(CLI_HELP_MSG, "").strip()
+    message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return message.replace(CLI_HELP_MSG, "").partition("\nNote dataset download directory")[0].strip()
 
 
 @contextlib.contextmanager
