@@ -75,7 +75,8 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str) -> str:
         else:
             said = item["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
             message = _bounds(item, model) or said
-            wrong = f"{path}={shorten(str(item['input']), VALUE)} is wrong: it {message[0].lower()}{message[1:]}."
+            given = shorten(str(item["input"]).replace("\n", r"\n"), VALUE)
+            wrong = f"{path}={given} is wrong: it {message[0].lower()}{message[1:]}."
             lines.append(wrong if item["loc"] else f"{prefix}: {message}.")
     return "\n".join(lines)
 

@@ -24,7 +24,7 @@ def _here(tmp_path, monkeypatch):
     (tmp_path / "list.yaml").write_text("- wiou3\n- ciou\n")
     (tmp_path / "unknown.yaml").write_text("penalty: ciou\ngian: none\n")
     (tmp_path / "numbers.yaml").write_text("1: 2\non: 3\n")
-    hostile = {"number": "3", "date": "2024-01-31", "long": "a" * 400, "red": r'"\e[31mred"'}
+    hostile = {"number": "3", "date": "2024-01-31", "long": "a" * 400, "red": r'"\e[31mred"', "two": r'"two\nlines"'}
     for word, name in hostile.items():
         (tmp_path / f"{word}-name.yaml").write_text(f"name: {name}")
     (tmp_path / "deep.yaml").write_text("gain: " + "[" * 100_000)
@@ -73,6 +73,7 @@ MISTAKES = {
     "loss=date-name.yaml": "loss.name=2024-01-31 is wrong: it should be a valid string.",
     "loss=long-name.yaml": "loss.name=aaaaaaaaa",
     "loss=red-name.yaml": r"loss.name=\x1b[31mred is wrong: it should have no control characters.",
+    "loss=two-name.yaml": r"loss.name=two\nlines is wrong: it should have no control characters.",
     "loss=deep.yaml": "'deep.yaml' is nested too deeply to be read.",
     "loss=laughs.yaml": "'laughs.yaml' holds more than",
     "loss.gain.name=[a]": "unknown gain '['a']'",
