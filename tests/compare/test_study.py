@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -145,7 +146,7 @@ def test_what_another_process_has_trained_meanwhile_is_kept(tmp_path, monkeypatc
             return super().acquire(*args, **kwargs)
 
     a_study().save(tmp_path)
-    monkeypatch.setattr("yolo_wiou.compare.study.FileLock", Waits)
+    monkeypatch.setattr("yolo_wiou.locks.FileLock", Waits)
     with a_study().claim(tmp_path):
         assert a_study().runs()[0].is_finished(tmp_path)
 
@@ -156,6 +157,15 @@ def test_a_folder_has_one_process_at_a_time(tmp_path):
         with pytest.raises(ConfigError, match="another process is working"):
             second.__enter__()
     with a_study().claim(tmp_path):
+        pass
+
+
+def test_a_study_s_lock_is_never_a_mark_that_outlives_its_process(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOSYS, "no locks here")
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", no_locks)
+    with a_study().claim(tmp_path), a_study().claim(tmp_path):
         pass
 
 

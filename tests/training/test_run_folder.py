@@ -19,7 +19,7 @@ from helpers.running import MODEL, ROOT, TINY, columns
 from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.engine.trainer import BaseTrainer
 
-from yolo_wiou import YOLO, ConfigError, DetectionTrainer
+from yolo_wiou import YOLO, ConfigError, DetectionTrainer, locks
 from yolo_wiou.cli.main import run_command
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 from yolo_wiou.training import run_folder
@@ -97,7 +97,9 @@ def test_a_second_process_is_refused_and_changes_nothing_and_a_killed_one_stops_
             ["train", f"model={MODEL}", *(f"{key}={value}" for key, value in new.items())],
         ):
             assert run_command(command) == 2
-            assert f"another process is training in '{run}'" in capsys.readouterr().err
+            said = capsys.readouterr().err
+            assert f"another process is training in '{run}'" in said
+            assert LOCK not in said  # whoever removed it would let a second one in
         for train in (lambda: YOLO(last).train(resume=True), lambda: YOLO(MODEL).train(**new)):
             with pytest.raises(ConfigError, match="another process is training in"):
                 train()
@@ -220,7 +222,7 @@ def test_where_there_are_no_locks_nobody_is_stopped(error, tmp_path, monkeypatch
         def acquire(self):
             raise error
 
-    monkeypatch.setattr(run_folder, "FileLock", Without)
+    monkeypatch.setattr(locks, "FileLock", Without)
     with claimed(tmp_path), claimed(tmp_path):
         pass
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from pydantic import Field
 
 from yolo_wiou.compare.run import PAIRING, RESULT, RUNNING, RUNS, Record, Run, Spec, Stored, ended_runs
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import STUDY, file_name, write_json
+from yolo_wiou.locks import locked
 from yolo_wiou.losses import LossConfig, load_config
 
 
@@ -77,17 +77,14 @@ class Study(Stored):
         """
         self.check(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(folder / ".lock", timeout=0):
-                is_begun = self.check(folder)  # by now another process may have trained, and gone
-                shutil.rmtree(folder / RUNNING, ignore_errors=True)
-                if not is_begun:  # what failed may have failed by arguments that have changed since
-                    shutil.rmtree(folder / PAIRING, ignore_errors=True)
-                    shutil.rmtree(folder / RUNS, ignore_errors=True)
-                self.save(folder)
-                yield
-        except Timeout as error:
-            raise ConfigError(f"another process is working in '{folder}'.") from error
+        with locked(folder / ".lock", f"another process is working in '{folder}'."):
+            is_begun = self.check(folder)  # by now another process may have trained, and gone
+            shutil.rmtree(folder / RUNNING, ignore_errors=True)
+            if not is_begun:  # what failed may have failed by arguments that have changed since
+                shutil.rmtree(folder / PAIRING, ignore_errors=True)
+                shutil.rmtree(folder / RUNS, ignore_errors=True)
+            self.save(folder)
+            yield
 
     def check(self, folder: Path) -> bool:
         """Refuse a folder in which another study has begun, or other files lie; returns whether this one has begun.

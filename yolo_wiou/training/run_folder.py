@@ -1,21 +1,15 @@
 """A run's folder: where its checkpoint lies, and written by one process at a time."""
 
-import contextlib
-import inspect
 from argparse import Namespace
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
-from filelock import FileLock, Timeout
 from ultralytics.cfg import get_save_dir
 
 from yolo_wiou.errors import ConfigError
+from yolo_wiou.locks import locked
 
 LOCK = ".yolo-wiou-lock"
-OPTIONS: dict[str, Any] = {"timeout": 0, "is_singleton": True}
-if "fallback_to_soft" in inspect.signature(FileLock.__init__).parameters:
-    OPTIONS["fallback_to_soft"] = False  # a mark in place of a lock would outlive its process, on another host say
 
 
 def folder_of(checkpoint: Path) -> Path:
@@ -51,27 +45,11 @@ def make_folder(args: Namespace) -> Path:
         return folder
 
 
-@contextlib.contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Hold a run's folder for this process, which may do so more than once; a killed one holds nothing.
-
-    Where a file system has no locks, nobody is stopped.
-
-    Raises:
-        ConfigError: another process holds it.
-    """
-    lock = FileLock(folder.resolve() / LOCK, **OPTIONS)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise ConfigError(
-            f"another process is training in '{folder}'. Wait for it or stop it; a new run gets a folder of its own "
-            f"with another name=, or without exist_ok. If there is none: rm '{lock.lock_file}'."
-        ) from error
-    except (OSError, NotImplementedError):
-        yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()
+def claimed(folder: Path) -> AbstractContextManager[None]:
+    """Hold a run's folder for this process, which may do so more than once; entering it raises what `locked` does."""
+    return locked(
+        folder.resolve() / LOCK,
+        f"another process is training in '{folder}'. Wait for it or stop it; a new run gets a folder of its own "
+        "with another name=, or without exist_ok.",
+        again=True,
+    )
