@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import sys
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,7 +34,7 @@ class Hostile:
         self.folder = folder
 
     def __reduce__(self):
-        return os.mkdir, (str(self.folder),)
+        return os.makedirs, (str(self.folder), 0o777, True)
 
 
 def checkpoint(path: Path, module: nn.Module | None = None, **more: object) -> Path:
@@ -40,12 +43,13 @@ def checkpoint(path: Path, module: nn.Module | None = None, **more: object) -> P
     if module:
         model.foreign = module
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"epoch": 0, "model": model, "optimizer": {}, "train_args": {}, **more}, path)
+    torch.save({**more, "epoch": 0, "model": model, "optimizer": {}, "train_args": {}}, path)
     return path
 
 
-def foreign(path: Path, module: str, name: str) -> Path:
-    """Save a checkpoint with a class that is gone afterwards, from a module that may be gone too."""
+@contextmanager
+def passing_class(module: str, name: str) -> Iterator[type[nn.Module]]:
+    """Give a class that is gone afterwards, from a module that may be gone too."""
     packages = module.split(".")
     added = [".".join(packages[: i + 1]) for i in range(len(packages))]
     added = [package for package in added if package not in sys.modules]
@@ -54,7 +58,7 @@ def foreign(path: Path, module: str, name: str) -> Path:
     kind = type(name, (nn.Module,), {"__module__": module})
     setattr(sys.modules[module], name, kind)
     try:
-        return checkpoint(path, kind())
+        yield kind
     finally:
         delattr(sys.modules[module], name)
         for package in added:
@@ -64,18 +68,24 @@ def foreign(path: Path, module: str, name: str) -> Path:
 FOREIGN = {
     ("ultralytics.nn.modules.block", "C3ForkedAttention"): "a fork or another release",
     ("ultralytics.nn.forked", "Mamba"): "a fork or another release",
+    ("ultralytics.yolo.forked", "Mamba"): "a fork or another release",
+    ("ultralytics.yolo.utils.forked", "Mamba"): "a fork or another release",
     ("forkedyolo.nn.modules", "Backbone"): "a fork or another release",
+    ("helpers.forked", "Backbone"): "a fork or another release",  # beside what is here
     ("models.common", "C3TR"): "YOLOv5's own repository",
+    ("torch.nn.modules.newer", "Newer"): "another release of PyTorch",
+    ("pathlib._newer", "PosixPath"): "another release of Python or NumPy",
+    ("numpy._newer.multiarray", "Newer"): "another release of Python or NumPy",
 }
 
 
 @pytest.mark.parametrize(("module", "name"), FOREIGN)
 def test_a_class_that_is_not_here_is_named_by_every_way_in(module, name, shapes, tmp_path, monkeypatch, capsys):
-    def install(*_, **__):
-        raise AssertionError("Ultralytics installs what a file names")
-
-    monkeypatch.setattr(tasks, "check_requirements", install)
-    file = foreign(tmp_path / "run" / "weights" / "last.pt", module, name)
+    installed, made = [], tmp_path / "made"
+    for owner in (tasks, ultralytics.utils.checks):
+        monkeypatch.setattr(owner, "check_requirements", lambda *args, **_: installed.append(args))
+    with passing_class(module, name) as kind:
+        file = checkpoint(tmp_path / "run" / "weights" / "last.pt", kind(), first=Hostile(made))
     data = {"data": str(shapes), "device": "cpu", **TINY, "project": str(tmp_path / "runs")}
     ways = {
         "model": lambda: YOLO(file),
@@ -92,6 +102,8 @@ def test_a_class_that_is_not_here_is_named_by_every_way_in(module, name, shapes,
         assert run_command(["train", f"data={shapes}", *words, f"project={tmp_path / 'runs'}"]) == 2
         assert f"{module}.{name}" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+    assert not installed
+    assert made.exists() == (module in sys.modules)  # executed only where the module is here, and the class in doubt
     assert "trained by stock Ultralytics" in describe_checkpoint(str(file))
 
 
@@ -119,16 +131,67 @@ def test_a_hostile_loss_state_is_named(tmp_path):
             describe_checkpoint(str(tmp_path / "last.pt"))
 
 
+def test_a_module_that_ultralytics_knows_by_a_former_name_is_found(tmp_path):
+    with passing_class("ultralytics.yolo.utils", "IterableSimpleNamespace") as kind:
+        file = checkpoint(tmp_path / "old.pt", more=kind)
+    assert YOLO(file).task == "detect"
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="it is this Python's own")
+def test_a_path_of_python_3_13_is_loaded_wherever_stock_loads_it(tmp_path, monkeypatch):
+    with passing_class("pathlib._local", "PosixPath") as kind:
+        file = checkpoint(tmp_path / "new.pt", more=kind)
+    monkeypatch.setattr(tasks, "SAFE_LOAD", True, raising=False)
+    monkeypatch.setattr(tasks, "check_requirements", lambda *_, **__: None)
+    try:
+        ultralytics.YOLO(file)
+    except ImportError:
+        with pytest.raises(ConfigError, match="cannot be loaded"):
+            YOLO(file)
+        return
+    assert YOLO(file).task == "detect"
+
+
+def test_what_stock_loads_is_loaded_and_described(tmp_path):
+    """PyTorch's format before 1.6, and a `YOLO` that was saved as a whole."""
+    model = ultralytics.YOLO(TINY_MODEL)
+    old = {"_use_new_zipfile_serialization": False}
+    for name, content, options in (
+        ("old", {"epoch": -1, "model": model.model, "train_args": {}}, old),
+        ("whole", model, {}),
+        ("both", model, old),
+    ):
+        file = tmp_path / f"{name}.pt"
+        torch.save(content, file, **options)
+        for load in (lambda file=file: YOLO(file), lambda file=file: YOLO(TINY_MODEL).load(file)):
+            loaded = load().model.state_dict()
+            assert all(torch.equal(loaded[key].float(), value) for key, value in model.model.state_dict().items())
+        assert "trained by stock Ultralytics" in describe_checkpoint(str(file))
+
+
+def test_the_old_format_is_not_executed_either(tmp_path):
+    made = tmp_path / "made"
+    torch.save({"model": Hostile(made)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert describe_checkpoint(str(tmp_path / "old.pt"))
+    assert not made.exists()
+
+
 def test_what_is_no_checkpoint_says_what_it_is(tmp_path):
     whole = checkpoint(tmp_path / "whole.pt").read_bytes()
     torch.jit.script(nn.Linear(1, 1)).save(str(tmp_path / "script.pt"))
     torch.save(nn.Linear(1, 1).state_dict(), tmp_path / "weights.pt")
     torch.save({"model": nn.Linear(1, 1).state_dict()}, tmp_path / "dict.pt")
     torch.save([1], tmp_path / "list.pt")
-    for name, content in {"half": whole[: len(whole) // 2], "empty": b"", "text": b"hello", "pickle": b"cos\n"}.items():
+    for name, content in {
+        "half": whole[: len(whole) // 2],
+        "empty": b"",
+        "text": b"hello",
+        "pickle": b"cos\n",
+        "plain": pickle.dumps(1),
+    }.items():
         (tmp_path / f"{name}.pt").write_bytes(content)
     for name, message in {
-        **dict.fromkeys(("half", "empty", "text", "pickle"), "no checkpoint, or a damaged one"),
+        **dict.fromkeys(("half", "empty", "text", "pickle", "plain"), "no checkpoint, or a damaged one"),
         "script": "an exported model",
         **dict.fromkeys(("weights", "dict", "list"), "holds no model of Ultralytics"),
     }.items():
@@ -142,13 +205,17 @@ def test_a_refusal_to_load_what_is_not_safe_is_not_called_damage(tmp_path, monke
         pytest.skip("this Ultralytics has no safe load")
     monkeypatch.setattr(tasks, "SAFE_LOAD", True)
     made = tmp_path / "made"
-    file = checkpoint(tmp_path / "run" / "weights" / "last.pt", more=Hostile(made))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "unasked.py").write_text("class Foreign: pass")
+    with passing_class("unasked", "Foreign") as kind:
+        file = checkpoint(tmp_path / "run" / "weights" / "last.pt", more=[kind, Hostile(made)])
     for words in (["resume", f"model={file}"], [f"model={file}"]):
         assert run_command(["train", *words]) == 2
         said = capsys.readouterr().err
         assert "references types outside the supported" in said
         assert "damaged" not in said
     assert not made.exists()
+    assert "unasked" not in sys.modules
 
 
 def test_a_name_that_is_nowhere_is_refused_without_the_network(tmp_path, monkeypatch, capsys):
@@ -161,8 +228,8 @@ def test_a_name_that_is_nowhere_is_refused_without_the_network(tmp_path, monkeyp
     assert run_command(["train", "model=yolo11m1.pt", "data=coco8.yaml"]) == 2
     assert "Did you mean 'yolo11m.pt'?" in capsys.readouterr().err
     for way in (YOLO, lambda file: YOLO(TINY_MODEL).train(data="coco8.yaml", pretrained=file)):
-        with pytest.raises(ConfigError, match=r"no file 'runs/train/weights/bset\.pt'"):
-            way("runs/train/weights/bset.pt")
+        with pytest.raises(ConfigError, match=r"no file 'runs/train/weights/yolo11m1\.pt'\.$"):
+            way("runs/train/weights/yolo11m1.pt")
 
 
 def test_a_name_that_ultralytics_has_is_downloaded(tmp_path, monkeypatch):

@@ -285,11 +285,11 @@ def checkpoint_to_resume(resume: Any) -> tuple[Path, dict[str, Any]]:
         with claimed(folder_of(path)):
             bring_back(path.parent)
     try:
-        read_inert(path)
+        content = read_inert(path)
     except ConfigError as error:
         whole = "Another one of its run may be whole: best.pt or, with save_period, epochN.pt beside it."
         raise ConfigError(f"{error} {whole}") from error
-    check_file(path)
+    check_file(path, *content)
     ckpt = load_checkpoint(path)
     if ckpt.get("epoch", -1) < 0 or ckpt.get("optimizer") is None:
         raise ConfigError(

@@ -1,15 +1,19 @@
 """What a .pt file holds, read without executing any of it: objects are empty shells with the attributes they had."""
 
 import collections
+import contextlib
 import pickle
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from yolo_wiou.errors import ConfigError
 
 DAMAGE = zipfile.BadZipFile, pickle.PickleError, EOFError, LookupError, TypeError, ValueError, AttributeError
 """What the standard library raises where a file is no archive, is cut off, or holds other bytes than a pickle."""
+OLD_FORMAT = 0x1950A86A20F9469CFC6C
+"""The number that a file of PyTorch begins with where it is no archive but pickles one after the other."""
 
 
 class Shell:
@@ -56,8 +60,31 @@ class InertUnpickler(pickle.Unpickler):
         )
         return self.names.setdefault((module, name), shell)
 
-    def persistent_load(self, pid: Any) -> None:
-        """Leave out the numbers of a tensor."""
+    def persistent_load(self, pid: Any) -> Any:
+        """Leave out the numbers of a tensor; in the old format classes of modules stand here too, with their source."""
+        return pid[1] if pid[0] == "module" else None
+
+
+@contextlib.contextmanager
+def open_pickle(path: Path) -> Iterator[IO[bytes]]:
+    """Open what a file of `torch.save` was pickled into: a file of an archive, or in the old format the fourth pickle.
+
+    Raises:
+        ConfigError: it is an exported model.
+    """
+    with path.open("rb") as file:
+        if file.peek(1)[:1] == pickle.PROTO:
+            number, _protocol, _machine = (InertUnpickler(file).load() for _ in range(3))
+            if number != OLD_FORMAT:
+                raise pickle.UnpicklingError("a pickle, and not PyTorch's")
+            yield file
+            return
+        with zipfile.ZipFile(file) as archive:
+            files = {name.partition("/")[2]: name for name in archive.namelist()}
+            if "constants.pkl" in files:
+                raise ConfigError(f"'{path}' is an exported model (TorchScript); the weights it came from are needed.")
+            with archive.open(files["data.pkl"]) as stream:
+                yield stream
 
 
 def read_inert(path: Path) -> tuple[Any, list[tuple[str, str]]]:
@@ -70,13 +97,9 @@ def read_inert(path: Path) -> tuple[Any, list[tuple[str, str]]]:
         ConfigError: it is no such file, or a damaged one.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            files = {name.partition("/")[2]: name for name in archive.namelist()}
-            if "constants.pkl" in files:
-                raise ConfigError(f"'{path}' is an exported model (TorchScript); the weights it came from are needed.")
-            with archive.open(files["data.pkl"]) as stream:
-                unpickler = InertUnpickler(stream)
-                content = unpickler.load()
+        with open_pickle(path) as stream:
+            unpickler = InertUnpickler(stream)
+            content = unpickler.load()
     except ConfigError:
         raise
     except OSError as error:

@@ -1,7 +1,7 @@
 """The .pt files that users name: found, and known to be loadable, before Ultralytics asks the network or loads one."""
 
-import importlib
 import importlib.util
+import io
 import pickle
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from ultralytics.nn.tasks import torch_safe_load
+import torch
+from ultralytics.nn import tasks
 from ultralytics.utils import SETTINGS
 from ultralytics.utils.checks import check_model_file_from_stem, check_yolov5u_filename
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
@@ -22,10 +23,17 @@ UNLOADABLE = (
     pickle.PickleError,
 )
 """What loading a file raises, by what is wrong with it and by the releases of Ultralytics and PyTorch."""
-IMPORTED = {"ultralytics", "torch"}
-"""Packages that are imported already, so that looking for a class in them executes nothing new."""
-FAMILIAR = IMPORTED | {"torchvision", "numpy", "collections", "pathlib", "builtins", "__builtin__", "_codecs"}
+PYTORCH = {"torch", "torchvision"}
+PYTHON = {"numpy", "collections", "pathlib", "builtins", "__builtin__", "_codecs"}
+FAMILIAR = {"ultralytics"} | PYTORCH | PYTHON
 """Packages whose classes stand in checkpoints of Ultralytics, by the names that pickle has for them."""
+ALIASES = {
+    "ultralytics.yolo.utils": "ultralytics.utils",
+    "ultralytics.yolo.v8": "ultralytics.models.yolo",
+    "ultralytics.yolo.data": "ultralytics.data",
+    "torch.tensor": "torch._tensor",
+}
+"""Modules that Ultralytics and PyTorch find by their former names while they load a file."""
 
 
 def find_weights(name: str | Path) -> Path | None:
@@ -43,9 +51,13 @@ def find_weights(name: str | Path) -> Path | None:
             return path
     if file.name in GITHUB_ASSETS_NAMES:
         return None
+    if file.parent != Path():  # a name in a folder is none that is downloaded
+        raise ConfigError(f"there is no file '{name}'.")
     nearest = get_close_matches(file.name, GITHUB_ASSETS_NAMES, n=1)
     hint = f" Did you mean '{nearest[0]}'?" if nearest else ""
-    raise ConfigError(f"there is no file '{name}', and Ultralytics has no weights of this name to download.{hint}")
+    raise ConfigError(
+        f"there is no file '{name}', and this release of Ultralytics knows no weights of that name.{hint}"
+    )
 
 
 def check_weights(name: Any) -> None:
@@ -55,22 +67,30 @@ def check_weights(name: Any) -> None:
         ConfigError: there are none, they are damaged, hold no model, or need a class that is not here.
     """
     if isinstance(name, (str, Path)) and (path := find_weights(name)):
-        check_file(path)
+        check_file(path, *read_inert(path))
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, content: Any, names: Sequence[tuple[str, str]]) -> None:
     """Refuse a .pt file that Ultralytics cannot load; it is executed only where a class in it is in doubt.
 
+    Args:
+        path: the file.
+        content: what `read_inert` finds in it.
+        names: the classes and functions that it asks for, as (module, name).
+
     Raises:
-        ConfigError: it is damaged, holds no model, or needs a class that is not here.
+        ConfigError: it holds no model, or needs a class that is not here.
     """
-    content, names = read_inert(path)
     if not isinstance(model_of(content), Shell):
         raise ConfigError(f"'{path}' holds no model of Ultralytics.")
+    if is_loaded_safely():
+        load_checkpoint(path)
+        return
     absent = [name for name in names if not is_installed(name[0])]
+    absent = absent or [name for name in names if not can_find(known_as(name[0]))]
     if absent:  # Ultralytics would install a package of that name
         raise ConfigError(lacking(path, absent))
-    missing = [name for name in names if not is_here(*name)]
+    missing = [name for name in names if not can_find(*name)]
     if missing or any(top(module) not in FAMILIAR for module, _ in names):
         load_checkpoint(path, missing)  # Ultralytics knows some of them by other names
 
@@ -86,7 +106,7 @@ def load_checkpoint(path: Path, missing: Sequence[tuple[str, str]] = ()) -> dict
         ConfigError: Ultralytics refuses it, or a class in it is not here.
     """
     try:
-        ckpt: dict[str, Any] = torch_safe_load(str(path))[0]
+        ckpt: dict[str, Any] = tasks.torch_safe_load(str(path))[0]
     except UNLOADABLE as error:
         if missing:
             raise ConfigError(lacking(path, missing)) from error
@@ -99,15 +119,21 @@ def model_of(content: Any) -> Any:
     """Return the model in a checkpoint, as Ultralytics looks for it; None where there is none."""
     if isinstance(content, dict):
         return content.get("ema") or content.get("model")
-    return getattr(content, "model", None)
+    modules = getattr(content, "_modules", None)  # of an empty shell; a module finds its own
+    return getattr(content, "model", modules.get("model") if isinstance(modules, dict) else None)
 
 
 def lacking(path: Path, names: Sequence[tuple[str, str]]) -> str:
     """Say which classes a file needs that are not here."""
     shown = ", ".join(f"{module}.{name}"[:120] for module, name in names[:5]) + ", …" * (len(names) > 5)
+    packages = {top(module) for module, _ in names}
     origin = "a fork or another release of Ultralytics, which has to be installed here"
-    if any(top(module) == "models" for module, _ in names):
+    if "models" in packages:
         origin = "YOLOv5's own repository or a fork of it, whose models Ultralytics does not load"
+    elif packages <= PYTHON:
+        origin = "another release of Python or NumPy, under which it has to be loaded"
+    elif packages <= PYTORCH:
+        origin = "another release of PyTorch, which has to be installed here"
     return f"'{path}' needs what is not installed here: {shown}. It comes from {origin}; or take other weights."
 
 
@@ -120,17 +146,33 @@ def top(module: str) -> str:
     return module.partition(".")[0]
 
 
+def known_as(module: str) -> str:
+    """Return the present name of a module that is loaded by a former one.
+
+    >>> known_as("ultralytics.yolo.utils.loss")
+    'ultralytics.utils.loss'
+    """
+    former = next((name for name in ALIASES if f"{module}.".startswith(f"{name}.")), "")
+    return ALIASES[former] + module.removeprefix(former) if former else module
+
+
 def is_installed(module: str) -> bool:
     """Whether the package of a module can be imported; it is not."""
     package = top(module)
-    return package in FAMILIAR or package in sys.modules or importlib.util.find_spec(package) is not None
+    return package in FAMILIAR or package in sys.modules or bool(package and importlib.util.find_spec(package))
 
 
-def is_here(module: str, name: str) -> bool:
-    """Whether a package that is imported anyway has a class or function; of others it is believed."""
-    if top(module) not in IMPORTED:
-        return True
+def can_find(module: str, name: str = "__name__") -> bool:
+    """Whether pickle finds a class or function, or without a name the module; imports it, as loading would."""
     try:
-        return hasattr(importlib.import_module(module), name.partition(".")[0])
-    except ImportError:
+        pickle.Unpickler(io.BytesIO()).find_class(module, name.partition(".")[0])
+    except (ModuleNotFoundError, AttributeError):
         return False
+    except UNLOADABLE:
+        return True  # something else is wrong with the module, and loading says what
+    return True
+
+
+def is_loaded_safely() -> bool:
+    """Whether Ultralytics has been told to make only what it knows, whatever a file names, and to install nothing."""
+    return getattr(tasks, "SAFE_LOAD", False) and hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint")
