@@ -16,15 +16,8 @@ from torch import nn
 from yolo_wiou import YOLO, ConfigError, DetectionTrainer
 from yolo_wiou.cli.main import run_command
 from yolo_wiou.training.checkpoint import ATTRIBUTE, VERSION, read_state
-from yolo_wiou.training.crash_safety import (
-    REMOVED,
-    UNSTRIPPED,
-    bring_back,
-    checkpoint_to_resume,
-    checkpoints_kept_aside,
-    has_stopped,
-    latest_checkpoint,
-)
+from yolo_wiou.training.checkpoint_files import REMOVED, UNSTRIPPED, bring_back, checkpoints_kept_aside
+from yolo_wiou.training.crash_safety import checkpoint_to_resume, has_stopped, latest_checkpoint
 
 
 class Killed(BaseException):
