@@ -181,6 +181,7 @@ def test_what_is_no_checkpoint_says_what_it_is(tmp_path):
     torch.jit.script(nn.Linear(1, 1)).save(str(tmp_path / "script.pt"))
     torch.save(nn.Linear(1, 1).state_dict(), tmp_path / "weights.pt")
     torch.save({"model": nn.Linear(1, 1).state_dict()}, tmp_path / "dict.pt")
+    torch.save({"model": nn.Linear(1, 1)}, tmp_path / "layer.pt")
     torch.save([1], tmp_path / "list.pt")
     for name, content in {
         "half": whole[: len(whole) // 2],
@@ -193,7 +194,7 @@ def test_what_is_no_checkpoint_says_what_it_is(tmp_path):
     for name, message in {
         **dict.fromkeys(("half", "empty", "text", "pickle", "plain"), "no checkpoint, or a damaged one"),
         "script": "an exported model",
-        **dict.fromkeys(("weights", "dict", "list"), "holds no model of Ultralytics"),
+        **dict.fromkeys(("weights", "dict", "layer", "list"), "holds no model of Ultralytics"),
     }.items():
         for way in (YOLO, check_weights, describe_checkpoint):
             with pytest.raises(ConfigError, match=message):

@@ -13,9 +13,9 @@ from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import LossConfig, load_config
 from yolo_wiou.training.checkpoint import read_state
 from yolo_wiou.training.compatibility import broken_contract, check_contract, check_torchvision
-from yolo_wiou.training.inert import DAMAGE, Shell, read_inert
+from yolo_wiou.training.inert import DAMAGE, read_inert
 from yolo_wiou.training.selftest import self_test
-from yolo_wiou.training.weights import model_of
+from yolo_wiou.training.weights import is_model, model_of
 from yolo_wiou.version import __version__
 
 
@@ -58,7 +58,7 @@ def describe_checkpoint(path: str) -> str:
     if not file.is_file():
         raise ConfigError(f"there is no file '{path}'.")
     content, _ = read_inert(file)
-    if not isinstance(model_of(content), Shell):
+    if not is_model(model_of(content)):
         raise ConfigError(f"'{path}' holds no model of Ultralytics.")
     try:
         return describe_state(path, read_state(content))

@@ -55,9 +55,8 @@ class InertUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Give a Shell of its own for every name, and the one plain type that dictionaries of weights have."""
-        shell = (
-            collections.OrderedDict if (module, name) == ("collections", "OrderedDict") else type(name, (Shell,), {})
-        )
+        is_plain = (module, name) == ("collections", "OrderedDict")
+        shell = collections.OrderedDict if is_plain else type(name, (Shell,), {"__module__": module})
         return self.names.setdefault((module, name), shell)
 
     def persistent_load(self, pid: Any) -> Any:

@@ -81,7 +81,7 @@ def check_file(path: Path, content: Any, names: Sequence[tuple[str, str]]) -> No
     Raises:
         ConfigError: it holds no model, or needs a class that is not here.
     """
-    if not isinstance(model_of(content), Shell):
+    if not is_model(model_of(content)):
         raise ConfigError(f"'{path}' holds no model of Ultralytics.")
     if is_loaded_safely():
         load_checkpoint(path)
@@ -121,6 +121,11 @@ def model_of(content: Any) -> Any:
         return content.get("ema") or content.get("model")
     modules = getattr(content, "_modules", None)  # of an empty shell; a module finds its own
     return getattr(content, "model", modules.get("model") if isinstance(modules, dict) else None)
+
+
+def is_model(shell: Any) -> bool:
+    """Whether what a checkpoint has in a model's place is one, by the class it had; a layer of PyTorch is none."""
+    return isinstance(shell, Shell) and top(type(shell).__module__) != "torch"
 
 
 def lacking(path: Path, names: Sequence[tuple[str, str]]) -> str:
