@@ -30,7 +30,9 @@ SHIM = f"""#!/bin/sh
 # Runs the command line of this checkout, trainings made small.
 case " $* " in
   *" resume"*) ;;
-  *" compare "*) set -- "$@" {SMALL} seeds=2 ;;
+  *" compare "*)
+    for word; do shift; case "$word" in seeds=*) ;; *) set -- "$@" "$word" ;; esac; done
+    set -- "$@" {SMALL} seeds=2 ;;
   *" train "*data=*) set -- "$@" {SMALL} ;;
   *" train "*) set -- "$@" {SMALL} shapes.train=8 shapes.val=4 shapes.imgsz=32 ;;
 esac
