@@ -19,8 +19,6 @@ from typing import Any
 import pytest
 from helpers.running import ROOT, shell
 
-from yolo_wiou.cli.main import run_command
-
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?```bash\n(?P<commands>.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
@@ -114,8 +112,3 @@ def test_links_lead_somewhere(page):
             headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in slugs, f"{page.name} links to {target}#{anchor}"
-
-
-def test_losses_shows_one_loss_at_a_time(capsys):
-    assert run_command(["losses", "ciou", "wiou3"]) == 2
-    assert "'losses' shows one loss at a time, not ciou and wiou3." in capsys.readouterr().err

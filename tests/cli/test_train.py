@@ -156,7 +156,7 @@ def test_a_mistake_costs_one_message_and_nothing_else(mistake, capsys, tmp_path)
         (["obb", "train", "loss=siou"], "penalty 'siou' needs upright boxes"),
         (["segment", "train", "noise=0.3"], "label noise supports task 'detect' only"),
         (["losses", "wiuo3"], "Did you mean 'wiou3'?"),
-        (["losses", "wiou3", "ciou"], "unknown option 'ciou'"),
+        (["losses", "wiou3", "ciou"], "'losses' shows one loss at a time, not wiou3 and ciou."),
         (["losses", "wiou3", "loss.gain.detla=5"], "Did you mean 'delta'?"),
         (["version", "foo=3"], "unknown option 'foo'"),
         (["train", "data=data.yaml", "traim"], "traim"),
