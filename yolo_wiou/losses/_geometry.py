@@ -25,6 +25,22 @@ Outputs: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tenso
 """A Geometry, and beside it what its gradient needs: shared and union."""
 
 
+class lazy_property:
+    """A property that is computed once; functools' own has a lock before Python 3.12, which torch.compile refuses."""
+
+    def __init__(self, compute: Callable[[Any], Tensor]) -> None:
+        """Keep how it is computed."""
+        self.compute, self.name, self.__doc__ = compute, compute.__name__, compute.__doc__
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Tensor:
+        """Compute it, and put it in its own place."""
+        if owner is None:
+            return self  # type: ignore[return-value]
+        value = self.compute(owner)
+        setattr(owner, self.name, value)
+        return value
+
+
 class Corners(Function):
     """The geometry of boxes given by their corners, (N, 4) xyxy -> a BoxPair's attributes.
 

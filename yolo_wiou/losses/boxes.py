@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from torch import Tensor
-from torch.distributions.utils import lazy_property
 
-from yolo_wiou.losses._geometry import SIDE, Centres, Corners, Geometry, compute, norm2
+from yolo_wiou.losses._geometry import SIDE, Centres, Corners, Geometry, compute, lazy_property, norm2
 
 __all__ = ["EPS", "BoxPair", "ImageSize", "Stride", "norm2", "product"]
 

@@ -13,12 +13,11 @@ from torch import Tensor
 
 from yolo_wiou.losses.boxes import EPS, BoxPair
 from yolo_wiou.losses.registry import Registry
+from yolo_wiou.losses.running_mean import LEAST_MEAN
 from yolo_wiou.losses.settings import Component, FiniteFloat
 
 MAX_GAIN = 20.0
 """The largest gain: the running mean may be tiny, and a batch may have one good box among hundreds."""
-LEAST_MEAN = 3e-3
-"""The running mean counts as no smaller: with all boxes perfect it reaches 0, and labels are not that exact."""
 
 Exponent = Annotated[FiniteFloat, Field(ge=0, le=5)]
 Alpha = Annotated[FiniteFloat, Field(gt=1, le=10)]
@@ -61,7 +60,8 @@ def iou_power(pair: BoxPair, *, gamma: Exponent = 0.5) -> Tensor:
 
     Not checked against the paper: γ.
     """
-    return pair.iou.pow(gamma)
+    gain: Tensor = pair.iou.pow(gamma)
+    return gain
 
 
 @GAINS.register("iou-balanced")
@@ -115,8 +115,8 @@ def trust(weight: Tensor, mean: Tensor, expected: Tensor, misfit: Tensor, *, k: 
 
 
 def outlier_degree(iou_loss: Tensor, mean: Tensor) -> Tensor:
-    """Wise-IoU's β: a box's IoU loss over the running mean (arXiv:2301.10051), which counts as LEAST_MEAN at least."""
-    return iou_loss / mean.clamp_min(LEAST_MEAN)
+    """Wise-IoU's β: a box's IoU loss over the running mean (arXiv:2301.10051)."""
+    return iou_loss / mean
 
 
 def bounded(gain: Tensor, peak: float) -> Tensor:

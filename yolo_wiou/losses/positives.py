@@ -33,7 +33,7 @@ class Objects:
         return (sums[0] / sums[1])[self.index]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Positives:
     """The N boxes of a step. A gain asks for these attributes by the names of its parameters.
 

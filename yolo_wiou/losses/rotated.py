@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.distributions.utils import lazy_property
 
 from yolo_wiou.errors import ConfigError
+from yolo_wiou.losses._geometry import lazy_property
 from yolo_wiou.losses.boxes import EPS, Stride, norm2, product
 from yolo_wiou.losses.config import LossConfig
 

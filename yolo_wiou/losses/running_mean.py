@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 SIZES = 9
 PRIOR = 0.01
+LEAST_MEAN = 3e-3
+"""The running mean gets no smaller: with all boxes perfect it would reach 0, and labels are not that exact."""
 
 
 class RunningMean(nn.Module):
@@ -63,10 +65,11 @@ class RunningMean(nn.Module):
         """
         self.last = iou_loss, gain = iou_loss.detach(), gain
         rows = torch.stack((iou_loss, torch.ones_like(gain), gain))
-        self.seen[:3].add_(rows.sum(1))  # nothing waits for the host
+        sums = rows.sum(1)  # nothing waits for the host
         if side is not None:
             members = size_class(side)[:, None] == torch.arange(SIZES, device=side.device)
-            self.seen[3:].add_((rows[:2] @ members.to(rows)).flatten())
+            sums = torch.cat((sums, (rows[:2] @ members.to(rows)).flatten()))
+        self.seen.add_(sums)
 
     def by_size(self, side: Tensor) -> Tensor:
         """Return the mean of each target's size class by its side in pixels, (N,) -> (N,).
@@ -76,7 +79,7 @@ class RunningMean(nn.Module):
         """
         prior = PRIOR * self.momentum
         total, share = self.sizes
-        means: Tensor = (total + prior * self.mean) / (share + prior)
+        means: Tensor = ((total + prior * self.mean) / (share + prior)).clamp_min_(LEAST_MEAN)
         return means[size_class(side)]
 
     @torch.no_grad()
@@ -89,7 +92,7 @@ class RunningMean(nn.Module):
         seen = torch.where(counts, self.seen, 0.0)
         boxes = seen[1].clamp(min=1)
         moved = torch.lerp(self.mean, seen[0] / boxes, self.momentum)
-        self.mean = torch.where(counts, moved, self.mean)
+        self.mean = torch.where(counts, moved.clamp_min_(LEAST_MEAN), self.mean)
         if self.sizes.numel():
             moved = torch.lerp(self.sizes, seen[3:].view_as(self.sizes) / boxes, self.momentum)
             self.sizes = torch.where(counts, moved, self.sizes)
@@ -108,7 +111,7 @@ class RunningMean(nn.Module):
 
     def import_state(self, state: dict[str, Any]) -> None:
         """Continue from exported numbers; a step under way is forgotten, and the momentum is the present run's."""
-        self.mean.fill_(state["mean"])
+        self.mean.fill_(max(state["mean"], LEAST_MEAN))
         self.steps.fill_(state["steps"])
         if self.sizes.numel():
             self.sizes.copy_(torch.tensor(state.get("sizes", 0.0)))
