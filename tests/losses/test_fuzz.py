@@ -20,7 +20,7 @@ from yolo_wiou import available_losses, load_loss
 from yolo_wiou.losses import GAINS, BoxLoss, BoxPair
 from yolo_wiou.losses.gain import MAX_GAIN
 from yolo_wiou.losses.presets import load_config
-from yolo_wiou.losses.running_mean import LEAST_MEAN
+from yolo_wiou.losses.settings import LEAST_MEAN
 from yolo_wiou.training.bbox_loss import PluggableRotatedBboxLoss
 from yolo_wiou.training.families import OBBTrainer
 

@@ -12,8 +12,8 @@ import torch.multiprocessing as mp
 from yolo_wiou import load_loss
 from yolo_wiou.losses import RunningMean
 from yolo_wiou.losses.presets import load_config
-from yolo_wiou.losses.running_mean import LEAST_MEAN, reduce_over_ranks
-from yolo_wiou.losses.settings import PAPER_UPDATES, auto_momentum
+from yolo_wiou.losses.running_mean import reduce_over_ranks
+from yolo_wiou.losses.settings import LEAST_MEAN, PAPER_UPDATES, auto_momentum
 
 
 def moved(mean: RunningMean, values: list[float]) -> float:

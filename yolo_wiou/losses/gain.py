@@ -13,8 +13,7 @@ from torch import Tensor
 
 from yolo_wiou.losses.boxes import EPS, BoxPair
 from yolo_wiou.losses.registry import Registry
-from yolo_wiou.losses.running_mean import LEAST_MEAN
-from yolo_wiou.losses.settings import Component, FiniteFloat
+from yolo_wiou.losses.settings import LEAST_MEAN, Component, FiniteFloat
 
 MAX_GAIN = 20.0
 """The largest gain: the running mean may be tiny, and a batch may have one good box among hundreds."""

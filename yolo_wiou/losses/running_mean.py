@@ -9,10 +9,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from yolo_wiou.losses.settings import LEAST_MEAN
+
 SIZES = 9
 PRIOR = 0.01
-LEAST_MEAN = 3e-3
-"""The running mean gets no smaller: with all boxes perfect it would reach 0, and labels are not that exact."""
 
 
 class RunningMean(nn.Module):
