@@ -3,11 +3,9 @@
 The user's files are read by Ultralytics' own functions, so that what it takes is taken.
 """
 
-import contextlib
 import inspect
 import os
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,12 @@ import yaml
 from ultralytics.cfg import cfg2dict, get_save_dir
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import check_det_dataset, img2label_paths, verify_image_label
-from ultralytics.utils import LOGGER, RANK, checks
+from ultralytics.utils import RANK, checks
 
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import check_folder, syntax_error
 from yolo_wiou.training.compatibility import check_torchvision
-from yolo_wiou.training.ultralytics_errors import users_mistakes
+from yolo_wiou.training.ultralytics_errors import log_only, users_mistakes
 
 OUTLINED = {"segment": "outlines", "obb": "rotated boxes"}
 """Tasks whose labels are more than upright boxes, and what they are."""
@@ -117,7 +115,7 @@ def check_data(args: Any) -> None:
     if args.single_cls:
         data["names"] = {0: "item"}  # as in Ultralytics' trainer
     shares = args.fraction if isinstance(args.fraction, list) else [args.fraction]
-    with unlogged():
+    with log_only(lambda record: False):  # the training says the same soon after
         for split, fraction in zip(("train", validation), [*shares, 1.0, 1.0], strict=False):
             check_split(split, data, args.task, single_cls=bool(args.single_cls), fraction=fraction)
 
@@ -204,17 +202,3 @@ def verify(listing: Listing, image: str, label: str) -> Any:
         return verify_image_label((*arguments, listing.single_cls))
     except ValueError:  # older releases unpack one less
         return verify_image_label(arguments)
-
-
-@contextlib.contextmanager
-def unlogged() -> Iterator[None]:
-    """Keep Ultralytics' remarks out of the log: the training says the same soon after."""
-    LOGGER.addFilter(_never)
-    try:
-        yield
-    finally:
-        LOGGER.removeFilter(_never)
-
-
-def _never(record: Any) -> bool:
-    return False

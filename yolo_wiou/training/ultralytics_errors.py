@@ -4,7 +4,7 @@ import contextlib
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 from ultralytics.cfg import CLI_HELP_MSG
@@ -27,7 +27,7 @@ def users_mistakes(*known: type[Exception]) -> Iterator[None]:
         ConfigError: a mistake of the user.
     """
     try:
-        with no_help():
+        with log_only(is_no_help):  # newer releases write it into the log
             yield
     except known as error:
         if raised_by(error) == "ultralytics" or (isinstance(error, OSError) and raised_by(error) != "yolo_wiou"):
@@ -52,13 +52,13 @@ def without_help(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def no_help() -> Iterator[None]:
-    """Keep that help out of the log, into which newer releases write it."""
-    LOGGER.addFilter(is_no_help)
+def log_only(wanted: Callable[[logging.LogRecord], bool]) -> Iterator[None]:
+    """Keep out of Ultralytics' log what is not wanted there."""
+    LOGGER.addFilter(wanted)
     try:
         yield
     finally:
-        LOGGER.removeFilter(is_no_help)
+        LOGGER.removeFilter(wanted)
 
 
 def is_no_help(record: logging.LogRecord) -> bool:
