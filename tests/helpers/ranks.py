@@ -64,7 +64,7 @@ def two_processes(folder: Path, arguments: dict[str, Any], *kill: str) -> list[i
         log = (folder / f"log{rank}").open("ab")
         ranks.append(subprocess.Popen(command, env={**env, "RANK": rank, "LOCAL_RANK": rank}, stdout=log, stderr=log))
     try:
-        return [rank.wait(600) for rank in ranks]
+        return [process.wait(600) for process in ranks]
     finally:
-        for rank in ranks:
-            rank.kill()
+        for process in ranks:
+            process.kill()

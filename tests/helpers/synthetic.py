@@ -51,7 +51,8 @@ def write_study(
 
 def ground_truth(folder: Path | None, images: int, rng: np.random.Generator) -> dict[str, Any]:
     """Ground truth in COCO's form; with a folder also the pictures."""
-    entries, annotations = [], []
+    entries: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for i in range(images):
         picture = Image.new("RGB", SIZE, tuple(rng.integers(90, 140, 3).tolist()))
         for _ in range(rng.integers(1, 6)):
