@@ -22,7 +22,7 @@ from markdown import render, write_or_check
 
 from yolo_wiou.cli.catalogue import settings_of, tasks_of
 from yolo_wiou.losses import GAINS, OVERLAPS, PENALTIES, LossConfig, load_config
-from yolo_wiou.losses.presets import about
+from yolo_wiou.losses.presets import about, groups
 from yolo_wiou.losses.registry import Registry
 from yolo_wiou.simulation import curves
 
@@ -68,7 +68,8 @@ def docstring(registry: Registry[Any], name: str) -> str:
 
 def page() -> str:
     """The whole page."""
-    return render(Path(__file__).with_name("losses.md.j2"), losses=[describe(*loss) for loss in about()])
+    losses = [describe(*loss) for loss in about()]
+    return render(Path(__file__).with_name("losses.md.j2"), losses=losses, groups=groups())
 
 
 def draw() -> None:

@@ -19,8 +19,14 @@ from yolo_wiou.losses.presets import load_config
 IMGSZ = (480.0, 640.0)
 CONTEXT = {"stride": 8.0, "imgsz": IMGSZ}
 MEAN = float(torch.tensor(0.4))
-NO_PULL_FROM_AFAR = {"iou", "alpha-iou", "focal-eiou", "inner-iou", "focaler-iou"}
-WITH_A_LENGTH = {"nwd", "mpdiou"}  # in pixels: scaling the boxes alone changes them
+NO_PULL_FROM_AFAR = {"iou", "alpha-iou", "focal-eiou", "focal-ciou", "inner-iou", "focaler-iou"}
+WITH_A_LENGTH = {
+    "nwd",
+    "mpdiou",
+    "inner-mpdiou",
+    "focaler-mpdiou",
+    "wise-mpdiou",
+}  # in pixels: scaling the boxes alone changes them
 SHIFTS = [(9.0, 1.0), (-5.0, 0.5), (-1.0, 4.0), (0.25, -6.0), (6.0, 4.0), (-7.0, 5.0)]
 """From a target of 4 x 2.5 to where nothing overlaps."""
 

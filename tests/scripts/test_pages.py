@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 from helpers.running import ROOT, shell
@@ -9,7 +11,7 @@ from helpers.running import ROOT, shell
 from yolo_wiou import available_losses
 from yolo_wiou.files import CFG
 from yolo_wiou.losses.config import LossConfig
-from yolo_wiou.losses.presets import about, load_config
+from yolo_wiou.losses.presets import about, groups, load_config
 
 PAGES = [
     "bench/performance_page.py",
@@ -47,8 +49,17 @@ def test_the_yaml_of_the_losses_page_is_the_preset(name):
 
 
 def test_catalogue_lists_every_preset_once():
-    listed = yaml.safe_load((CFG / "catalogue.yaml").read_text())
+    listed = [name for names in groups().values() for name in names]
     assert sorted(listed) == sorted(path.stem for path in (CFG / "losses").glob("*.yaml"))
+
+
+def test_readme_counts_the_presets_and_names_each_by_itself_or_by_its_family():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f" {len(available_losses())} losses in all" in readme
+    table = readme.partition("| loss | paper | |")[2].partition("```")[0]
+    named = re.findall(r"`([\w-]+)(…?)`", table)
+    assert not [n for n in available_losses() if not any(n.startswith(f) if more else n == f for f, more in named)]
+    assert not [f for f, _ in named if not any(n.startswith(f) for n in available_losses())]
 
 
 PROMISED = """iou giou diou ciou eiou siou alpha-iou alpha-ciou mpdiou shape-iou piou piou2 nwd uiou

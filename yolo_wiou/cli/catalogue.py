@@ -5,30 +5,37 @@ import textwrap
 from typing import Any
 
 from yolo_wiou.losses import LossConfig
-from yolo_wiou.losses.presets import about, dotted
+from yolo_wiou.losses.presets import about, dotted, groups
 from yolo_wiou.training.families import TRAINERS
 
 
 def listing() -> str:
-    """Return all presets: formula, what each is good for, settings, source and tasks."""
+    """Return all presets by group: formula, what each is good for, settings, source and tasks."""
     width = shutil.get_terminal_size((10_000, 0)).columns  # a pipe has no width
-    lines = []
+    headings = {names[0]: group for group, names in groups().items()}
+    lines: list[str] = []
     for name, description, config in about():
-        settings = "  ".join([*settings_of(config), paper_of(description)])
-        texts = description["formula"], f"good for: {description['good_for']}", settings, f"tasks: {tasks_of(config)}"
-        for head, text in zip((name, "", "", ""), texts, strict=True):
+        if name in headings:
+            lines.append(f"\n== {headings[name]}".removeprefix("" if lines else "\n"))
+        settings = "  ".join([f"tasks: {tasks_of(config)};", *settings_of(config), paper_of(description)])
+        texts = description["formula"], f"good for: {description['good_for']}", settings
+        for head, text in zip((name, "", ""), texts, strict=True):
             lines.append(textwrap.fill(f"{head:20}{text}", width, subsequent_indent=" " * 22, break_on_hyphens=False))
     lines.append("\n'yolo-wiou losses NAME' prints one as YAML; edit it and pass it back as loss=FILE.yaml.")
-    return "\n".join(line for line in lines if line.strip())
+    return "\n".join(lines)
 
 
 def tasks_of(config: LossConfig) -> str:
     """Return where a loss has a meaning: tasks, and families with boxes of their own kind.
 
     >>> tasks_of(LossConfig(penalty="siou"))
-    'detect, segment, pose, RT-DETR, YOLO-World, YOLOE'
+    'all but obb'
     """
-    return ", ".join(dict.fromkeys(trainer.kind for trainer in TRAINERS if trainer.takes(config)))
+    takes = {trainer.kind: trainer.takes(config) for trainer in TRAINERS}
+    taken, refused = ([kind for kind, takes_it in takes.items() if takes_it is wanted] for wanted in (True, False))
+    if len(refused) >= len(taken):
+        return ", ".join(taken)
+    return f"all but {', '.join(refused)}" if refused else "all"
 
 
 def settings_of(config: LossConfig) -> list[str]:

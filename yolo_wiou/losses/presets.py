@@ -25,6 +25,13 @@ def available_losses() -> list[str]:
     return [path.stem for path in _presets().values()]
 
 
+def groups() -> dict[str, list[str]]:
+    """Names of all presets by group, in the order of the catalogue."""
+    text = (CFG / "catalogue.yaml").read_text(encoding="utf-8")
+    catalogue: dict[str, list[str]] = yaml.safe_load(text)
+    return catalogue
+
+
 def about() -> Iterator[tuple[str, dict[str, Any], LossConfig]]:
     """Name, description and configuration of every preset."""
     for key, path in _presets().items():
@@ -98,8 +105,7 @@ def comparable(name: object) -> str:
 @functools.lru_cache
 def _presets() -> dict[str, Path]:
     """The preset files by comparable name, in the order of the catalogue."""
-    order = yaml.safe_load((CFG / "catalogue.yaml").read_text(encoding="utf-8"))
-    return {comparable(name): CFG / "losses" / f"{name}.yaml" for name in order}
+    return {comparable(name): CFG / "losses" / f"{name}.yaml" for group in groups().values() for name in group}
 
 
 @functools.lru_cache
