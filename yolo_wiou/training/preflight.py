@@ -146,6 +146,22 @@ class Listing(YOLODataset):
         return []
 
 
+def images_of(data: dict[str, Any], split: str) -> list[Path]:
+    """Return the images of a split, in Ultralytics' order.
+
+    Args:
+        data: Ultralytics' description of the data set.
+        split: train, val or test.
+
+    Raises:
+        ConfigError: there is no such split, or it has no images.
+    """
+    if not data.get(split):
+        raise ConfigError(f"'{data.get('yaml_file', data['path'])}' has no split '{split}'.")
+    with users_mistakes(OSError):
+        return [Path(file) for file in Listing(img_path=data[split], data=data, task="detect", augment=False).im_files]
+
+
 def check_split(split: str, data: dict[str, Any], task: str, **settings: Any) -> None:
     """See that a split has an image that Ultralytics can use, with a label of the task's kind.
 
