@@ -45,7 +45,12 @@ class Case(Geo):
         mean: running mean of the IoU loss.
         progress: share of the run that is over.
         factor: of the batch, for the gains that keep a sum; see `Oracle.factor`.
+
+    Attributes:
+        overlap_loss: 1 - overlap, which the oracle sets before it asks for the penalty.
     """
+
+    overlap_loss: float
 
     def __init__(
         self,
@@ -79,7 +84,21 @@ def nwd(c: Case, constant: float = 12.8) -> float:
     return math.exp(-math.sqrt(w2) / constant)
 
 
-OVERLAPS: dict[str, Callable[..., float]] = {"iou": lambda c: c.iou, "nwd": nwd, "none": lambda c: 1.0}
+def iou_nwd(c: Case, kappa: float = 0.5, constant: float = 12.8) -> float:
+    return (1 - kappa) * c.iou + kappa * nwd(c, constant)
+
+
+def gcd(c: Case) -> float:
+    """Mahalanobis-like distances by the variances (side/2)² of either box, halved; sides of 0 see everything as far."""
+    total = 0.0
+    for w, h in ((c.w, c.h), (c.wg, c.hg)):
+        for d, s, side in ((c.dx, c.w - c.wg, w), (c.dy, c.h - c.hg, h)):
+            total += ratio_of(d**2 + s**2 / 4, side**2)
+    return math.exp(-math.sqrt(total / 2))
+
+
+OVERLAPS: dict[str, Callable[..., float]] = {"iou": lambda c: c.iou, "nwd": nwd, "iou-nwd": iou_nwd, "gcd": gcd}
+OVERLAPS["none"] = lambda c: 1.0
 
 
 # ---- penalties: terms, each 0 where the boxes are equal ----------------------------------------------------------
@@ -100,6 +119,13 @@ def aspect(c: Geo) -> float:
 def ciou(c: Case) -> list[float]:
     """DIoU's term and a·v, a = v / (1 - IoU + v) detached. 0/0 at equal boxes."""
     return [*diou(c), ratio_of(aspect(c.at), 1 - c.at.iou + aspect(c.at)) * aspect(c)]
+
+
+def sdiou(c: Case, delta: float = 0.5, area: float = 81.0) -> list[float]:
+    """What makes s·(1 - overlap + av) + (1 + δ - β)·ρ²/c² of 1 - overlap, with β = min(δ·A/area, δ), s = 1 - δ + β."""
+    beta = min(delta * c.wg * c.hg * c.stride**2 / area, delta)
+    distance, aspect_term = ciou(c)
+    return [(beta - delta) * c.overlap_loss, (1 + delta - beta) * distance, (1 - delta + beta) * aspect_term]
 
 
 def eiou(c: Case) -> list[float]:
@@ -171,7 +197,7 @@ def wiou(c: Case) -> list[float]:
 
 
 PENALTIES: dict[str, Callable[..., list[float]]] = {"none": lambda c: [], "d-interp": d_interp, "focal-l1": focal_l1}
-PENALTIES |= {f.__name__: f for f in (giou, diou, ciou, eiou, siou, shape, mpdiou, piou, interp, wiou)}
+PENALTIES |= {f.__name__: f for f in (giou, diou, ciou, sdiou, eiou, siou, shape, mpdiou, piou, interp, wiou)}
 
 
 # ---- gains, all of them constants for the gradient ---------------------------------------------------------------

@@ -80,13 +80,18 @@ class Oracle:
         settings = {"name": "iou", "inner": 1.0, "focaler": (0.0, 1.0), **self.sections["overlap"]}
         function, inner, (low, high) = (settings.pop(key) for key in ("name", "inner", "focaler"))
         overlap = min(max((OVERLAPS[function](c.scaled(inner), **settings) - low) / (high - low), 0.0), 1.0)
+        c.overlap_loss = 1 - overlap**self.power
         settings = {"name": "none", **self.sections["penalty"]}
         terms = PENALTIES[settings.pop("name")](c, **settings)
-        return 1 - overlap**self.power + math.fsum(term**self.power for term in terms)
+        return c.overlap_loss + math.fsum(term**self.power for term in terms)
 
 
 PRESETS: dict[str, dict[str, Any]] = {
     **{name: {"penalty": name} for name in ("giou", "diou", "ciou", "eiou", "siou", "mpdiou", "piou")},
+    "sdiou": {"penalty": "sdiou", "penalty.delta": 0.5, "penalty.area": 81.0},
+    "iou-nwd": {"overlap": "iou-nwd", "overlap.kappa": 0.5, "overlap.constant": 12.8},
+    "shape-iou-nwd": {"overlap": "iou-nwd", "overlap.kappa": 0.5, "overlap.constant": 12.8, "penalty": "shape"},
+    "gcd": {"overlap": "gcd"},
     "iou": {},
     "alpha-iou": {"power": 3.0},
     "alpha-ciou": {"penalty": "ciou", "power": 3.0},

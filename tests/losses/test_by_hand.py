@@ -36,6 +36,11 @@ BY_HAND: dict[str, tuple[Pair, dict[str, float]]] = {
             "mpdiou": 8 / 11 + 3 / (2 * 640**2),  # d1² = 1 + 1, d2² = 0 + 1
             "piou": 8 / 11 + 1 - math.exp(-1 / 9),  # P = ((1 + 0)/3 + (1 + 1)/2) / 4 = 1/3
             "nwd": 1 - math.exp(-math.sqrt(3 / 2) / 12.8),  # 5/4 + (1 + 0)/4
+            "iou-nwd": 4 / 11 + (1 - math.exp(-math.sqrt(3 / 2) / 12.8)) / 2,
+            # x: 1/4 + (4 - 3)²/4 = 1/2 over 16 and 9; y: 1 + 0 over 4 twice; halved
+            "gcd": 1 - math.exp(-math.sqrt((1 / 32 + 1 / 18 + 1 / 4 + 1 / 4) / 2)),
+            # a target of 6 pixels: β = 6/162 = 1/27, so 1/2 + 1/27 = 29/54 for scale, 79/54 for location
+            "sdiou": 29 / 54 * (8 / 11 + V**2 / (8 / 11 + V)) + 79 / 54 / 20,
             "ciou": 8 / 11 + 1 / 20 + V**2 / (8 / 11 + V),
             "alpha-ciou": 1 - 27 / 1331 + 1 / 8000 + (V**2 / (8 / 11 + V)) ** 3,
             # sine 2·(1/2)/(5/4) = 4/5, 2 - 4/5 = 6/5; (dx/cw)² = 1/64, (dy/ch)² = 1/9; shape exponents 1/4 and 0
@@ -128,6 +133,18 @@ def test_shape_iou_crosses_its_weights() -> None:
     # target 3 x 2, s = 1: ww = 6/5, hh = 4/5 on the other axis; dx² = 1/4, dy² = 1, c² = 25; ω_w = 4/5·1/4, ω_h = 0
     expected = 8 / 11 + (4 / 5 / 4 + 6 / 5) / 25 + (1 - math.exp(-1 / 5)) ** 4 / 2
     assert value_of("shape-iou", BY_HAND["overlapping"][0], **{"penalty.scale": 1.0}) == approx(expected, rel=1e-12)
+
+
+def test_sdiou_is_ciou_from_its_area_on_in_pixels() -> None:
+    pair = BY_HAND["overlapping"][0]  # a target of 6 square units: 96 pixels at stride 4, 54 at stride 3
+    for stride, is_ciou in ((4.0, True), (3.0, False)):
+        sdiou, ciou = (in_float64(load_loss(name), [pair], stride)[0].item() for name in ("sdiou", "ciou"))
+        assert (sdiou == approx(ciou, rel=1e-12)) is is_ciou
+
+
+def test_sdiou_scales_the_overlap_that_it_stands_beside() -> None:
+    expected = 29 / 54 * (92 / 109 + V**2 / (8 / 11 + V)) + 79 / 54 / 20
+    assert value_of("sdiou", BY_HAND["overlapping"][0], **{"overlap.inner": 0.75}) == approx(expected, rel=1e-12)
 
 
 def test_interpolated_box() -> None:

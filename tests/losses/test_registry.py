@@ -19,6 +19,7 @@ NEEDS_IOU = "penalty 'wiou' multiplies the IoU loss: it needs overlap 'iou'."
 NO_POWER = "penalty 'wiou' multiplies the IoU loss, which has no power here: leave 'power' at 1."
 REPLACES = "penalty 'focal-l1' replaces the overlap: set it 'none'."
 BOUNDS = "penalty 'd-interp' needs 'low' below 'high', or equal to it."
+TAKES = "penalty 'sdiou' takes from the overlap's loss, which has no power here: leave 'power' at 1."
 SIZES = "overlap 'nwd' compares sizes, which 'inner' would scale."
 
 
@@ -31,6 +32,8 @@ SIZES = "overlap 'nwd' compares sizes, which 'inner' would scale."
         ({"overlap": "none", "overlap.focaler": (0, 0.9), "penalty": "siou"}, NOTHING_LEFT),
         ({"overlap": "none"}, ALWAYS_0),
         ({"overlap": "nwd", "overlap.inner": 0.7}, SIZES),
+        ({"overlap": "iou-nwd", "overlap.inner": 0.7}, SIZES.replace("nwd", "iou-nwd")),
+        ({"penalty": "sdiou", "power": 2}, TAKES),
         ({"overlap": "none", "penalty": "wiou"}, NEEDS_IOU),
         ({"overlap": "nwd", "penalty": "wiou"}, NEEDS_IOU),
         ({"overlap.inner": 0.75, "penalty": "wiou", "power": 2}, NO_POWER),

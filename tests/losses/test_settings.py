@@ -26,11 +26,14 @@ FOCALER = ((0.2, 1.0), (0.1, 0.7))
 VALUES: dict[tuple[str, str], dict[str, tuple[Any, Any]]] = {
     ("overlap", "iou"): {"inner": (0.75, 1.3), "focaler": FOCALER},
     ("overlap", "nwd"): {"constant": (5.0, 40.0), "focaler": FOCALER},
+    ("overlap", "iou-nwd"): {"kappa": (0.1, 0.8), "constant": (5.0, 40.0), "focaler": FOCALER},
+    ("overlap", "gcd"): {"inner": (0.75, 1.3), "focaler": FOCALER},
     ("overlap", "none"): {},
     ("penalty", "none"): {},
     ("penalty", "giou"): {},
     ("penalty", "diou"): {},
     ("penalty", "ciou"): {},
+    ("penalty", "sdiou"): {"delta": (0.2, 0.9), "area": (1e4, 6e5)},
     ("penalty", "eiou"): {},
     ("penalty", "siou"): {"theta": (1.5, 7.0)},
     ("penalty", "shape"): {"scale": (0.5, 2.0), "theta": (1.5, 7.0)},
@@ -53,9 +56,11 @@ VALUES: dict[tuple[str, str], dict[str, tuple[Any, Any]]] = {
 
 REFUSED = {
     ("overlap", "nwd", "inner"): 0.75,
+    ("overlap", "iou-nwd", "inner"): 0.75,
     ("overlap", "none", "inner"): 0.75,
     ("overlap", "none", "focaler"): (0.0, 0.7),
     ("penalty", "wiou", "power"): 2.0,
+    ("penalty", "sdiou", "power"): 2.0,
 }
 """Settings that a function shares with its axis, or with the whole loss, and cannot have."""
 
@@ -69,6 +74,9 @@ PARTNERS: dict[tuple[str, str], dict[str, Any]] = {
     ("overlap", "none"): {"penalty": "focal-l1"},  # the loss would be 0
     ("overlap", "iou"): {"penalty": "diou"},  # boxes below focaler's d would not be moved
     ("overlap", "nwd"): {"penalty": "diou"},
+    ("overlap", "iou-nwd"): {"penalty": "diou"},
+    ("overlap", "gcd"): {"penalty": "diou"},
+    ("penalty", "sdiou"): {"penalty.area": 1e5},  # no box of the pairs is as small as the default
     ("penalty", "focal-l1"): {"overlap": "none"},  # it replaces the overlap
     ("gain", "iou-balanced"): {"penalty": "ciou"},
 }

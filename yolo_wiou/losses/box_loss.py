@@ -45,6 +45,11 @@ def to_float32(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float32 else x.float() if in_transform() else Float32.apply(x)
 
 
+def to_power(x: Tensor, power: float) -> Tensor:
+    """α-IoU's power of a term that is not negative."""
+    return x if power == 1 else x.clamp(min=POWER_EPS).pow(power)
+
+
 class BoxLoss(nn.Module):
     """A box regression loss, one value per box; reduction is the caller's.
 
@@ -76,6 +81,7 @@ class BoxLoss(nn.Module):
         self.penalty = PENALTIES.bind(config.penalty)
         self.gain = GAINS.bind(config.gain)
         self.asked = asks(GAINS.functions[config.gain.name])
+        self.scales_overlap = "overlap_loss" in asks(PENALTIES.functions[config.penalty.name])
         self.has_plain_overlap = config.overlap == OVERLAPS.parse("iou") and config.power == 1
         self.running_mean = RunningMean(config.running_mean.value, with_sizes="expected" in self.asked)
         self.self_advancing = True
@@ -153,13 +159,13 @@ class BoxLoss(nn.Module):
         """1 − overlap + penalty, every term to the power α of α-IoU; Inner and Focaler change the overlap alone."""
         settings, power = self.config.overlap, self.config.power
         boxes = pair.scaled(self.config.scale.ratio(self.progress))
-        terms = self.penalty(boxes)
         if self.has_plain_overlap:
-            return sum(terms, start=boxes.iou_loss)
-        overlap = focaler(self.overlap(boxes.scaled(settings.inner)), settings.focaler)
-        if power != 1:
-            overlap, *terms = (part.clamp(min=POWER_EPS).pow(power) for part in (overlap, *terms))
-        return sum(terms, start=1 - overlap)
+            overlap_loss = boxes.iou_loss
+        else:
+            overlap = focaler(self.overlap(boxes.scaled(settings.inner)), settings.focaler)
+            overlap_loss = 1 - to_power(overlap, power)
+        terms = self.penalty(boxes, overlap_loss) if self.scales_overlap else self.penalty(boxes)
+        return sum((to_power(term, power) for term in terms), start=overlap_loss)
 
 
 def weighted_sum(loss: Tensor, gain: Tensor, weight: Tensor, normaliser: Tensor | float) -> Tensor:

@@ -1,7 +1,7 @@
 """Penalties: what IoU does not see, 0 where the boxes are equal.
 
 Each returns the terms of a sum, (N,) each, so that α-IoU can raise every one of them to its power. Nothing is detached
-but what the docstring names.
+but what the docstring names. One that scales the overlap's loss asks for it by the name of its second parameter.
 """
 
 import math
@@ -21,7 +21,10 @@ Theta = Annotated[FiniteFloat, Field(ge=1, le=10)]
 Kappa = Annotated[FiniteFloat, Field(gt=0, lt=1)]
 
 PENALTIES: Registry[Component] = Registry("penalty", Component, "none")
-"""The penalties by name: `(pair, *, settings) -> terms`, (N,) each, 0 where boxes are equal, with their gradient."""
+"""The penalties by name: `(pair, *, settings) -> terms`, (N,) each, 0 where boxes are equal, with their gradient.
+
+`(pair, overlap_loss, *, settings)` for one that scales 1 − overlap, (N,), whatever the overlap and its modifiers are.
+"""
 
 
 def _multiplies_the_iou_loss(config: Any) -> Iterator[str]:
@@ -29,6 +32,11 @@ def _multiplies_the_iou_loss(config: Any) -> Iterator[str]:
         yield "penalty 'wiou' multiplies the IoU loss: it needs overlap 'iou'."
     if config.power != 1:
         yield "penalty 'wiou' multiplies the IoU loss, which has no power here: leave 'power' at 1."
+
+
+def _scales_the_overlap(config: Any) -> Iterator[str]:
+    if config.power != 1:
+        yield "penalty 'sdiou' takes from the overlap's loss, which has no power here: leave 'power' at 1."
 
 
 def _replaces_the_overlap(config: Any) -> Iterator[str]:
@@ -69,6 +77,25 @@ def ciou(pair: BoxPair) -> Terms:
     v = torch.square(_aspect(pair.target_size) - _aspect(pair.size)) * (4 / math.pi**2)
     a = v.detach() / (pair.iou_loss.detach() + v.detach() + EPS)
     return (*diou(pair), a * v)
+
+
+@PENALTIES.register("sdiou", rule=_scales_the_overlap)
+def sdiou(
+    pair: BoxPair,
+    overlap_loss: Tensor,
+    *,
+    delta: Annotated[FiniteFloat, Field(ge=0, le=1)] = 0.5,
+    area: Annotated[FiniteFloat, Field(gt=0, le=1e6)] = 81.0,
+) -> Terms:
+    """SDIoU: s·(1 − overlap + a·v) + (2 − s)·ρ²/c², s = 1 − δ + δ·min(A/area, 1) (scale-based dynamic loss, AAAI 2025).
+
+    A is the target's area in pixels of the network's input, `area` where a target stops being small: from there on this
+    is CIoU; below it the centres count more, and the overlap and the aspect less. The authors' code takes A in another
+    unit, in which 81 is no area in pixels.
+    """
+    share = 1 - delta + delta * (pair.target_side.square() / area).clamp(max=1)
+    distance, aspect = ciou(pair)
+    return (share - 1) * overlap_loss, (2 - share) * distance, share * aspect
 
 
 @PENALTIES.register("eiou")
