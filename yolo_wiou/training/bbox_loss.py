@@ -13,6 +13,7 @@ from ultralytics.utils.metrics import probiou
 from yolo_wiou.losses import BoxLoss, BoxPair, RotatedPair
 from yolo_wiou.losses.box_loss import to_float32, weighted_sum
 from yolo_wiou.losses.positives import AnyPair, Objects
+from yolo_wiou.training.distance_term import without_iou_term
 from yolo_wiou.training.heaviness import SeenStep
 
 
@@ -32,12 +33,13 @@ class AllPositive(tuple[slice]):
 
 
 class IoUTermMixin(BboxLoss):
-    """A stock box loss, its IoU term replaced by ours; DFL (or L1), weights and reduction are `super()`'s.
+    """A stock box loss, its IoU term replaced by ours; DFL (or L1), weights and reduction are the stock code's.
 
     The positives are gathered once, and the stock code then sees nothing else. Plain CIoU keeps the stock term.
     `copy.deepcopy` returns the same object: the EMA's criterion, which validates, shares the training's running mean.
 
     Attributes:
+        kind: the stock class.
         seen: the positives of the last training step; None of the stock term, whose gain is 1.
 
     Args:
@@ -46,9 +48,12 @@ class IoUTermMixin(BboxLoss):
         strides: (levels,) pixels per box unit of the head's levels.
     """
 
+    kind: type[BboxLoss] = BboxLoss
+
     def __init__(self, reg_max: int, box_loss: BoxLoss, strides: Tensor) -> None:
         """Build the stock loss around ours."""
         super().__init__(reg_max)
+        self.reg_max = reg_max
         self.box_loss, self.is_stock = box_loss, box_loss.config.is_stock
         self.strides = strides
         self.seen: SeenStep | None = None
@@ -133,7 +138,10 @@ class IoUTermMixin(BboxLoss):
             self.box_loss.observe(pair, gain)
             if not self.is_stock:
                 self.seen = SeenStep(boxes.detach(), target.float(), context, weight.flatten().detach(), gain)
-        stock_term, distance_term = super().forward(
+        stock = self.kind.forward
+        forward = stock if self.is_stock else without_iou_term(stock, self.kind, self.reg_max)  # type: ignore[arg-type]
+        stock_term, distance_term = forward(
+            self,
             pred_dist[index],
             pred if self.is_stock else pred.detach(),
             anchor_points[anchors],
@@ -158,6 +166,8 @@ class PluggableBboxLoss(IoUTermMixin, BboxLoss):
 
 class PluggableRotatedBboxLoss(IoUTermMixin, RotatedBboxLoss):
     """Ultralytics' RotatedBboxLoss with our overlap term: ProbIoU with the head's floor, its modifiers and gains."""
+
+    kind = RotatedBboxLoss
 
     def pair(self, pred: Tensor, target: Tensor, stride: Tensor | float = 1.0, imgsz: Tensor | None = None) -> AnyPair:
         """Return the geometry of rotated boxes."""

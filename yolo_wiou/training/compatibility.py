@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from ultralytics import __version__ as ultralytics_version
 from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss
 
 from yolo_wiou.errors import ConfigError, ContractError
 from yolo_wiou.losses import BoxLoss, LossConfig, load_config
 from yolo_wiou.training.bbox_loss import IoUTermMixin, PluggableBboxLoss, PluggableRotatedBboxLoss
+from yolo_wiou.training.distance_term import sample
 
 PARAMETERS = list(inspect.signature(IoUTermMixin.forward).parameters)[1:]
 """Of a box loss; the last two, the image size and the strides, came with 8.4.0."""
@@ -66,7 +67,7 @@ def _check_box_losses(*forwards: Callable[..., Any]) -> None:
             (BboxLoss, PluggableBboxLoss, "ciou"),
             (RotatedBboxLoss, PluggableRotatedBboxLoss, "iou"),
         ):
-            batch = _batch(bins, is_rotated=stock is RotatedBboxLoss)[: len(arguments)]
+            batch = sample(bins, is_rotated=stock is RotatedBboxLoss)[: len(arguments)]
             expect_equal(
                 f"computes {stock.__name__} in its own way",
                 lambda loss, batch: loss.forward(*(value.clone() for value in batch)),
@@ -112,20 +113,3 @@ def check_head(head: Any) -> None:
         raise broken_contract(f"has an assigner in {name} that is no module")
     if getattr(head.bce, "reduction", "none") != "none":
         raise broken_contract(f"reduces the BCE of {name} by itself")
-
-
-def _batch(bins: int, is_rotated: bool) -> tuple[Tensor, ...]:
-    """Return a box loss's arguments, without random numbers: 16 x 16 pixels, four anchors, three of them positive."""
-    anchors = torch.tensor([[0.5, 0.5], [1.5, 0.5], [0.5, 1.5], [1.5, 1.5]])
-    target = torch.tensor([[[0.1, 0.2, 0.9, 1.8]], [[0.4, 0.3, 1.9, 0.7]], [[0.2, 0.9, 1.2, 1.9]], [[0, 0, 1, 1]]])
-    target = target.view(1, 4, 4)
-    pred = target + torch.linspace(-0.2, 0.3, 16).view(1, 4, 4)
-    if is_rotated:
-        size = torch.linspace(0.5, 1.5, 8).view(1, 4, 2)
-        target = torch.cat((anchors[None], size, torch.full((1, 4, 1), 0.3)), -1)
-        pred = target + torch.linspace(-0.1, 0.2, 20).view(1, 4, 5)
-    scores = torch.linspace(0.1, 0.8, 8).view(1, 4, 2)
-    distances = torch.linspace(-1, 1, 16 * bins).view(1, 4, 4 * bins)
-    mask = torch.tensor([[True, True, False, True]])
-    grid = torch.tensor([16.0, 16.0]), torch.full((4, 1), 8.0)
-    return distances, pred, anchors, target, scores, scores.sum(), mask, *grid
