@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from helpers.gaussians import Rotated, kf_iou, kl_divergence
 from helpers.pairs import Box, scaled
 
 
@@ -79,9 +80,12 @@ class Case(Geo):
 # ---- overlaps: 1 where the boxes are equal -----------------------------------------------------------------------
 
 
+def wasserstein(c: Case) -> float:
+    return math.sqrt(c.rho2 + ((c.w - c.wg) ** 2 + (c.h - c.hg) ** 2) / 4)
+
+
 def nwd(c: Case, constant: float = 12.8) -> float:
-    w2 = c.stride**2 * (c.rho2 + ((c.w - c.wg) ** 2 + (c.h - c.hg) ** 2) / 4)
-    return math.exp(-math.sqrt(w2) / constant)
+    return math.exp(-c.stride * wasserstein(c) / constant)
 
 
 def iou_nwd(c: Case, kappa: float = 0.5, constant: float = 12.8) -> float:
@@ -97,8 +101,26 @@ def gcd(c: Case) -> float:
     return math.exp(-math.sqrt(total / 2))
 
 
-OVERLAPS: dict[str, Callable[..., float]] = {"iou": lambda c: c.iou, "nwd": nwd, "iou-nwd": iou_nwd, "gcd": gcd}
-OVERLAPS["none"] = lambda c: 1.0
+def gaussians(c: Case) -> tuple[Rotated, Rotated]:
+    """Both boxes as xywhr, the target's centre the origin. They need positive sides."""
+    return (c.dx, c.dy, c.w, c.h, 0.0), (0.0, 0.0, c.wg, c.hg, 0.0)
+
+
+def kld(c: Case, tau: float = 1.0) -> float:
+    return tau / (tau + math.log1p(kl_divergence(*gaussians(c))))
+
+
+def gwd(c: Case, tau: float = 1.0) -> float:
+    """The distance of parallel Gaussians; that of turned ones is in gaussians.py."""
+    return tau / (tau + math.log1p(wasserstein(c) / (c.w * c.h * c.wg * c.hg) ** 0.25))
+
+
+def kfiou(c: Case) -> float:
+    return 3 * kf_iou(*gaussians(c))
+
+
+OVERLAPS: dict[str, Callable[..., float]] = {"iou": lambda c: c.iou, "none": lambda c: 1.0, "iou-nwd": iou_nwd}
+OVERLAPS |= {f.__name__: f for f in (nwd, gcd, kld, gwd, kfiou)}
 
 
 # ---- penalties: terms, each 0 where the boxes are equal ----------------------------------------------------------

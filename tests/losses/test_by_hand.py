@@ -39,6 +39,11 @@ BY_HAND: dict[str, tuple[Pair, dict[str, float]]] = {
             "iou-nwd": 4 / 11 + (1 - math.exp(-math.sqrt(3 / 2) / 12.8)) / 2,
             # x: 1/4 + (4 - 3)²/4 = 1/2 over 16 and 9; y: 1 + 0 over 4 twice; halved
             "gcd": 1 - math.exp(-math.sqrt((1 / 32 + 1 / 18 + 1 / 4 + 1 / 4) / 2)),
+            # tr: 16/9 + 4/4; Mahalanobis: 4·(1/4)/9 + 4·1/4; ln((3·2)²/(4·2)²); halved
+            "kld": 1 - 1 / (1 + math.log1p((16 / 9 + 1 + 1 / 9 + 1 - 2 - 2 * math.log(4 / 3)) / 2)),
+            "gwd": 1 - 1 / (1 + math.log1p(math.sqrt(3 / 2) / 48**0.25)),
+            # volumes 8 and 6; det(Σp + Σt)·16 = (16 + 9)·(4 + 4)
+            "kfiou": 1 - 3 * (48 / math.sqrt(200)) / (14 - 48 / math.sqrt(200)) + 1 / 20,
             # a target of 6 pixels: β = 6/162 = 1/27, so 1/2 + 1/27 = 29/54 for scale, 79/54 for location
             "sdiou": 29 / 54 * (8 / 11 + V**2 / (8 / 11 + V)) + 79 / 54 / 20,
             "ciou": 8 / 11 + 1 / 20 + V**2 / (8 / 11 + V),

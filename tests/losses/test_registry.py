@@ -34,6 +34,11 @@ SIZES = "overlap 'nwd' compares sizes, which 'inner' would scale."
         ({"overlap": "nwd", "overlap.inner": 0.7}, SIZES),
         ({"overlap": "iou-nwd", "overlap.inner": 0.7}, SIZES.replace("nwd", "iou-nwd")),
         ({"penalty": "sdiou", "power": 2}, TAKES),
+        ({"overlap": "kfiou"}, "overlap 'kfiou' sees no centres: it needs a penalty, diou for one."),
+        (
+            {"overlap": "kfiou", "overlap.inner": 0.7, "penalty": "diou"},
+            "overlap 'kfiou' is free of scale: 'inner' would change nothing.",
+        ),
         ({"overlap": "none", "penalty": "wiou"}, NEEDS_IOU),
         ({"overlap": "nwd", "penalty": "wiou"}, NEEDS_IOU),
         ({"overlap.inner": 0.75, "penalty": "wiou", "power": 2}, NO_POWER),

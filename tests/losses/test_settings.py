@@ -28,6 +28,9 @@ VALUES: dict[tuple[str, str], dict[str, tuple[Any, Any]]] = {
     ("overlap", "nwd"): {"constant": (5.0, 40.0), "focaler": FOCALER},
     ("overlap", "iou-nwd"): {"kappa": (0.1, 0.8), "constant": (5.0, 40.0), "focaler": FOCALER},
     ("overlap", "gcd"): {"inner": (0.75, 1.3), "focaler": FOCALER},
+    ("overlap", "kld"): {"tau": (0.5, 3.0), "inner": (0.75, 1.3), "focaler": FOCALER},
+    ("overlap", "gwd"): {"tau": (0.5, 3.0), "inner": (0.75, 1.3), "focaler": FOCALER},
+    ("overlap", "kfiou"): {"focaler": FOCALER},
     ("overlap", "none"): {},
     ("penalty", "none"): {},
     ("penalty", "giou"): {},
@@ -57,6 +60,7 @@ VALUES: dict[tuple[str, str], dict[str, tuple[Any, Any]]] = {
 REFUSED = {
     ("overlap", "nwd", "inner"): 0.75,
     ("overlap", "iou-nwd", "inner"): 0.75,
+    ("overlap", "kfiou", "inner"): 0.75,
     ("overlap", "none", "inner"): 0.75,
     ("overlap", "none", "focaler"): (0.0, 0.7),
     ("penalty", "wiou", "power"): 2.0,
@@ -73,9 +77,7 @@ ELSEWHERE = ("running_mean", "cls_weighting", "task_balance")
 PARTNERS: dict[tuple[str, str], dict[str, Any]] = {
     ("overlap", "none"): {"penalty": "focal-l1"},  # the loss would be 0
     ("overlap", "iou"): {"penalty": "diou"},  # boxes below focaler's d would not be moved
-    ("overlap", "nwd"): {"penalty": "diou"},
-    ("overlap", "iou-nwd"): {"penalty": "diou"},
-    ("overlap", "gcd"): {"penalty": "diou"},
+    **{("overlap", name): {"penalty": "diou"} for name in ("nwd", "iou-nwd", "gcd", "kld", "gwd", "kfiou")},
     ("penalty", "sdiou"): {"penalty.area": 1e5},  # no box of the pairs is as small as the default
     ("penalty", "focal-l1"): {"overlap": "none"},  # it replaces the overlap
     ("gain", "iou-balanced"): {"penalty": "ciou"},

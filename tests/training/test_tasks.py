@@ -94,9 +94,14 @@ def test_every_preset_is_meaningful_or_refused_by_name_for_rotated_boxes(task_da
         "inner-iou",
         "focaler-iou",
         "inner-wiou3",
+        "nwd",
+        "iou-nwd",
+        "kld",
+        "gwd",
+        "kfiou",
     ):
         check_rotated(load_config(name))
-    for name in ("giou", "eiou", "siou", "mpdiou", "shape-iou", "piou", "interpiou", "nwd", "focal-l1", "ciou-v3"):
+    for name in ("giou", "eiou", "siou", "mpdiou", "shape-iou", "piou", "interpiou", "gcd", "focal-l1", "ciou-v3"):
         with pytest.raises(ConfigError, match="upright boxes") as error:
             check_rotated(load_config(name))
         refused.append(str(error.value))

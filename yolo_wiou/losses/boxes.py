@@ -87,6 +87,16 @@ class BoxPair:
         """(2, N) ln(w/wg) and ln(h/hg)."""
         return self.size.log() - self.target_size.log()
 
+    @property
+    def spread(self) -> Tensor:
+        """(2, N) squared sides that the prediction, as a Gaussian, has along the target's axes."""
+        return self.size.square()
+
+    @lazy_property
+    def wasserstein2(self) -> Tensor:
+        """(N,) squared Wasserstein distance of the boxes as Gaussians, of variances w²/4 and h²/4."""
+        return self.distance2 + norm2(self.size - self.target_size) / 4
+
     @lazy_property
     def edge_distance(self) -> Tensor:
         """(N,) PIoU's P: mean distance of the four edges from the target's, over its width or height."""

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from yolo_wiou.losses.boxes import BoxPair, norm2
+from yolo_wiou.losses.boxes import BoxPair, product
 from yolo_wiou.losses.registry import Registry
 from yolo_wiou.losses.settings import Component, FiniteFloat
 
@@ -49,6 +49,9 @@ def _needs_a_pull(config: Any) -> Iterator[str]:
         yield "boxes below 'focaler' d > 0 need a penalty to be moved at all."
 
 
+Constant = Annotated[FiniteFloat, Field(gt=0, le=1e4)]
+Tau = Annotated[FiniteFloat, Field(gt=0, le=10)]
+
 OVERLAPS: Registry[Overlap] = Registry("overlap", Overlap, "iou", rule=_needs_a_pull)
 """The overlaps by name: `(pair, *, settings) -> (N,)`, 1 where the boxes are equal, with its gradient."""
 
@@ -65,13 +68,17 @@ def _leaves_all_to_the_penalty(config: Any) -> Iterator[str]:
         yield "overlap 'none' needs a penalty, or the loss is always 0."
 
 
+def _sees_no_centres(config: Any) -> Iterator[str]:
+    if config.overlap.inner != NO_INNER:
+        yield "overlap 'kfiou' is free of scale: 'inner' would change nothing."
+    if config.penalty.name == "none":
+        yield "overlap 'kfiou' sees no centres: it needs a penalty, diou for one."
+
+
 @OVERLAPS.register("iou")
 def iou(pair: BoxPair) -> Tensor:
     """Intersection over union."""
     return pair.iou
-
-
-Constant = Annotated[FiniteFloat, Field(gt=0, le=1e4)]
 
 
 @OVERLAPS.register("nwd", rule=_compares_sizes)
@@ -81,8 +88,7 @@ def nwd(pair: BoxPair, *, constant: Constant = 12.8) -> Tensor:
     W² = ρ² + (Δw² + Δh²)/4. K is the data set's mean object size √(w·h) in pixels of the network's input; 12.8 is
     AI-TOD's. W is held above 1e-7 pixels, where the authors' code adds a constant: √ has no slope at 0.
     """
-    wasserstein2 = pair.distance2 + norm2(pair.size - pair.target_size) / 4
-    pixels2 = wasserstein2 * torch.as_tensor(pair.stride, device=wasserstein2.device).square()
+    pixels2 = pair.wasserstein2 * torch.as_tensor(pair.stride, device=pair.wasserstein2.device).square()
     return torch.exp(-pixels2.clamp(min=LEAST2).sqrt() / constant)
 
 
@@ -109,10 +115,49 @@ def gcd(pair: BoxPair) -> Tensor:
     return torch.exp(-(relative2.sum((0, 1)) / 2).clamp(min=LEAST2).sqrt())
 
 
+@OVERLAPS.register("kld")
+def kld(pair: BoxPair, *, tau: Tau = 1.0) -> Tensor:
+    """KLD of the boxes as Gaussians, turned or not: τ/(τ + ln(1 + D)) (arXiv:2106.01883).
+
+    D = KL(prediction ‖ target), along the target's axes: no matrix is inverted, and nothing cancels. With τ = 1 the
+    loss is the paper's 1 − 1/(τ + ln(1 + D)); with another it is scaled to be 0 where the boxes are equal.
+    """
+    apart = (pair.spread + 4 * pair.offset.square()) / pair.target_size.square()
+    return _bounded(apart.sum(0) / 2 - 1 - pair.log_ratio.sum(0), tau)
+
+
+@OVERLAPS.register("gwd")
+def gwd(pair: BoxPair, *, tau: Tau = 1.0) -> Tensor:
+    """GWD, the Wasserstein distance W of the boxes as Gaussians: τ/(τ + ln(1 + D)) (arXiv:2101.11952).
+
+    D = W/(w·h·wg·hg)^¼, free of scale, as in the authors' later code, and held above 1e-7, as √ has no slope at 0.
+    """
+    distance2 = pair.wasserstein2 * torch.exp((pair.size * pair.target_size).log().sum(0) / -2)
+    return _bounded(distance2.clamp(min=LEAST2).sqrt(), tau)
+
+
+@OVERLAPS.register("kfiou", rule=_sees_no_centres)
+def kfiou(pair: BoxPair) -> Tensor:
+    """KFIoU, the IoU of Gaussians about one centre: 3·F/(w·h + wg·hg − F) (arXiv:2201.12558).
+
+    F is the volume of the product of both Gaussians, the Kalman filter's: for equal boxes half of theirs, so that the
+    authors' value is a third there, which the 3 undoes. The paper's centre term is the penalty's business.
+    """
+    volume, target_volume = product(pair.size), product(pair.target_size)
+    across = (pair.spread * pair.target_size.square().flip(0)).sum(0)
+    fused = volume * target_volume / (volume.square() + target_volume.square() + across).sqrt()
+    return 3 * fused / (volume + target_volume - fused)
+
+
 @OVERLAPS.register("none", rule=_leaves_all_to_the_penalty)
 def none(pair: BoxPair) -> Tensor:
     """No overlap term, for a penalty that is a whole loss of its own."""
     return torch.ones_like(pair.size[0])
+
+
+def _bounded(distance: Tensor, tau: float) -> Tensor:
+    """A distance as an overlap: 1 at 0, and 0 far away."""
+    return tau / (tau + distance.log1p())
 
 
 def focaler(overlap: Tensor, interval: tuple[float, float]) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.losses._geometry import lazy_property
+from yolo_wiou.losses._geometry import SIDE, lazy_property
 from yolo_wiou.losses.boxes import EPS, Stride, norm2, product
 from yolo_wiou.losses.config import LossConfig
 
@@ -17,6 +17,8 @@ Similarity = Callable[[Tensor, Tensor], Tensor]
 
 PENALTIES = ("none", "diou", "wiou")
 """Those that a centre distance and a hull are enough for."""
+OVERLAPS = ("iou", "nwd", "iou-nwd", "kld", "gwd", "kfiou")
+"""ProbIoU in place of IoU, and those of boxes as Gaussians, which may be turned."""
 
 
 class RotatedPair:
@@ -39,10 +41,20 @@ class RotatedPair:
             return self
         return RotatedPair(_scaled(self.pred, ratio), _scaled(self.target, ratio), self.similarity, self.stride)
 
+    @lazy_property
+    def size(self) -> Tensor:
+        """(2, N) width and height of the prediction; a side below 0 (a head without DFL) as if above."""
+        return _size(self.pred)
+
+    @lazy_property
+    def target_size(self) -> Tensor:
+        """(2, N) width and height of the target."""
+        return _size(self.target)
+
     @property
     def target_side(self) -> Tensor:
         """(N,) √(w·h) of the target in pixels."""
-        return product(self.target[:, 2:4].t()).sqrt() * self.stride
+        return product(self.target_size).sqrt() * self.stride
 
     @lazy_property
     def iou(self) -> Tensor:
@@ -58,6 +70,43 @@ class RotatedPair:
     def distance2(self) -> Tensor:
         """(N,) squared distance ρ² of the centres."""
         return norm2((self.pred[:, :2] - self.target[:, :2]).t())
+
+    @lazy_property
+    def offset(self) -> Tensor:
+        """(2, N) centre of the prediction minus centre of the target, along the target's axes."""
+        x, y = (self.pred[:, :2] - self.target[:, :2]).t()
+        cos, sin = self.target[:, 4].cos(), self.target[:, 4].sin()
+        return torch.stack((x * cos + y * sin, y * cos - x * sin))
+
+    @lazy_property
+    def log_ratio(self) -> Tensor:
+        """(2, N) ln(w/wg) and ln(h/hg)."""
+        return self.size.log() - self.target_size.log()
+
+    @lazy_property
+    def turn2(self) -> Tensor:
+        """(N,) squared sine of the angle between the boxes."""
+        return (self.pred[:, 4] - self.target[:, 4]).sin().square()
+
+    @lazy_property
+    def spread(self) -> Tensor:
+        """(2, N) squared sides that the prediction, as a Gaussian, has along the target's axes."""
+        squares = self.size.square()
+        return torch.lerp(squares, squares.flip(0), self.turn2)
+
+    @lazy_property
+    def wasserstein2(self) -> Tensor:
+        """(N,) squared Wasserstein distance of the boxes as Gaussians, of variances w²/4 and h²/4 (arXiv:2101.11952).
+
+        That of the shapes is ((w − wg)² + (h − hg)²)/4 + (a − b)/2, with a = w·wg + h·hg the trace that two matrices
+        of parallel axes have and b that of these, b² = a² − q·sin²; the difference is written without cancellation.
+        """
+        (w, h), (wg, hg) = self.size, self.target_size
+        parallel, crossed = w * wg + h * hg, w * hg + h * wg
+        trace = torch.lerp(parallel.square(), crossed.square(), self.turn2).sqrt()
+        q = (w.square() - h.square()) * (wg.square() - hg.square())
+        shapes: Tensor = norm2(self.size - self.target_size) / 4 + self.turn2 * q / (parallel + trace) / 2
+        return self.distance2 + shapes.clamp(min=0)
 
     @lazy_property
     def diagonal2(self) -> Tensor:
@@ -82,12 +131,18 @@ def check_rotated(config: LossConfig) -> None:
         raise ConfigError(
             f"penalty '{config.penalty.name}' needs upright boxes, and task obb has rotated ones. {instead}."
         )
-    if config.overlap.name != "iou":
+    if config.overlap.name not in OVERLAPS:
         raise ConfigError(
-            f"overlap '{config.overlap.name}' needs upright boxes. For task obb use iou, which is ProbIoU."
+            f"overlap '{config.overlap.name}' needs upright boxes. For task obb use iou, which is ProbIoU, or "
+            f"{', '.join(OVERLAPS[1:-1])} or {OVERLAPS[-1]}."
         )
     if config.gain.name == "piou2":
         raise ConfigError("gain 'piou2' measures edges of upright boxes. For task obb use nonmonotonic or iou-power.")
+
+
+def _size(boxes: Tensor) -> Tensor:
+    """(N, 5) xywhr -> (2, N) width and height, at least SIDE."""
+    return boxes[:, 2:4].t().abs().clamp(min=SIDE)
 
 
 def _scaled(boxes: Tensor, ratio: float) -> Tensor:
