@@ -84,7 +84,7 @@ def share(loss: BoxLoss, boxes: dict[str, Any]) -> dict[str, float]:
     """Mean gain of right and of wrong boxes, and the share of the whole weight that the wrong ones have."""
     pair = BoxPair.of(boxes["pred"], boxes["target"])
     loss.running_mean.mean.copy_(pair.iou_loss.mean())  # where it settles
-    gain = loss.gain_and_loss(pair)[0]
+    gain = loss.gain_and_loss(pair, boxes["weight"])[0]
     weight, wrong = gain * boxes["weight"], boxes["wrong"]
     summary = {"right": gain[~wrong].mean(), "wrong": gain[wrong].mean(), "share": weight[wrong].sum() / weight.sum()}
     return {name: float(value) for name, value in summary.items()}

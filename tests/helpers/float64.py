@@ -41,6 +41,6 @@ def value_of(loss: str, pair: Pair, mean: float = 1.0, **settings: float) -> flo
 def by_oracle(oracle: Oracle, pairs: Sequence[Pair], gradient: bool = False, **context: Any) -> Tensor:
     """The oracle's losses of a batch, (N,), or their gradients, (N, 4)."""
     if oracle.sections["gain"].get("name") in {"iou-balanced", "trust"}:
-        context["factor"] = oracle.factor(pairs, **context)
+        context = {"factor": oracle.factor(pairs, **context), **context}
     compute = oracle.gradient if gradient else oracle
     return torch.tensor([compute(b, g, **context) for b, g in pairs], dtype=torch.float64)

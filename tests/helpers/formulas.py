@@ -245,11 +245,15 @@ def trust(c: Case, k: float = 1.5) -> float:
     return min(c.factor * math.exp(-k * maturity * (outlier_degree(c) - 1)), math.exp(k))
 
 
+def iou_balanced(c: Case, lam: float = 1.5, norm: str = "sum") -> float:
+    return c.at.iou**lam * (1.0 if norm == "none" else c.factor)
+
+
 GAINS: dict[str, Callable[..., float]] = {
     "none": lambda c: 1.0,
     "constant": lambda c, weight=1.0: weight,
     "iou-power": lambda c, gamma=0.5: c.at.iou**gamma,
-    "iou-balanced": lambda c, lam=1.5: c.at.iou**lam * c.factor,
+    "iou-balanced": iou_balanced,
     "monotonic": lambda c, gamma=0.5: outlier_degree(c) ** gamma,
     "piou2": piou2,
     "nonmonotonic": nonmonotonic,

@@ -84,6 +84,70 @@ def test_iou_balanced_keeps_the_sum() -> None:
     assert in_float64(loss, pairs[1:])[0].tolist() == [1]  # where no box overlaps all count 1
 
 
+STEPS = [
+    ([(0.5, 0.2), (0.8, 1.0), (0.0, 0.1)]),
+    ([(0.9, 0.7), (0.1, 0.3)]),
+    ([(0.0, 1.0)]),
+]
+"""The IoU and the assigner's weight of each box, step by step."""
+
+
+def by_hand(step: list[tuple[float, float]], factor: float) -> list[float]:
+    """IoU^1.5 times a factor."""
+    return [iou**1.5 * factor for iou, _ in step]
+
+
+def kept(step: list[tuple[float, float]]) -> float:
+    """The factor that keeps Σ w·(1 - IoU)."""
+    return math.fsum(w * (1 - iou) for iou, w in step) / math.fsum(w * iou**1.5 * (1 - iou) for iou, w in step)
+
+
+@pytest.mark.parametrize(
+    ("norm", "expected"),
+    [
+        ("sum", [by_hand(STEPS[0], kept(STEPS[0])), by_hand(STEPS[1], kept(STEPS[1])), [1.0]]),
+        ("first", [by_hand(step, kept(STEPS[0])) for step in STEPS]),
+        ("none", [by_hand(step, 1) for step in STEPS]),
+    ],
+)
+def test_what_a_norm_of_iou_balanced_keeps(norm: str, expected: list[list[float]]) -> None:
+    """Eq. 5 keeps the sum of every step, by the assigner's weights; eq. 4 that of the first, and then its factor."""
+    loss = load_loss({"gain": {"name": "iou-balanced", "norm": norm}})
+    for step, gains in zip(STEPS, expected, strict=True):
+        pred = torch.tensor([(0.0, 0.0, 40 * iou, 10.0) if iou else (50.0, 0.0, 60.0, 10.0) for iou, _ in step])
+        pair = BoxPair.of(pred, torch.tensor([(0.0, 0.0, 40.0, 10.0)]).expand(len(pred), 4))
+        gain, _ = loss.gain_and_loss(pair, torch.tensor([weight for _, weight in step]))
+        assert gain.tolist() == approx(gains, rel=1e-5)
+        loss.observe(pair, gain)
+
+
+def test_the_first_step_that_counts_fixes_the_factor() -> None:
+    """Not one without overlap, or with a loss that is not finite, or that is only looked at; nor a later one."""
+    loss = load_loss({"gain": {"name": "iou-balanced", "norm": "first"}})
+    target = torch.tensor([[0.0, 0.0, 4.0, 2.0]])
+    apart, broken, touching, near = (
+        torch.tensor([box])
+        for box in ((9.0, 9.0, 13.0, 11.0), (math.nan, 0.0, 4.0, 2.0), (1.0, 1.0, 4.0, 3.0), (0.0, 0.0, 4.0, 1.5))
+    )
+    for pred in (apart, broken):
+        loss(pred.requires_grad_(), target)
+    assert loss(apart, target).item() == 1  # nothing is fixed yet, and nothing overlaps: the box counts 1
+    loss(near, target)
+    assert loss.running_mean.first.tolist() == [0, 0]
+    assert loss(touching.requires_grad_(), target).item() == approx(8 / 11)
+    fixed = loss.running_mean.first.tolist()
+    assert fixed == approx([8 / 11, (3 / 11) ** 1.5 * 8 / 11])
+    assert loss(near.requires_grad_(), target).item() == approx(0.75**1.5 * 0.25 * (11 / 3) ** 1.5, rel=1e-5)
+    assert loss.running_mean.first.tolist() == fixed
+    state = loss.running_mean.export_state()
+    resumed = load_loss(loss.config)
+    resumed.running_mean.import_state(state)
+    assert torch.equal(resumed(near, target), loss(near, target))
+    resumed.running_mean.import_state({key: value for key, value in state.items() if key != "first"})
+    assert not resumed.running_mean.first.any()
+    assert "first" not in load_loss("iou-balanced-loc").running_mean.export_state()
+
+
 def test_a_constant_gain_is_a_weight() -> None:
     heavy = load_loss("ciou", **{"gain.name": "constant", "gain.weight": 1.5})
     assert in_float64(heavy, [OVERLAPPING])[0].item() == approx(1.5 * value_of("ciou", OVERLAPPING))

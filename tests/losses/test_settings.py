@@ -49,7 +49,7 @@ VALUES: dict[tuple[str, str], dict[str, tuple[Any, Any]]] = {
     ("gain", "none"): {},
     ("gain", "constant"): {"weight": (0.4, 2.5)},
     ("gain", "iou-power"): {"gamma": (0.0, 2.0)},
-    ("gain", "iou-balanced"): {"lam": (0.0, 3.0)},
+    ("gain", "iou-balanced"): {"lam": (0.0, 3.0), "norm": ("first", "none")},
     ("gain", "trust"): {"k": (0.5, 3.0)},
     ("gain", "piou2"): {"lam": (0.7, 4.0)},
     ("gain", "monotonic"): {"gamma": (0.0, 2.0)},
@@ -85,6 +85,8 @@ PARTNERS: dict[tuple[str, str], dict[str, Any]] = {
 """What a function needs beside it, where plain IoU does not do."""
 
 MEAN = float(torch.tensor(0.4))
+FIRST = (3.0, 2.0)
+"""The sums of a first step that has been, for `norm: first`."""
 CONTEXT = {"stride": 8.0, "imgsz": (480.0, 640.0)}
 PROGRESS = 0.3
 PAIRS = random_pairs(80, seed=21)
@@ -116,9 +118,12 @@ def compute(settings: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Value and gradient by the package, once they are found to be the oracle's."""
     loss = load_loss(settings)
     loss.running_mean.mean.fill_(MEAN)
+    loss.running_mean.first.copy_(torch.tensor(FIRST)[: loss.running_mean.first.numel()])
     loss.progress = PROGRESS
     computed = in_float64(loss, PAIRS, **CONTEXT)
     context = {**CONTEXT, "mean": MEAN, "progress": PROGRESS}
+    if settings.get("gain.norm") == "first":
+        context["factor"] = FIRST[0] / FIRST[1]
     value, gradient = (by_oracle(Oracle(settings), PAIRS, gradient, **context) for gradient in (False, True))
     torch.testing.assert_close(computed[0], value, rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(computed[1], gradient, rtol=1e-5, atol=1e-7)

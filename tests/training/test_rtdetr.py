@@ -65,6 +65,15 @@ def test_gain_weighs_l1_of_the_same_box(detr):
     assert terms["loss_giou"].item() == unweighed_terms["loss_giou"].item()
 
 
+def test_main_layer_alone_sets_the_factor_of_the_first_step(detr):
+    head, _, calls, _ = step(detr, {"gain": {"name": "iou-balanced", "lam": 1, "norm": "first"}})
+    pred, target, _ = calls[0]
+    iou = bbox_iou(pred.detach(), target, xywh=True).flatten()
+    head.box_loss.running_mean.advance()
+    sums = [(1 - iou).sum().item(), (iou * (1 - iou)).sum().item()]
+    assert head.box_loss.running_mean.first.tolist() == pytest.approx(sums, rel=1e-4)
+
+
 def test_batch_without_boxes_changes_nothing(detr):
     batch = {"img": torch.rand(2, 3, 64, 64), "batch_idx": torch.zeros(0), "cls": torch.zeros(0, 1)}
     head, _, _, model = step(detr, "wiou3", {**batch, "bboxes": torch.zeros(0, 4)})

@@ -196,7 +196,8 @@ def test_stop_and_resume_gives_the_state_of_no_stop(yaml, shapes, tmp_path):
     """Of every head, also where Ultralytics builds the criterion of an end-to-end model again as it resumes."""
     if not list((Path(ultralytics.__file__).parent / "cfg" / "models").glob(f"*/{yaml.replace('n.', '.')}")):
         pytest.skip("this release has no such model")
-    slow = {"loss": "wiou3", "loss.running_mean.momentum": 0.05}  # a mean that remembers where it started
+    slow = {"loss": "iou-balanced-loc", "loss.running_mean.momentum": 0.05}  # a mean that remembers where it started
+    slow["loss.gain.norm"] = "first"  # and a factor that the first step has set
     schedules = {}
 
     def train(label, model, **arguments):
@@ -220,6 +221,7 @@ def test_stop_and_resume_gives_the_state_of_no_stop(yaml, shapes, tmp_path):
     for path, state in whole.items():
         assert state["steps"] == resumed[path]["steps"] == 4
         assert state["momentum"] == resumed[path]["momentum"]
+        assert state["first"] == resumed[path]["first"] != [0, 0]
         assert resumed[path]["mean"] == pytest.approx(state["mean"], abs=2e-4)  # the weights went through float16
         assert 1 - state["mean"] > 3 * 2e-4  # else a start from 1 would pass too
     means = [state["mean"] for state in whole.values()]
@@ -233,7 +235,7 @@ def schedule(trainer) -> dict[str, float]:
 
 
 @pytest.mark.skipif(not hasattr(BaseTrainer, "_handle_nan_recovery"), reason="this release does not recover from NaN")
-def test_nan_recovery_takes_the_running_mean_back_too(shapes, tmp_path):
+def test_nan_recovery_takes_the_state_back_too(shapes, tmp_path):
     model = YOLO(MODEL)
     seen = {}
 
@@ -241,6 +243,7 @@ def test_nan_recovery_takes_the_running_mean_back_too(shapes, tmp_path):
         if trainer.epoch == 1 and not seen:
             seen["saved"] = state_of(trainer.last)["heads"][""]
             trainer.means[""].mean.fill_(0.123)
+            trainer.means[""].first.fill_(0.456)
             trainer.loss = trainer.loss * float("nan")
             validate = trainer.validate
             trainer.validate = lambda: (validate()[0], float("nan"))  # before 8.4.109 both must be NaN
@@ -252,8 +255,10 @@ def test_nan_recovery_takes_the_running_mean_back_too(shapes, tmp_path):
 
     model.add_callback("on_train_epoch_end", poison)
     model.add_callback("on_train_epoch_start", after)
-    model.train(data=shapes, loss="wiou3", project=tmp_path, name="nan", **{**TINY, "epochs": 3})
+    loss = {"loss": "iou-balanced-loc", "loss.gain.norm": "first"}
+    model.train(data=shapes, project=tmp_path, name="nan", **loss, **{**TINY, "epochs": 3})
     assert seen["restored"] == seen["saved"]
+    assert seen["saved"]["first"][1] > 0
 
 
 def test_stock_run_is_resumed_as_what_it_is(shapes, tmp_path):

@@ -83,7 +83,11 @@ class BoxLoss(nn.Module):
         self.asked = asks(GAINS.functions[config.gain.name])
         self.scales_overlap = "overlap_loss" in asks(PENALTIES.functions[config.penalty.name])
         self.has_plain_overlap = config.overlap == OVERLAPS.parse("iou") and config.power == 1
-        self.running_mean = RunningMean(config.running_mean.value, with_sizes="expected" in self.asked)
+        self.running_mean = RunningMean(
+            config.running_mean.value,
+            with_sizes="expected" in self.asked,
+            with_first=getattr(config.gain, "norm", None) == "first",
+        )
         self.self_advancing = True
         self.progress = 0.0
 

@@ -5,7 +5,8 @@ IoU, whatever the overlap is. None counts a box more than MAX_GAIN.
 """
 
 import math
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -35,7 +36,7 @@ class Gain(Component):
     dfl: bool = False
 
 
-OFFERED = ("pair", "loss", "weight", "mean", "expected", "misfit")
+OFFERED = ("pair", "loss", "weight", "mean", "expected", "misfit", "first")
 """What a gain may ask for: attributes of Positives."""
 GAINS: Registry[Gain] = Registry("gain", Gain, "none", offers=OFFERED)
 """The gains by name: `(attributes of Positives, *, settings) -> (N,)`, called without a graph."""
@@ -64,14 +65,27 @@ def iou_power(pair: BoxPair, *, gamma: Exponent = 0.5) -> Tensor:
 
 
 @GAINS.register("iou-balanced")
-def iou_balanced(pair: BoxPair, loss: Tensor, *, lam: Exponent = 1.5) -> Tensor:
-    """IoU-balanced localisation: IoU^λ (arXiv:1908.05641), scaled so that the sum of the losses stays what it was.
+def iou_balanced(
+    pair: BoxPair,
+    loss: Tensor,
+    weight: Tensor,
+    first: Callable[[Tensor], Tensor],
+    *,
+    lam: Exponent = 1.5,
+    norm: Literal["sum", "first", "none"] = "sum",
+) -> Tensor:
+    """IoU-balanced localisation: IoU^λ, scaled by a factor of all boxes (arXiv:1908.05641).
 
-    The scaling is ours, in place of the authors' constant in the configuration. It keeps the plain sum, as long as no
-    gain passes MAX_GAIN, where it is cut off; Ultralytics' task-aligned weights come after it. Where no box overlaps,
-    all count 1.
+    `norm` says what the factor keeps. `sum`: Σ w·loss of every step, with the assigner's weights w (eq. 5). `first`:
+    that of the first step, and then it is fixed (eq. 4, the paper's choice, whose anchors overlap from the start; where
+    the boxes of the first step hardly overlap, as from scratch, it is large for the whole run). `none`: it is 1.
+    No gain passes MAX_GAIN. A step that sets the factor and has no box that overlaps counts all boxes 1.
     """
-    return keep_sum(pair.iou.pow(lam), loss)
+    gain = pair.iou.pow(lam)
+    if norm == "none":
+        return gain
+    sums = both_sums(gain, weight * loss)
+    return scale(gain, first(sums) if norm == "first" else sums)
 
 
 @GAINS.register("piou2")
@@ -125,6 +139,16 @@ def bounded(gain: Tensor, peak: float) -> Tensor:
 
 def keep_sum(gain: Tensor, values: Tensor) -> Tensor:
     """Scale gains so that Σ gain·value is Σ value, each up to MAX_GAIN; all are 1 where no value has a gain."""
-    total = (gain * values).sum()
-    scaled = gain * (values.sum() / total.clamp(min=EPS))
-    return torch.where(total > EPS, scaled, 1.0).clamp_max(MAX_GAIN)
+    return scale(gain, both_sums(gain, values))
+
+
+def both_sums(gain: Tensor, values: Tensor) -> Tensor:
+    """Σ value and Σ gain·value, (2,)."""
+    return torch.stack((values.sum(), (gain * values).sum()))
+
+
+def scale(gain: Tensor, sums: Tensor) -> Tensor:
+    """Scale gains by the quotient of two sums, each up to MAX_GAIN; all are 1 where the second is 0."""
+    plain, weighted = sums.unbind()
+    scaled = gain * (plain / weighted.clamp(min=EPS))
+    return torch.where(weighted > EPS, scaled, 1.0).clamp_max(MAX_GAIN)

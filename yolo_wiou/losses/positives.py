@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -65,6 +66,11 @@ class Positives:
     def expected(self) -> Tensor:
         """(N,) running mean of the IoU loss of targets as large as each box's."""
         return self.running_mean.by_size(self.pair.target_side)
+
+    @property
+    def first(self) -> Callable[[Tensor], Tensor]:
+        """Turns the two sums of a step, (2,), into those of the first step that had any."""
+        return self.running_mean.at_first
 
     @property
     def misfit(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""The running means of the IoU loss, of all positives and by the size of their targets: the only state of a loss."""
+"""The state of a loss: running means of the IoU loss, of all positives and by size, and what a first step has set."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from yolo_wiou.losses._geometry import in_transform
+from yolo_wiou.losses.boxes import EPS
 from yolo_wiou.losses.settings import LEAST_MEAN
 
 SIZES = 9
@@ -26,24 +28,29 @@ class RunningMean(nn.Module):
     Args:
         momentum: weight of a step's mean in the new mean, in (0, 1).
         with_sizes: keep a mean per size class of the targets too, an octave of their side √(w·h) in pixels each.
+        with_first: keep the sums of the first step too, whose quotient is a gain's factor from then on.
 
     Attributes:
         mean: float32 scalar buffer.
         sizes: float32 (2, SIZES) buffer: running means of a size class's share in the sum of the IoU losses and in the
             number of boxes, per box of a step. Their quotient is the class's mean, in which a step counts by the boxes
             that it has; (2, 0) without size classes.
-        seen: float32 (3 + 2·SIZES,) buffer of the step so far: sum of IoU losses, number of boxes, sum of gains (for
-            the log); then the sums of IoU losses and the numbers of boxes by size class.
+        first: float32 (2,) buffer: the sums that a gain gave of the first step whose second sum was not 0, which is the
+            factor's denominator; 0 before; (0,) without.
+        seen: float32 (3 + 2·SIZES + 2,) buffer of the step so far: sum of IoU losses, number of boxes, sum of gains
+            (for the log); then the sums of IoU losses and the numbers of boxes by size class; then the gain's sums.
         steps: int64 scalar buffer, the number of steps that counted.
         last: the IoU losses and gains that the step observed last, (N,) each, kept for histograms; None before.
+        sums: of the call whose gain was computed last, for `observe`.
     """
 
     mean: Tensor
     sizes: Tensor
+    first: Tensor
     seen: Tensor
     steps: Tensor
 
-    def __init__(self, momentum: float, with_sizes: bool = False) -> None:
+    def __init__(self, momentum: float, with_sizes: bool = False, with_first: bool = False) -> None:
         """Start at 1.0."""
         super().__init__()
         self.momentum = momentum
@@ -51,7 +58,9 @@ class RunningMean(nn.Module):
         self.register_buffer("mean", torch.ones(()))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         self.register_buffer("sizes", torch.zeros(2, SIZES * with_sizes), persistent=with_sizes)
-        self.register_buffer("seen", torch.zeros(3 + self.sizes.numel()), persistent=False)
+        self.register_buffer("first", torch.zeros(2 * with_first), persistent=with_first)
+        self.register_buffer("seen", torch.zeros(3 + self.sizes.numel() + self.first.numel()), persistent=False)
+        self.sums = self.first
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any) -> RunningMean:
         """Follow `.to` and `.cuda` to a device, but `.half()` and its like to no other dtype, which would round."""
@@ -69,7 +78,15 @@ class RunningMean(nn.Module):
         if side is not None:
             members = size_class(side)[:, None] == torch.arange(SIZES, device=side.device)
             sums = torch.cat((sums, (rows[:2] @ members.to(rows)).flatten()))
+        if self.first.numel():
+            sums = torch.cat((sums, self.sums))
         self.seen.add_(sums)
+
+    def at_first(self, sums: Tensor) -> Tensor:
+        """Return the sums of the first step that had any, (2,): in that step itself the call's own, which are given."""
+        if not in_transform():
+            self.sums = sums
+        return torch.where(self.first[1] > 0, self.first, sums)
 
     def by_size(self, side: Tensor) -> Tensor:
         """Return the mean of each target's size class by its side in pixels, (N,) -> (N,).
@@ -90,12 +107,15 @@ class RunningMean(nn.Module):
         """
         counts = (self.seen[1] > 0) & self.seen.isfinite().all()
         seen = torch.where(counts, self.seen, 0.0)
+        by_size, sums = seen[3 : 3 + self.sizes.numel()], seen[3 + self.sizes.numel() :]
         boxes = seen[1].clamp(min=1)
         moved = torch.lerp(self.mean, seen[0] / boxes, self.momentum)
         self.mean = torch.where(counts, moved.clamp_min_(LEAST_MEAN), self.mean)
         if self.sizes.numel():
-            moved = torch.lerp(self.sizes, seen[3:].view_as(self.sizes) / boxes, self.momentum)
+            moved = torch.lerp(self.sizes, by_size.view_as(self.sizes) / boxes, self.momentum)
             self.sizes = torch.where(counts, moved, self.sizes)
+        if self.first.numel():
+            self.first = torch.where((self.first[1] == 0) & (sums[1] > EPS), sums, self.first)
         self.steps = self.steps + counts
         self.seen = torch.zeros_like(self.seen)
         return seen
@@ -107,7 +127,8 @@ class RunningMean(nn.Module):
     def export_state(self) -> dict[str, Any]:
         """The state as plain numbers, exact."""
         state = {"mean": self.mean.item(), "steps": int(self.steps.item()), "momentum": self.momentum}
-        return {**state, "sizes": self.sizes.tolist()} if self.sizes.numel() else state
+        parts = {"sizes": self.sizes, "first": self.first}
+        return {**state, **{name: part.tolist() for name, part in parts.items() if part.numel()}}
 
     def import_state(self, state: dict[str, Any]) -> None:
         """Continue from exported numbers; a step under way is forgotten, and the momentum is the present run's."""
@@ -115,6 +136,8 @@ class RunningMean(nn.Module):
         self.steps.fill_(state["steps"])
         if self.sizes.numel():
             self.sizes.copy_(torch.tensor(state.get("sizes", 0.0)))
+        if self.first.numel():
+            self.first.copy_(torch.tensor(state.get("first", 0.0)))
         self.discard()
 
 
