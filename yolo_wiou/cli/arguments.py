@@ -19,7 +19,7 @@ from yolo_wiou.training.preflight import check_data_file, read_yaml
 from yolo_wiou.training.ultralytics_errors import raised_by, users_mistakes
 from yolo_wiou.training.weights import check_weights
 
-KNOWN = {**DEFAULT_CFG_DICT, "loss": DEFAULT_LOSS, "noise": 0.3}
+KNOWN = {**DEFAULT_CFG_DICT, "loss": DEFAULT_LOSS, "noise": 0.3, "audit": True}
 """The arguments that a misspelt one may have been meant to be, each with an example of its value."""
 
 CHOICES = {
@@ -35,7 +35,7 @@ FURTHER_CHOICES = {"optimizer": (*dir(optim), *dir(ultralytics.engine.trainer))}
 def is_own(argument: str) -> bool:
     """Whether a `key=value` is ours and not Ultralytics'."""
     key = argument.lstrip("-").partition("=")[0]
-    return key in {"loss", "noise"} or key.startswith(("loss.", "shapes."))
+    return key in {"loss", "noise", "audit"} or key.startswith(("loss.", "shapes."))
 
 
 def parse(argv: list[str]) -> dict[str, Any]:

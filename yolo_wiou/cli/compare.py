@@ -31,6 +31,7 @@ RUNNERS = ("local", "ray")
 DEMO = "No 'data=', so this is the demo, on a rendered data set. It shows the way, not which loss is better."
 REFUSED = {
     "loss": "losses=A,B names the losses",
+    "audit": "train with it",
     "seed": "seeds=N trains every loss under N seeds",
     "project": "out=FOLDER says where the study lies",
     "name": "out=FOLDER says where the study lies",

@@ -24,6 +24,7 @@ from yolo_wiou.errors import ConfigError, ContractError
 from yolo_wiou.files import CFG, read_mapping
 from yolo_wiou.losses import LossConfig, load_config
 from yolo_wiou.losses.presets import DEFAULT_LOSS, take_loss
+from yolo_wiou.training.audited import take_audit
 from yolo_wiou.training.crash_safety import checkpoint_to_resume
 from yolo_wiou.training.model import NO_TUNE, YOLO
 from yolo_wiou.training.preflight import check_run_folder
@@ -73,7 +74,7 @@ def dispatch(argv: list[str]) -> None:
     elif {"train", "mode=train"} & set(merged):
         train(merged)
     elif own:
-        raise ConfigError(f"'{own[0]}' belongs to train; other modes have no training loss.")
+        raise ConfigError(f"'{own[0]}' belongs to train; other modes train nothing.")
     else:
         run_as_ultralytics(argv)
 
@@ -101,6 +102,7 @@ def train(argv: list[str]) -> None:
             f"'{foreign[0]}' belongs to compare: yolo-wiou compare data=my.yaml losses=ciou,wiou3 seeds=6"
         )
     loss = take_one_loss(arguments)
+    audit = take_audit(arguments)
     shapes = take_shapes(arguments)
     task = arguments.get("task") or "detect"
     is_demo = not arguments.get("data") and not arguments.get("resume") and task in DEMO_MODELS
@@ -119,7 +121,7 @@ def train(argv: list[str]) -> None:
         arguments["data"] = str(demo.render())
     started = time.time()
     try:
-        model.train(loss=loss, **arguments)
+        model.train(loss=loss, audit=audit, **arguments)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(resume_hint(model.trainer, started)) from stop
     if is_demo:

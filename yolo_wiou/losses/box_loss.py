@@ -143,12 +143,19 @@ class BoxLoss(nn.Module):
         return gain * loss
 
     def gain_and_loss(
-        self, pair: AnyPair, weight: Tensor | None = None, objects: Objects | None = None
+        self,
+        pair: AnyPair,
+        weight: Tensor | None = None,
+        objects: Objects | None = None,
+        labels: Objects | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Return (gain, 1 − overlap + penalty), (N,) each; nothing is observed. Weight and objects as in `forward`."""
+        """Return (gain, 1 − overlap + penalty), (N,) each; nothing is observed. Weight and objects as in `forward`.
+
+        `labels` are the labels of the training split that the boxes predict, where a trainer numbers them.
+        """
         loss = self.unweighted(pair)
         with torch.no_grad():
-            positives = Positives(pair, loss, weight, objects, self.running_mean)
+            positives = Positives(pair, loss, weight, objects, self.running_mean, labels)
             gain: Tensor = self.gain(*(getattr(positives, name) for name in self.asked))
         return gain, loss
 

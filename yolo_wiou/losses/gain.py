@@ -36,7 +36,7 @@ class Gain(Component):
     dfl: bool = False
 
 
-OFFERED = ("pair", "loss", "weight", "mean", "expected", "misfit", "first")
+OFFERED = ("pair", "loss", "weight", "mean", "expected", "misfit", "first", "labels")
 """What a gain may ask for: attributes of Positives."""
 GAINS: Registry[Gain] = Registry("gain", Gain, "none", offers=OFFERED)
 """The gains by name: `(attributes of Positives, *, settings) -> (N,)`, called without a graph."""

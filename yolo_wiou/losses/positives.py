@@ -18,10 +18,10 @@ AnyPair: TypeAlias = BoxPair | RotatedPair
 
 @dataclass(frozen=True)
 class Objects:
-    """Which object each box predicts.
+    """Which object, or label, each box predicts.
 
     Attributes:
-        index: (N,) int64, the object of each box, from 0.
+        index: (N,) int64, that of each box, from 0.
         count: how many there may be, so that nobody has to ask the device.
     """
 
@@ -44,6 +44,8 @@ class Positives:
         given: (N,) the assigner's weight of each box; None outside a trainer.
         objects: the object of each box; None where every box has one of its own.
         running_mean: of the IoU loss.
+        labels: the label of the training split that each box predicts, the same number in every epoch; None where
+            nobody numbers them: outside a trainer, in validation, in RT-DETR's auxiliary layers.
     """
 
     pair: AnyPair
@@ -51,6 +53,7 @@ class Positives:
     given: Tensor | None
     objects: Objects | None
     running_mean: RunningMean
+    labels: Objects | None = None
 
     @property
     def weight(self) -> Tensor:

@@ -15,6 +15,8 @@ from yolo_wiou.losses.box_loss import to_float32, weighted_sum
 from yolo_wiou.losses.positives import AnyPair, Objects
 from yolo_wiou.training.distance_term import without_iou_term
 from yolo_wiou.training.heaviness import SeenStep
+from yolo_wiou.training.label_ids import LabelIds
+from yolo_wiou.training.label_recorder import LabelRecorder, class_scores
 
 
 class AllPositive(tuple[slice]):
@@ -41,6 +43,8 @@ class IoUTermMixin(BboxLoss):
     Attributes:
         kind: the stock class.
         seen: the positives of the last training step; None of the stock term, whose gain is 1.
+        label_ids: the numbers of the training split's labels; None where nobody asks for them.
+        recorder: what is shown every step's positives; None where nothing is recorded.
 
     Args:
         reg_max: the head's number of DFL bins; 1 means L1 distances.
@@ -49,6 +53,8 @@ class IoUTermMixin(BboxLoss):
     """
 
     kind: type[BboxLoss] = BboxLoss
+    _numbers: Tensor  # (B·O,) the label of each target, -1 of what pads
+    _scores: Tensor  # (2, N) of the positives, of `class_scores`
 
     def __init__(self, reg_max: int, box_loss: BoxLoss, strides: Tensor) -> None:
         """Build the stock loss around ours."""
@@ -57,12 +63,31 @@ class IoUTermMixin(BboxLoss):
         self.box_loss, self.is_stock = box_loss, box_loss.config.is_stock
         self.strides = strides
         self.seen: SeenStep | None = None
+        self.label_ids: LabelIds | None = None
+        self.recorder: LabelRecorder | None = None
         self._positives: tuple[Tensor, tuple[Tensor, ...]] | None = None
         self._assigned: tuple[Tensor, int] | None = None
 
+    def listen(self, assigner: Any) -> None:
+        """Hear what the head's assigner is told and answers, where somebody asks for it."""
+        if self.label_ids:
+            assigner.register_forward_pre_hook(self.read_labels)
+        if self.label_ids or "misfit" in self.box_loss.asked:
+            assigner.register_forward_hook(self.remember_objects)
+
+    def read_labels(self, assigner: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Hook: read the labels' numbers among the targets, and put their classes there."""
+        assert self.label_ids
+        numbers, classes = self.label_ids.read(inputs[3])
+        self._numbers = numbers.flatten()
+        return (*inputs[:3], classes, *inputs[4:])
+
     def remember_objects(self, assigner: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
-        """Hook of the head's assigner: keep which of an image's objects each anchor point has been given."""
+        """Hook: keep which of an image's objects each anchor point has been given."""
         self._assigned = output[4], inputs[4].shape[1]
+        if self.recorder:
+            index = self.positives(output[3])
+            self._scores = class_scores(inputs[0][index], output[0][index])
 
     def objects(self, index: tuple[Tensor, ...]) -> Objects | None:
         """Return the objects of the positives, as the assigner's last call gave them; None where it was not heard."""
@@ -129,12 +154,16 @@ class IoUTermMixin(BboxLoss):
         boxes = to_float32(pred.detach() if self.is_stock else pred)
         context = stride.flatten().float(), imgsz
         pair = self.pair(boxes, target.float(), *context)
+        objects = self.objects(index)
+        labels = self.label_ids.of(self._numbers, objects) if self.label_ids and objects and learning else None
         gain, loss = (
             (torch.ones_like(pair.iou_loss), pair.iou_loss)
             if self.is_stock
-            else self.box_loss.gain_and_loss(pair, weight.squeeze(-1), self.objects(index))
+            else self.box_loss.gain_and_loss(pair, weight.squeeze(-1), objects, labels)
         )
         if learning:
+            if self.recorder and objects:
+                self.recorder.add(objects, self._numbers, self._scores, pair.iou_loss)
             self.box_loss.observe(pair, gain)
             if not self.is_stock:
                 self.seen = SeenStep(boxes.detach(), target.float(), context, weight.flatten().detach(), gain)

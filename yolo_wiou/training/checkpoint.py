@@ -21,12 +21,16 @@ ATTRIBUTE = "yolo_wiou"
 VERSION = 1
 
 
-def write_state(ema: nn.Module, config: LossConfig, heads: Mapping[str, BoxHead], balance: ALWA | None) -> None:
-    """Put the loss, its running means and the task balance on the module that the checkpoint pickles."""
+def write_state(
+    ema: nn.Module, config: LossConfig, heads: Mapping[str, BoxHead], balance: ALWA | None, audit: bool = False
+) -> None:
+    """Put the loss, its running means, the task balance and `audit` on the module that the checkpoint pickles."""
     means = {path: head.box_loss.running_mean.export_state() for path, head in heads.items()}
     state = {"version": VERSION, "loss": config.model_dump(mode="json"), "heads": means}
     if balance:
         state["task_balance"] = balance.export_state()
+    if audit:
+        state["audit"] = True
     for module in (ema, getattr(ema, "student_model", None)):  # a distilled run ends with the student alone
         if module is not None:
             setattr(module, ATTRIBUTE, state)

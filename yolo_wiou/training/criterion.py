@@ -15,6 +15,7 @@ from yolo_wiou.losses.presets import DEFAULT_LOSS
 from yolo_wiou.training.bbox_loss import IoUTermMixin, PluggableBboxLoss, PluggableRotatedBboxLoss
 from yolo_wiou.training.cls_weighting import IoUBalancedBCE
 from yolo_wiou.training.compatibility import broken_contract, check_contract, check_head
+from yolo_wiou.training.label_ids import LabelIds
 from yolo_wiou.training.rtdetr import PluggableDETRLoss, install_detr
 from yolo_wiou.training.task_balance import ALWA, BalancedBCE
 
@@ -41,7 +42,11 @@ def is_installed(criterion: Any) -> bool:
 
 
 def install(
-    criterion: Any, config: LossConfig, heads: Mapping[str, BoxHead] | None = None, balance: ALWA | None = None
+    criterion: Any,
+    config: LossConfig,
+    heads: Mapping[str, BoxHead] | None = None,
+    balance: ALWA | None = None,
+    label_ids: LabelIds | None = None,
 ) -> Heads:
     """Replace the box loss on every head of a criterion, and weight its BCE where the loss asks for it, in place.
 
@@ -50,6 +55,7 @@ def install(
         config: which loss.
         heads: the box losses of another criterion of the same model, to share: the EMA's reads the training's state.
         balance: the weight of the classification loss, if it is balanced.
+        label_ids: the numbers that stand for classes in the batches of the training, if they do.
 
     Returns:
         The box losses now in place, by the path of their head.
@@ -58,7 +64,7 @@ def install(
         ContractError: the criterion is not built as we know it.
     """
     if hasattr(criterion, "_get_loss_bbox"):
-        return {"": install_detr(criterion, config, heads[""] if heads else None)}
+        return {"": install_detr(criterion, config, heads[""] if heads else None, label_ids)}
     check_contract()
     installed: Heads = {}
     for path, head in find_heads(criterion):
@@ -68,8 +74,8 @@ def install(
         else:
             kind = PluggableRotatedBboxLoss if isinstance(head.bbox_loss, RotatedBboxLoss) else PluggableBboxLoss
             head.bbox_loss = kind(head.reg_max, BoxLoss(config), head.stride).to(head.device)
-        if "misfit" in head.bbox_loss.box_loss.asked:
-            head.assigner.register_forward_hook(head.bbox_loss.remember_objects)
+            head.bbox_loss.label_ids = label_ids
+        head.bbox_loss.listen(head.assigner)
         if config.cls_weighting.name != "none":
             head.bce = IoUBalancedBCE(head.bce, head.assigner, head.bbox_loss, config.cls_weighting.eta)
         if balance:

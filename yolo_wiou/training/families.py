@@ -51,6 +51,10 @@ class RTDETRTrainer(BoxLossMixin, rtdetr.RTDETRTrainer):
         """Prepare a batch, and pass its size to the box loss: RT-DETR's boxes are shares of the image."""
         batch = super().preprocess_batch(batch)
         self._resize(*batch["img"].shape[2:])
+        if self.label_ids:  # it matches by class, and keeps the order of the targets
+            batch = self.label_ids.with_classes(batch)
+            for head in self.heads.values():
+                head.numbers = batch["label"]
         return batch
 
     def validate(self) -> Any:
@@ -67,6 +71,7 @@ class WorldTrainer(BoxLossMixin, yolo.world.WorldTrainer):
     """Ultralytics' trainer of YOLO-World, with `loss=`."""
 
     kind = "YOLO-World"
+    takes_labels = False
 
 
 TRAINERS: list[type[BoxLossMixin]] = [DetectionTrainer, SegmentationTrainer, PoseTrainer, OBBTrainer]
@@ -79,11 +84,13 @@ if hasattr(yolo, "yoloe"):  # since 8.3.99
         """Ultralytics' YOLOEPETrainer, fine-tuning on fixed classes, with `loss=`."""
 
         kind = "YOLOE"
+        takes_labels = False
 
     class YOLOEPESegTrainer(BoxLossMixin, yolo.yoloe.YOLOEPESegTrainer):
         """Ultralytics' YOLOEPESegTrainer, fine-tuning on fixed classes, with `loss=`."""
 
         kind = "YOLOE"
+        takes_labels = False
 
     TRAINERS += [YOLOEPETrainer, YOLOEPESegTrainer]
 

@@ -48,12 +48,14 @@ class BoxLossModel(Model):
         """
         trainer_for(self._smart_load("trainer")).check_loss(loss)
 
-    def train(self, trainer: Any = None, *, loss: Any = None, **kwargs: Any) -> Any:
+    def train(self, trainer: Any = None, *, loss: Any = None, audit: Any = None, **kwargs: Any) -> Any:
         """Train with a box loss.
 
         Args:
             trainer: a trainer class, as in Ultralytics; for a stock one, ours of the same kind is taken.
             loss: a preset's name, a YAML file, a mapping or a LossConfig; wiou3 by default. A resumed run has its own.
+            audit: record what the training sees of every label (`yolo_wiou.training.label_history`). A resumed run goes
+                on as it was.
             **kwargs: any argument of Ultralytics' `train`, and settings of the loss (`**{"loss.gain.delta": 5}`).
 
         Returns:
@@ -68,11 +70,13 @@ class BoxLossModel(Model):
             loss = self.overrides.get("loss")  # of `tune`
         if loss is not None:
             kwargs["loss"] = loss
+        if audit is not None:
+            kwargs["audit"] = audit
         try:
             trainer = trainer_for(trainer or self._smart_load("trainer"))  # the trainer resolves and checks the loss
         except ConfigError as error:
             file = cfg2dict(check_yaml(kwargs["cfg"])) if kwargs.get("cfg") else {}
-            if any(map(belongs_to_loss, (*file, *kwargs))):
+            if "audit" in {*file, *kwargs} or any(map(belongs_to_loss, (*file, *kwargs))):
                 raise
             LOGGER.warning(f"yolo-wiou: {error} This run is Ultralytics' own.")
         return super().train(trainer=trainer, **kwargs)

@@ -12,8 +12,11 @@ from ultralytics.utils.ops import xywh2xyxy
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import BoxLoss, BoxPair, LossConfig
 from yolo_wiou.losses.box_loss import to_float32
+from yolo_wiou.losses.positives import Objects
 from yolo_wiou.training.compatibility import expect_equal, stock_by_formula
 from yolo_wiou.training.heaviness import SeenStep
+from yolo_wiou.training.label_ids import LabelIds
+from yolo_wiou.training.label_recorder import LabelRecorder, class_scores
 
 STOCK = "giou"
 """RT-DETR's own loss."""
@@ -53,6 +56,9 @@ class PluggableDETRLoss:
     Attributes:
         imgsz: height and width of the network's input in pixels, which the criterion is not told; boxes are shares.
         seen: what the main layer matched in the last training step; None of the stock term, whose gain is 1.
+        label_ids: the numbers of the training split's labels; None where nobody asks for them.
+        numbers: (n,) int64, those of the batch.
+        recorder: what is shown every step's matches of the main layer; None where nothing is recorded.
     """
 
     def __init__(self, criterion: Any, box_loss: BoxLoss) -> None:
@@ -62,7 +68,23 @@ class PluggableDETRLoss:
         self.box_loss, self.is_stock = box_loss, box_loss.config.is_unmodified(STOCK)
         self.imgsz = (640, 640)
         self.seen: SeenStep | None = None
+        self.label_ids: LabelIds | None = None
+        self.numbers: Tensor
+        self.recorder: LabelRecorder | None = None
         self.is_main = True
+        self._index_of = criterion._get_index
+        self._matches: tuple[tuple[Any, ...], Any]
+
+    def remember_matches(self, matcher: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Hook of the criterion's matcher: keep what it was asked, and which target each query has been given."""
+        self._matches = inputs, output
+
+    def matched(self) -> tuple[Objects, Tensor]:
+        """Return which target each match of the layer predicts, and its scores as `class_scores` returns them."""
+        (_, logits, _, classes, *_), matches = self._matches
+        query, target = self._index_of(matches)
+        target = target.to(classes.device)
+        return Objects(target, len(self.numbers)), class_scores(logits[query].detach().sigmoid(), classes[target])
 
     def new_step(self, *_: Any) -> None:
         """Begin a forward of the criterion: the first call after this is the main layer's."""
@@ -83,8 +105,15 @@ class PluggableDETRLoss:
         if not len(target):
             return self.stock(pred, target, postfix)
         pair = self.pair(pred.detach() if self.is_stock else pred, target)
-        gain, loss = self.box_loss.gain_and_loss(pair)
-        if is_main and pred.requires_grad and torch.is_grad_enabled():
+        is_main = is_main and pred.requires_grad and torch.is_grad_enabled()
+        labels = None
+        if is_main and self.label_ids:
+            objects, scores = self.matched()
+            labels = self.label_ids.of(self.numbers, objects)
+            if self.recorder:
+                self.recorder.add(objects, self.numbers, scores, pair.iou_loss)
+        gain, loss = self.box_loss.gain_and_loss(pair, labels=labels)
+        if is_main:
             self.box_loss.observe(pair, gain)
             if not self.is_stock:
                 self.seen = SeenStep(pred.detach(), target, (), torch.ones_like(gain), gain)
@@ -106,7 +135,9 @@ class PluggableDETRLoss:
         return self
 
 
-def install_detr(criterion: Any, config: LossConfig, shared: PluggableDETRLoss | None = None) -> PluggableDETRLoss:
+def install_detr(
+    criterion: Any, config: LossConfig, shared: PluggableDETRLoss | None = None, label_ids: LabelIds | None = None
+) -> PluggableDETRLoss:
     """Put a box loss on RT-DETR's criterion, in place; `shared` is that of another criterion of the same model.
 
     Raises:
@@ -115,7 +146,10 @@ def install_detr(criterion: Any, config: LossConfig, shared: PluggableDETRLoss |
     if not shared:
         check_detr_contract(criterion)
         shared = PluggableDETRLoss(criterion, BoxLoss(config))
+        shared.label_ids = label_ids
     criterion._get_loss_bbox = shared
+    if shared.label_ids:
+        criterion.matcher.register_forward_hook(shared.remember_matches)
     criterion.register_forward_pre_hook(shared.new_step)
     return shared
 

@@ -14,9 +14,10 @@ from yolo_wiou.files import write_whole
 from yolo_wiou.losses import LossConfig, RunningMean, load_config
 from yolo_wiou.losses.presets import as_plain, take_loss
 from yolo_wiou.losses.running_mean import broadcast_from_rank0, reduce_over_ranks
+from yolo_wiou.training.audited import AuditMixin, take_audit
 from yolo_wiou.training.checkpoint import read_state, restore_state, write_state
 from yolo_wiou.training.compatibility import check_contract
-from yolo_wiou.training.crash_safety import CrashSafeMixin, checkpoint_to_resume
+from yolo_wiou.training.crash_safety import checkpoint_to_resume
 from yolo_wiou.training.criterion import Heads, criterion_of, install, is_installed, unwrap
 from yolo_wiou.training.logbook import Logbook, draw
 from yolo_wiou.training.preflight import check_run
@@ -24,7 +25,7 @@ from yolo_wiou.training.results_csv import header
 from yolo_wiou.training.task_balance import ALWA
 from yolo_wiou.training.ultralytics_errors import users_mistakes
 
-OWN_KEYS = ("loss",)
+OWN_KEYS = ("loss", "audit")
 """Arguments of ours among a run's `args`; Ultralytics' validator and stock releases refuse them."""
 
 UNREACHED = (
@@ -33,7 +34,7 @@ UNREACHED = (
 )
 
 
-class BoxLossMixin(CrashSafeMixin):
+class BoxLossMixin(AuditMixin):
     """Makes a trainer train with another box loss; a mixin that stands before a stock trainer among the bases.
 
     It extends the few methods of Ultralytics' trainer whose signatures never changed, and always calls them.
@@ -41,11 +42,9 @@ class BoxLossMixin(CrashSafeMixin):
     worker processes of a multi-GPU run by itself.
 
     Attributes:
-        kind: what it trains, as users call it.
         stock_loss: the preset that is the stock trainer's own loss.
     """
 
-    kind: str
     stock_loss = "ciou"
 
     @staticmethod
@@ -69,6 +68,7 @@ class BoxLossMixin(CrashSafeMixin):
         stock = dict(cfg2dict(cfg))
         self.requested = take_loss(stock, overrides)
         self.config = self.requested or load_config()
+        self.audit = take_audit(stock, overrides)
         self.heads: Heads = {}
         self.balance: ALWA | None = None
         self.state: dict[str, Any] | None = None  # of the checkpoint that this run continues
@@ -89,6 +89,7 @@ class BoxLossMixin(CrashSafeMixin):
                     f"the loss, or start a new run from its weights, without resume: model={self.args.resume}."
                 )
         self.check_loss(self.config)
+        self.resolve_audit(self.state)
         self.args.loss = as_plain(self.config)  # what reaches args.yaml, loggers and other processes
         check_run(self.args)
         self.claim_folder()
@@ -137,7 +138,7 @@ class BoxLossMixin(CrashSafeMixin):
             unwrap(self.ema.ema).criterion = None  # some releases have made a stock one already
         if self.config.task_balance.name == "alwa":
             self.balance = ALWA(self.config.task_balance, self.device)
-        self.heads = install(criterion_of(self.model), self.config, balance=self.balance)
+        self.heads = install(criterion_of(self.model), self.config, balance=self.balance, label_ids=self.label_ids)
         for head in self.heads.values():
             head.box_loss.self_advancing = False
             head.box_loss.to(self.device)  # RT-DETR's criterion does not know its device yet
@@ -222,7 +223,7 @@ class BoxLossMixin(CrashSafeMixin):
         """Save a checkpoint of stock classes, with the state beside them as a plain dict."""
         model = unwrap(self.ema.ema)
         model.criterion = None  # releases before 8.4.95 pickle it
-        write_state(model, self.config, self.heads, self.balance)
+        write_state(model, self.config, self.heads, self.balance, bool(self.audit))
         with self._stock_args():
             return super().save_model()
 

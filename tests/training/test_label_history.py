@@ -1,0 +1,205 @@
+"""audit=true: what a training saw of every label, exact through resume and over ranks, and nothing else changed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import ultralytics
+import yaml
+from helpers.ranks import two_processes
+from helpers.running import MODELS, ROOT, TINY, columns
+
+from yolo_wiou import YOLO, ConfigError, RTDETRTrainer, WorldTrainer
+from yolo_wiou.cli.main import run_command
+from yolo_wiou.data.yolo_format import label_file, parse, read_lines
+from yolo_wiou.losses import RunningMean
+from yolo_wiou.losses.positives import Objects
+from yolo_wiou.training.checkpoint import ATTRIBUTE
+from yolo_wiou.training.label_history import HISTORY, LABELS, RECORD, load_history
+from yolo_wiou.training.label_recorder import LabelRecorder, class_scores
+
+DETECT = str(ROOT / "tests" / "fixtures" / "tiny.yaml")
+THREE = {**TINY, "epochs": 3}
+
+
+def model_of(task: str, detr: Path) -> str:
+    """Of segment one that learns from masks of classes too, with two heads."""
+    models = {"detect": DETECT, **MODELS, "segment": "yolo26n-seg.yaml", "rtdetr": str(detr)}
+    return models[task]
+
+
+def means(run: Path) -> list[float]:
+    """The mean IoU of all positives of each epoch, by the record."""
+    history = load_history(run)
+    return ((np.nan_to_num(history.iou) * history.boxes).sum(1) / history.boxes.sum(1)).tolist()
+
+
+@pytest.mark.parametrize("task", ["detect", "segment", "pose", "obb", "rtdetr"])
+def test_a_recorded_training_is_stocks_to_the_bit(task, shapes, task_data, detr, tmp_path):
+    arguments = {**TINY, "epochs": 1, "data": task_data.get(task, shapes), "project": tmp_path}
+    arguments |= {"detect": {"plots": True}, "segment": {"copy_paste": 0.5}}.get(task, {})
+    stock = (ultralytics.RTDETR if task == "rtdetr" else ultralytics.YOLO)(model_of(task, detr))
+    stock.train(name="stock", **arguments)
+    loss = "giou" if task == "rtdetr" else "ciou"
+    YOLO(model_of(task, detr)).train(name="ours", loss=loss, audit=True, **arguments)
+    models = [torch.load(tmp_path / run / "weights" / "last.pt", weights_only=False) for run in ("stock", "ours")]
+    assert all(map(torch.equal, *(ckpt["model"].state_dict().values() for ckpt in models)))
+    for picture in ("train_batch0.jpg", "labels.jpg") if task == "detect" else ():
+        assert (tmp_path / "stock" / picture).read_bytes() == (tmp_path / "ours" / picture).read_bytes()
+
+    assert "audit" not in models[1]["train_args"]
+    assert getattr(models[1]["model"], ATTRIBUTE)["audit"] is True
+    assert yaml.safe_load((tmp_path / "ours" / "args.yaml").read_text())["audit"] is True
+    history = load_history(tmp_path / "ours")
+    assert means(tmp_path / "ours") == pytest.approx(columns(tmp_path / "ours")["wiou/iou"], abs=2e-4)
+    assert history.iou.shape == history.beta.shape == history.margin.shape == (1, len(history.line))
+    seen = history.boxes > 0
+    assert 0.3 < seen.mean() <= 1
+    for values in (history.iou, history.beta, history.margin):
+        assert (np.isfinite(values) == seen).all()
+    assert (history.beta[seen] >= 0).all()
+    assert (np.abs(history.margin[seen]) <= 1).all()
+
+
+def test_the_record_says_which_labels_there_are(shapes, tmp_path):
+    YOLO(DETECT).train(data=shapes, audit=True, project=tmp_path, name="run", **{**TINY, "epochs": 1})
+    history = load_history(tmp_path / "run")
+    count = sum(len(read_lines(file)) for file in (shapes.parent / "labels" / "train").iterdir())
+    assert len({*zip(history.image.tolist(), history.line.tolist(), strict=True)}) == count
+    for image, line, cls, box in zip(history.image, history.line, history.cls, history.box, strict=True):
+        label = parse(read_lines(label_file(Path(image))))[line - 1]
+        assert (label.line, label.cls) == (line, cls)
+        assert label.values == pytest.approx(box, abs=2e-6)
+    size = (tmp_path / "run" / HISTORY).stat().st_size
+    assert size == count * RECORD.itemsize <= 16 * count
+
+
+def test_an_epoch_is_the_mean_of_its_positives_and_of_the_times_that_a_label_was_seen(tmp_path):
+    mean = RunningMean(0.1)
+    mean.mean.fill_(0.5)
+    recorder = LabelRecorder.__new__(LabelRecorder)
+    recorder.count, recorder.running_mean, recorder.folder = 3, mean, tmp_path
+    recorder.start_epoch()
+    numbers = torch.tensor([2, -1, 0, 2])  # objects 0 and 3 are one label, 1 is none
+    scores = torch.tensor([[0.9, 0.2, 0.1], [0.3, 0.6, 0.4], [0.2, 0.5, 0.3], [0.1, 0.1, 0.7]])
+    of_class = class_scores(scores, torch.tensor([0, 0, 1, 2]))
+    torch.testing.assert_close(of_class, torch.tensor([[0.9, 0.3, 0.5, 0.7], [0.2, 0.6, 0.3, 0.1]]))
+    recorder.add(Objects(torch.tensor([0, 0, 2, 3]), 4), numbers, of_class, torch.tensor([0.2, 0.4, 0.5, 0.1]))
+    recorder.end_epoch(0)
+    row = np.fromfile(tmp_path / HISTORY, RECORD)
+    assert row["boxes"].tolist() == [1, 0, 3]
+    assert row["iou"][[0, 2]] == pytest.approx([0.5, (0.8 + 0.6 + 0.9) / 3], abs=1e-3)
+    assert row["beta"][[0, 2]] == pytest.approx([1.0, (0.4 + 0.8 + 0.2) / 3], abs=1e-3)
+    assert row["margin"][[0, 2]] == pytest.approx([0.2, ((0.9 - 0.6) + (0.7 - 0.1)) / 2], abs=1e-3)
+    assert np.isnan([row[name][1] for name in ("iou", "beta", "margin")]).all()
+
+
+class Stopped(Exception):
+    """In the place of a kill."""
+
+
+def stop_in_the_second_epoch(trainer):
+    """After its row of the record, before its checkpoint."""
+    if trainer.epoch == 1:
+        raise Stopped
+
+
+@pytest.fixture
+def stopped(shapes, tmp_path) -> Path:
+    """The folder of a run that was stopped; it has its own copy of the data."""
+    data = shutil.copytree(shapes.parent, tmp_path / "data") / "data.yaml"
+    data.write_text(data.read_text().replace(str(shapes.parent), str(data.parent)))
+    model = YOLO(DETECT)
+    model.add_callback("on_train_epoch_end", stop_in_the_second_epoch)
+    with pytest.raises(Stopped):
+        model.train(data=data, audit=True, project=tmp_path, name="run", **THREE)
+    return tmp_path / "run"
+
+
+def resume(run: Path, **arguments):
+    return YOLO(run / "weights" / "last.pt").train(resume=True, **arguments)
+
+
+def test_resume_goes_on_with_the_record(stopped):
+    before = load_history(stopped)
+    assert len(before.iou) == 2
+    with (stopped / HISTORY).open("ab") as stream:
+        stream.write(b"half a row")
+    assert len(load_history(stopped).iou) == 2
+    resume(stopped)
+    after = load_history(stopped)
+    assert np.array_equal(after.iou[0], before.iou[0], equal_nan=True)
+    assert not np.array_equal(after.iou[1], before.iou[1], equal_nan=True)
+    assert means(stopped) == pytest.approx(columns(stopped)["wiou/iou"], abs=2e-4)
+    assert yaml.safe_load((stopped / "args.yaml").read_text())["audit"] is True
+
+
+def test_what_a_lost_record_held_was_not_seen(stopped):
+    (stopped / HISTORY).unlink()
+    resume(stopped)
+    boxes = load_history(stopped).boxes.sum(1)
+    assert len(boxes) == 3
+    assert boxes[0] == 0 < boxes[1:].min()
+
+
+def test_a_record_of_other_labels_begins_anew(stopped):
+    file = next((stopped.parent / "data" / "labels" / "train").iterdir())
+    file.write_text(file.read_text().splitlines()[0] + "\n")
+    (stopped.parent / "data" / "labels" / "train.cache").unlink()
+    resume(stopped)
+    history = load_history(stopped)
+    assert history.boxes.sum(1)[0] == 0
+    assert [Path(image).stem for image in history.image].count(file.stem) == 1
+
+
+def test_a_resumed_run_is_recorded_as_it_was(stopped, shapes, tmp_path):
+    with pytest.raises(ConfigError, match="was trained with audit=True, and resume continues it"):
+        resume(stopped, audit=False)
+    model = YOLO(DETECT)
+    model.add_callback("on_train_epoch_end", stop_in_the_second_epoch)
+    with pytest.raises(Stopped):
+        model.train(data=shapes, project=tmp_path, name="plain", **THREE)
+    with pytest.raises(ConfigError, match="was trained with audit=False"):
+        resume(tmp_path / "plain", audit=True)
+    assert not (tmp_path / "plain" / LABELS).exists()
+    with pytest.raises(ConfigError, match="is no run that recorded its labels: train with audit=true"):
+        load_history(tmp_path / "plain")
+
+
+def test_two_processes_record_in_one_file(shapes, tmp_path):
+    arguments = {**TINY, "batch": 4, "model": DETECT, "data": str(shapes), "device": "cpu", "amp": False}
+    arguments |= {"project": str(tmp_path), "name": "run", "audit": True}
+    codes = two_processes(tmp_path, arguments)
+    assert codes == [0, 0], (tmp_path / "log0").read_text()[-3000:] + (tmp_path / "log1").read_text()[-3000:]
+    assert means(tmp_path / "run") == pytest.approx(columns(tmp_path / "run")["wiou/iou"], abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("train audit=maybe", "'audit=maybe' is neither True nor False"),
+        ("train audit", "'audit' needs a value, with an equals sign: audit=True"),
+        ("train audti=true", "audit"),
+        ("val audit=true", "'audit=true' belongs to train"),
+        ("compare audit=true", "'audit' has no place in a study"),
+        ("classify train audit=true data=mnist model=yolo11n-cls.yaml", "has no box loss to exchange"),
+    ],
+)
+def test_mistakes(command, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_command(command.split()) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_trainer_that_makes_texts_of_its_classes_is_refused(shapes, tmp_path):
+    with pytest.raises(ConfigError, match="of which YOLO-World makes texts"):
+        WorldTrainer(
+            overrides={"model": "yolov8s-worldv2.yaml", "data": str(shapes), "audit": True, "project": tmp_path}
+        )
+    assert RTDETRTrainer.takes_labels
+    assert not list(tmp_path.iterdir())

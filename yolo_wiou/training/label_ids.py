@@ -1,0 +1,145 @@
+"""Label identity: which label of the training split each target of a step is.
+
+The numbers of the labels travel through Ultralytics' data pipeline in place of their classes, the one column that every
+augmentation keeps with its box. They are negative there, so that a class stays a class wherever none is carried, and
+float32 holds them exactly. What computes with classes gets them back: the batch, and the head's assigner.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from ultralytics.data.dataset import YOLODataset
+from ultralytics.data.utils import img2label_paths
+from ultralytics.models.rtdetr.val import RTDETRDataset
+from ultralytics.utils.ops import segments2boxes
+
+from yolo_wiou.errors import ConfigError
+from yolo_wiou.losses.positives import Objects
+
+MOST = 2**24
+"""How many labels there may be: float32 counts no further."""
+
+
+class NumberedLabels(YOLODataset):
+    """Gives out the numbers of its labels in place of their classes, -1 for the first; a mixin.
+
+    Attributes:
+        first: (images + 1,) the number of each image's first label.
+    """
+
+    first: NDArray[np.int64]
+
+    def get_image_and_label(self, index: int) -> dict[str, Any]:
+        """Return an image and its labels, as every augmentation asks for them."""
+        label: dict[str, Any] = super().get_image_and_label(index)
+        numbers = np.arange(self.first[index], self.first[index + 1], dtype=np.float32)
+        label["cls"] = -1 - numbers[:, None]
+        return label
+
+
+class NumberedDataset(NumberedLabels, YOLODataset):
+    """Ultralytics' YOLODataset, numbered."""
+
+
+class NumberedRTDETRDataset(NumberedLabels, RTDETRDataset):
+    """Ultralytics' RTDETRDataset, numbered."""
+
+
+NUMBERED: dict[type, type] = {YOLODataset: NumberedDataset, RTDETRDataset: NumberedRTDETRDataset}
+"""Module-level classes, which a data loader's processes can import."""
+
+
+class LabelIds:
+    """Numbers the labels of a training split, image by image as Ultralytics sorts them, row by row as it read them.
+
+    Args:
+        dataset: the split, which gives out numbers from now on.
+
+    Attributes:
+        classes: (L,) float32, the class of each label.
+
+    Raises:
+        ConfigError: the data set is none of Ultralytics' own, or has too many labels.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        """Number the labels of a data set."""
+        if type(dataset) not in NUMBERED:
+            raise ConfigError(f"the labels of a {type(dataset).__name__} cannot be told apart, only a YOLODataset's.")
+        self.rows: list[dict[str, Any]] = dataset.labels  # not the images that the data set may hold
+        self.classes = torch.from_numpy(np.concatenate([row["cls"] for row in self.rows]).astype(np.float32)[:, 0])
+        if len(self) > MOST:
+            raise ConfigError(f"{len(self):,} labels are too many to be told apart: there may be {MOST:,}.")
+        dataset.first = np.cumsum([0, *(len(row["cls"]) for row in self.rows)])
+        dataset.__class__ = NUMBERED[type(dataset)]
+
+    def __len__(self) -> int:
+        """Return the number of labels."""
+        return len(self.classes)
+
+    def read(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the labels' numbers, int64 and -1 where there is none, and the classes; both of the values' shape."""
+        self.classes = self.classes.to(values.device)
+        numbers = (-1 - values).clamp(min=-1).long()
+        classes = self.classes.to(values.dtype)[numbers.clamp(min=0)] if len(self) else values
+        return numbers, torch.where(numbers < 0, values, classes)
+
+    def of(self, numbers: Tensor, objects: Objects) -> Objects:
+        """Return the label that each box predicts, of the numbers of the objects, (O,), and the object of each box."""
+        return Objects(numbers[objects.index], len(self))
+
+    def number(self, batch: dict[str, Any]) -> None:
+        """Put the numbers of a batch's labels under "label", (n,) int64; masks of classes hold classes again."""
+        batch["label"] = self.read(batch["cls"].to(batch["img"].device, non_blocking=True).flatten())[0]
+        if "sem_masks" in batch:  # segment's, since 8.4
+            batch["sem_masks"] = self.read(batch["sem_masks"])[1]
+
+    def with_classes(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return the batch with classes in place of numbers, for what shows or matches them."""
+        return {**batch, "cls": self.read(batch["cls"].to(batch["img"].device, non_blocking=True))[1]}
+
+    def boxes(self) -> NDArray[np.float32]:
+        """Return the labels' boxes, (L, 4) cx, cy, w, h as shares of the image."""
+        return np.concatenate([np.zeros((0, 4), np.float32), *(row["bboxes"] for row in self.rows)])
+
+    def lines(self) -> list[tuple[str, int]]:
+        """Return where each label stands: its image's path, and the line of its label file, from 1."""
+        images = [row["im_file"] for row in self.rows]
+        rows = zip(images, img2label_paths(images), self.rows, strict=True)
+        return [(image, line) for image, file, row in rows for line in lines_of(file, row)]
+
+
+def lines_of(file: str, row: dict[str, Any]) -> list[int]:
+    """Return the line of each label of an image.
+
+    Ultralytics leaves out a line that another one repeats, and classes that are not asked for, and may sort the rest:
+    the labels are then looked up by their values.
+    """
+    count = len(row["cls"])
+    if not count:
+        return []
+    with open(file, encoding="utf-8-sig") as stream:
+        words = {number: line.split() for number, line in enumerate(stream, start=1) if line.strip()}
+    if len(words) == count:
+        return list(words)
+    is_outline = any(len(line) > 6 for line in words.values()) and row["keypoints"] is None
+    left = {number: (int(float(line[0])), box_of(line[1:], is_outline)) for number, line in words.items()}
+    found = []
+    for cls, box in zip(row["cls"][:, 0], row["bboxes"], strict=True):
+        same = [number for number, (_, other) in left.items() if np.allclose(box, other, rtol=0, atol=1e-6)]
+        line = min(same, key=lambda number: (left[number][0] != cls, number))  # with single_cls another class is 0
+        del left[line]
+        found.append(line)
+    return found
+
+
+def box_of(words: list[str], is_outline: bool) -> NDArray[np.float32]:
+    """Return the box of a line, as Ultralytics computes it."""
+    values = np.array(words, dtype=np.float32)
+    box: NDArray[np.float32] = segments2boxes([values.reshape(-1, 2)])[0] if is_outline else values[:4]
+    return box
