@@ -190,11 +190,11 @@ def test_a_file_of_the_name_of_a_relative_project_is_in_nobody_s_way(trained, tm
 
 def test_the_settings_of_another_run_do_not_lead_into_its_folder(trained, tmp_path):
     (tmp_path / "args.yaml").write_text(
-        f"mode: train\nmodel: yolo11n.yaml\ndata: data.yaml\nepochs: 7\nloss: siou\nsave_dir: {tmp_path}\n"
+        f"mode: train\nmodel: yolo11n.yaml\ndata: data.yaml\nepochs: 7\nloss: siou\naudit: true\nsave_dir: {tmp_path}\n"
     )
     assert run_command(["train", "cfg=args.yaml"]) == 0
     assert trained[0].pop("loss").name == "siou"
-    assert trained == [{"data": "data.yaml", "epochs": 7}]
+    assert trained == [{"data": "data.yaml", "epochs": 7, "audit": True}]
 
 
 def test_a_listed_loss_can_be_changed_in_place(capsys):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from yolo_wiou import ConfigError, FiniteFloat
 from yolo_wiou.losses import GAINS, OVERLAPS, PENALTIES, BoxPair, RunningMean
-from yolo_wiou.losses.positives import Positives
+from yolo_wiou.losses.positives import Objects, Positives
 from yolo_wiou.losses.presets import load_config
 
 FOCALER = "boxes below 'focaler' d > 0 need a penalty to be moved at all."
@@ -153,5 +153,6 @@ def test_a_gain_that_asks_for_what_nobody_knows_is_refused(registries):
 def test_what_a_gain_may_ask_for_is_there(name):
     boxes = torch.tensor([[0.0, 0.0, 4.0, 2.0]])
     pair = BoxPair.of(boxes, boxes)
-    positives = Positives(pair, pair.iou_loss, None, None, RunningMean(0.1, with_sizes=True))
+    one = Objects(torch.zeros(1, dtype=torch.long), 1)
+    positives = Positives(pair, pair.iou_loss, None, None, RunningMean(0.1, with_sizes=True), labels=one)
     assert getattr(positives, name) is not None
