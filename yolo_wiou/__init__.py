@@ -7,7 +7,7 @@ from typing import Any
 
 from yolo_wiou.version import __version__ as __version__
 
-_LOSSES = "GAINS OVERLAPS PENALTIES BoxLoss BoxPair FiniteFloat LossConfig available_losses load_loss"
+_LOSSES = "CLS_WEIGHTINGS GAINS OVERLAPS PENALTIES BoxLoss BoxPair FiniteFloat LossConfig available_losses load_loss"
 _TRAINERS = "DetectionTrainer OBBTrainer PoseTrainer RTDETRTrainer SegmentationTrainer WorldTrainer"
 _HOMES = {
     **dict.fromkeys(_LOSSES.split(), "losses"),

@@ -2,6 +2,7 @@
 
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import (
+    CLS_WEIGHTINGS,
     GAINS,
     OVERLAPS,
     PENALTIES,
@@ -27,6 +28,7 @@ __version__: str
 Number = FiniteFloat  # its old name, deprecated
 
 __all__ = [
+    "CLS_WEIGHTINGS",
     "GAINS",
     "OVERLAPS",
     "PENALTIES",

@@ -21,7 +21,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from markdown import render, write_or_check
 
 from yolo_wiou.cli.catalogue import settings_of, tasks_of
-from yolo_wiou.losses import GAINS, OVERLAPS, PENALTIES, LossConfig, load_config
+from yolo_wiou.losses import LossConfig, load_config
+from yolo_wiou.losses.config import AXES
 from yolo_wiou.losses.presets import about, groups
 from yolo_wiou.losses.registry import Registry
 from yolo_wiou.simulation import curves
@@ -54,9 +55,10 @@ def changes(config: LossConfig) -> str:
 def parts(config: LossConfig) -> str:
     """What the registered functions say of themselves, for the parts that are in use."""
     lines = []
-    for registry, part in ((OVERLAPS, config.overlap), (PENALTIES, config.penalty), (GAINS, config.gain)):
-        if part.name not in {"none", "iou"}:  # plain IoU needs no words
-            lines.append(f"- {registry.axis} `{part.name}`: {docstring(registry, part.name)}")
+    for registry in AXES:
+        name = getattr(config, registry.axis).name
+        if name not in {"none", "iou"}:  # plain IoU needs no words
+            lines.append(f"- {registry.axis} `{name}`: {docstring(registry, name)}")
     return "\n".join([*lines, ""]) if lines else ""
 
 

@@ -86,6 +86,8 @@ class Oracle:
         return c.overlap_loss + math.fsum(term**self.power for term in terms)
 
 
+CLASSIFICATION = ("varifocal", "quality-focal", "slide", "ema-slide")
+"""Whose business is no box loss; so it is of `alwa`, `iou-balanced-cls` and `mal`."""
 PRESETS: dict[str, dict[str, Any]] = {
     **{name: {"penalty": name} for name in ("giou", "diou", "ciou", "eiou", "siou", "mpdiou", "piou")},
     "sdiou": {"penalty": "sdiou", "penalty.delta": 0.5, "penalty.area": 81.0},
@@ -126,7 +128,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "inner-wiou3": {"overlap.inner": 0.75, "penalty": "wiou", "gain": "nonmonotonic"},
     "ciou-v3": {"penalty": "ciou", "gain": "nonmonotonic", "gain.alpha": 1.6, "gain.delta": 4.0},
     "siou-v3": {"penalty": "siou", "gain": "nonmonotonic", "gain.alpha": 1.4, "gain.delta": 5.0},
-    **{name: {"penalty": "ciou"} for name in ("alwa", "iou-balanced-cls")},  # their switches are no box loss
+    **{name: {"penalty": "ciou"} for name in ("alwa", "iou-balanced-cls", *CLASSIFICATION)},
+    "mal": {"penalty": "giou"},
     **{name: {"penalty": "ciou", "gain": "iou-balanced"} for name in ("iou-balanced", "iou-balanced-loc")},
 }
 ORACLES = {name: Oracle(settings) for name, settings in PRESETS.items()}

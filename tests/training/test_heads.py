@@ -13,11 +13,12 @@ from ultralytics.utils import DEFAULT_CFG
 from ultralytics.utils.metrics import probiou
 
 from yolo_wiou import YOLO, available_losses
-from yolo_wiou.losses import BoxLoss, BoxPair, RotatedPair
+from yolo_wiou.losses import CLS_WEIGHTINGS, BoxLoss, BoxPair, RotatedPair
 from yolo_wiou.losses.presets import load_config
+from yolo_wiou.losses.registry import asks
 from yolo_wiou.losses.settings import TaskBalance
 from yolo_wiou.training.bbox_loss import infer_grid
-from yolo_wiou.training.cls_weighting import IoUBalancedBCE
+from yolo_wiou.training.cls_weighting import WeightedBCE
 from yolo_wiou.training.criterion import find_heads, install
 from yolo_wiou.training.task_balance import ALWA, BalancedBCE
 
@@ -78,6 +79,23 @@ def test_no_loss_waits_for_the_device_more_often_than_stock(loss, predicted):
     with Count() as ours:
         criterion(predictions, batch)[0].sum().backward(retain_graph=True)
     assert 0 < ours.syncs <= syncs
+
+
+@pytest.mark.parametrize("weighting", sorted(CLS_WEIGHTINGS.functions.keys() - {"none"}))
+def test_a_classification_weighting_adds_its_own_operators_and_nothing_else(weighting, predicted):
+    """Forward and backward of the whole criterion, beside stock's."""
+    model, batch, predictions, _ = predicted
+    counts = []
+    for loss in ("ciou", {"penalty": "ciou", "cls_weighting": weighting}):
+        criterion = model.init_criterion()
+        install(criterion, load_config(loss))
+        with Count() as counted:
+            criterion(predictions, batch)[0].sum().backward(retain_graph=True)
+        counts.append(counted)
+    plain, weighted = counts
+    few = 20 if "logits" in asks(CLS_WEIGHTINGS.functions[weighting]) else 60  # 60 to have the IoU of the positives
+    assert plain.total < weighted.total <= plain.total + few
+    assert weighted.syncs == plain.syncs
 
 
 def recomputed(module, args, loss):
@@ -189,7 +207,7 @@ def test_the_switches_sit_on_every_head(yaml):
     model, _ = build(yaml=yaml)
     criterion = model.init_criterion()
     install(criterion, load_config("iou-balanced"), balance=None)
-    assert all(isinstance(head.bce, IoUBalancedBCE) for _, head in find_heads(criterion))
+    assert all(isinstance(head.bce, WeightedBCE) for _, head in find_heads(criterion))
     criterion = model.init_criterion()
     balance = ALWA(TaskBalance(name="alwa"), torch.device("cpu"))
     install(criterion, load_config("alwa"), balance=balance)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import ultralytics
@@ -74,6 +76,32 @@ def test_main_layer_alone_sets_the_factor_of_the_first_step(detr):
     assert head.box_loss.running_mean.first.tolist() == pytest.approx(sums, rel=1e-4)
 
 
+def test_a_weighting_takes_the_varifocal_loss_s_place_in_every_layer(detr):
+    """Stock's own settings give stock's value; MAL another, and neither touches the boxes or the state_dict."""
+    stock = step(detr, None)[1]
+    own = {"penalty": "giou", "cls_weighting": {"name": "varifocal", "alpha": 0.25, "gamma": 1.5}}
+    for loss, is_stock in ((own, True), ("mal", False)):
+        _, terms, _, model = step(detr, loss)
+        assert model.state_dict().keys() == RTDETR(str(detr)).model.state_dict().keys()
+        for key in stock:
+            same = terms[key].item() == pytest.approx(stock[key].item(), rel=1e-6)
+            assert same == (is_stock or "class" not in key), key
+
+
+def test_mal_is_that_of_the_matches_ious(detr):
+    model = RTDETR(str(detr)).model.train()
+    model.nc = 80
+    criterion = model.init_criterion()
+    install(criterion, load_config("mal"))
+    logits = torch.tensor([[[-1.0, 0.5], [2.0, -3.0]]])
+    score, label = torch.tensor([[[0.4, 0.0], [0.0, 0.0]]]), torch.tensor([[[1, 0], [1, 0]]])  # the second has IoU 0
+    p = logits.sigmoid().double()
+    q = torch.tensor([[[0.4**1.5, 0.0], [0.0, 0.0]]]).double()
+    entropy = -q * p.log() - (1 - q) * (1 - p).log()
+    expected = torch.where(label > 0, entropy, p**1.5 * entropy).mean(1).sum()
+    assert criterion.vfl(logits, score, label).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_batch_without_boxes_changes_nothing(detr):
     batch = {"img": torch.rand(2, 3, 64, 64), "batch_idx": torch.zeros(0), "cls": torch.zeros(0, 1)}
     head, _, _, model = step(detr, "wiou3", {**batch, "bboxes": torch.zeros(0, 4)})
@@ -92,6 +120,11 @@ def test_own_loss_is_giou_and_a_run_survives_stop_and_resume(detr, shapes, tmp_p
     ultralytics.RTDETR(str(detr)).train(name="stock", **arguments)
     for loss in ("giou", "ciou", "wiou3"):
         YOLO(str(detr)).train(name=loss, loss=loss, **arguments)
+    YOLO(str(detr)).train(name="mal", loss="mal", **{**arguments, "epochs": 1})
+    mal = columns(tmp_path / "mal")
+    assert all(math.isfinite(value) for values in mal.values() for value in values)
+    last = (tmp_path / "mal" / "weights" / "last.pt").read_bytes()
+    assert b"yolo_wiou.training" not in last  # no class of ours
     stock, giou, ciou, wiou3 = (columns(tmp_path / name) for name in ("stock", "giou", "ciou", "wiou3"))
     assert {c: giou[c] for c in stock if c != "time"} == {c: v for c, v in stock.items() if c != "time"}
     models = [ultralytics.RTDETR(tmp_path / run / "weights" / "best.pt").model for run in ("stock", "giou")]
@@ -124,7 +157,7 @@ def test_own_loss_is_giou_and_a_run_survives_stop_and_resume(detr, shapes, tmp_p
 
 def test_takes_every_loss_but_the_switches_of_a_bce():
     refused = {name for name in available_losses() if not RTDETRTrainer.takes(load_config(name))}
-    assert refused == {"iou-balanced", "iou-balanced-cls", "alwa"}
+    assert refused == {"iou-balanced", "iou-balanced-cls", "slide", "ema-slide", "alwa"}
     for name in refused:
         with pytest.raises(ConfigError, match="RT-DETR"):
             RTDETRTrainer.check_loss(load_config(name))

@@ -1,4 +1,4 @@
-"""The two switches beside the box loss: IoU-balanced classification and ALWA; and Unified-IoU's schedule."""
+"""What stands beside the box loss: classification weightings and ALWA; and Unified-IoU's schedule."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from helpers.running import MODEL, TINY, columns
 from torch import nn
 
 from yolo_wiou import YOLO, ConfigError, FocusedDetectionLoss, available_losses
-from yolo_wiou.losses import BoxLoss
+from yolo_wiou.losses import CLS_WEIGHTINGS, BoxLoss
+from yolo_wiou.losses.cls_weighting import Entries
 from yolo_wiou.losses.presets import load_config
 from yolo_wiou.losses.settings import Scale, TaskBalance
 from yolo_wiou.training.bbox_loss import PluggableBboxLoss
-from yolo_wiou.training.cls_weighting import IoUBalancedBCE
+from yolo_wiou.training.cls_weighting import WeightedBCE
 from yolo_wiou.training.task_balance import ALWA, BalancedBCE
 
 
@@ -30,10 +31,12 @@ class Assigner(nn.Module):
         return self.output
 
 
-def assigned(pred, targets, mask, eta=1.5):
+def assigned(pred, targets, mask, weighting="iou-balanced"):
     bce = nn.BCEWithLogitsLoss(reduction="none")
     assigner = Assigner(targets, mask)
-    weighted = IoUBalancedBCE(bce, assigner, PluggableBboxLoss(16, BoxLoss(load_config("ciou")), torch.ones(1)), eta)
+    box_loss = PluggableBboxLoss(16, BoxLoss(load_config("ciou")), torch.ones(1))
+    box_loss.box_loss.running_mean.mean.fill_(0.55)
+    weighted = WeightedBCE(bce, assigner, box_loss, load_config({"cls_weighting": weighting}).cls_weighting)
     assigner(None, pred)
     return bce, weighted
 
@@ -62,9 +65,33 @@ def test_positive_entries_are_weighted_by_iou_and_their_sum_is_kept(case):
     torch.testing.assert_close(loss[positive], expected)
 
 
-def test_the_weight_is_a_constant_for_the_gradient(case):
+def test_slide_is_about_the_batch_s_mean_iou_and_ema_slide_about_the_running_one(case):
+    """Mean IoU of the case (1/2 + 1 + 1/3)/3 = 0.611, running mean 0.45; targets 0.4, 0.9 and 0.2."""
     pred, targets, mask, scores, wanted = case
-    bce, weighted = assigned(pred, targets, mask)
+    for name, near in (("slide", 1.0), ("ema-slide", math.exp(0.55))):
+        bce, weighted = assigned(pred, targets, mask, name)
+        ratio = weighted(scores, wanted) / bce(scores, wanted)
+        torch.testing.assert_close(ratio[wanted > 0], torch.tensor([near, math.exp(0.1), 1.0]))
+        torch.testing.assert_close(ratio[wanted == 0], torch.ones(12))
+
+
+@pytest.mark.parametrize("name", ["varifocal", "quality-focal", "mal"])
+def test_a_weighting_of_all_entries_takes_the_bce_s_place_after_an_assignment(case, name):
+    pred, targets, mask, scores, wanted = case
+    bce, weighted = assigned(pred, targets, mask, name)
+    settings = load_config({"cls_weighting": name}).cls_weighting
+    of = Entries(scores, wanted, wanted > 0)
+    expected = CLS_WEIGHTINGS.bind(settings)(*(getattr(of, asked) for asked in weighted.asked))
+    loss = weighted(scores.half(), wanted.half())
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, expected, rtol=2e-2, atol=1e-3)
+    torch.testing.assert_close(weighted(scores, wanted), bce(scores, wanted))  # no assignment: some other BCE
+
+
+@pytest.mark.parametrize("name", ["iou-balanced", "slide", "ema-slide"])
+def test_the_weight_is_a_constant_for_the_gradient(case, name):
+    pred, targets, mask, scores, wanted = case
+    bce, weighted = assigned(pred, targets, mask, name)
     loss = weighted(scores, wanted)
     (gradient,) = torch.autograd.grad(loss.sum(), scores, retain_graph=True)
     (plain,) = torch.autograd.grad(bce(scores, wanted).sum(), scores)
@@ -75,6 +102,9 @@ def test_without_overlap_or_without_positives_nothing_is_weighted(case):
     pred, targets, mask, scores, wanted = case
     for p, m in ((pred + 100, mask), (pred, torch.zeros_like(mask))):
         bce, weighted = assigned(p, targets, m)
+        torch.testing.assert_close(weighted(scores, wanted), bce(scores, wanted))
+    for name in ("slide", "ema-slide"):
+        bce, weighted = assigned(pred, targets, torch.zeros_like(mask), name)
         torch.testing.assert_close(weighted(scores, wanted), bce(scores, wanted))
 
 

@@ -37,6 +37,19 @@ def test_ciou_is_stock_and_wiou3_trains(task, task_data, tmp_path):
     assert not all(map(torch.equal, weights["stock"].values(), weights["wiou3"].values()))
 
 
+@pytest.mark.parametrize(
+    ("task", "loss", "weighting"),
+    [("segment", "sdiou", "varifocal"), ("pose", "gcd", "ema-slide"), ("obb", "kfiou", "quality-focal")],
+)
+def test_new_parts_train_in_every_task(task, loss, weighting, task_data, tmp_path):
+    model = YOLO(MODELS[task])
+    arguments = {**TINY, "data": task_data[task], "project": tmp_path, "name": loss, "epochs": 1}
+    model.train(loss=loss, **{"loss.cls_weighting.name": weighting}, **arguments)
+    assert all(math.isfinite(value) for values in columns(tmp_path / loss).values() for value in values)
+    assert model.model.yolo_wiou["loss"]["cls_weighting"]["name"] == weighting
+    assert ultralytics.YOLO(tmp_path / loss / "weights" / "best.pt").task == task
+
+
 def test_switches_in_rotated_boxes(task_data, tmp_path):
     """IoU-balanced classification takes the overlap of the head's own boxes, here ProbIoU."""
     for loss in ("iou-balanced-cls", "alwa"):

@@ -1,8 +1,9 @@
-"""The losses: pure torch, without Ultralytics. Importing this package registers every overlap, penalty and gain."""
+"""The losses: pure torch, without Ultralytics. Importing this package registers every part of one."""
 
 from yolo_wiou.losses.box_loss import BoxLoss as BoxLoss
 from yolo_wiou.losses.box_loss import load_loss as load_loss
 from yolo_wiou.losses.boxes import BoxPair as BoxPair
+from yolo_wiou.losses.cls_weighting import CLS_WEIGHTINGS as CLS_WEIGHTINGS
 from yolo_wiou.losses.config import LossConfig as LossConfig
 from yolo_wiou.losses.gain import GAINS as GAINS
 from yolo_wiou.losses.overlap import OVERLAPS as OVERLAPS

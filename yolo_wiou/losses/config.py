@@ -10,11 +10,12 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, model_validator
 
 from yolo_wiou.errors import ConfigError
+from yolo_wiou.losses.cls_weighting import CLS_WEIGHTINGS
 from yolo_wiou.losses.gain import GAINS, Gain
 from yolo_wiou.losses.overlap import OVERLAPS, Overlap
 from yolo_wiou.losses.penalty import PENALTIES
+from yolo_wiou.losses.registry import Registry
 from yolo_wiou.losses.settings import (
-    ClsWeighting,
     Component,
     FiniteFloat,
     RunningMeanConfig,
@@ -24,6 +25,8 @@ from yolo_wiou.losses.settings import (
 )
 
 SWITCHES = ("cls_weighting", "task_balance")
+AXES: tuple[Registry[Any], ...] = (OVERLAPS, PENALTIES, GAINS, CLS_WEIGHTINGS)
+"""The sections that name a registered function; every other one has its settings in settings.py."""
 SHARED = {*Overlap.model_fields, *Gain.model_fields} - {"name"}
 """Settings that every function of an axis has."""
 
@@ -31,6 +34,11 @@ SHARED = {*Overlap.model_fields, *Gain.model_fields} - {"name"}
 def _named(value: Any) -> Any:
     """A section may be given by its name alone."""
     return {"name": value} if isinstance(value, str) else value
+
+
+def _cls_weighting(value: Any) -> Component:
+    """Files of the time when `none` had a setting hold its default, which says nothing."""
+    return CLS_WEIGHTINGS.parse("none" if value == {"name": "none", "eta": 1.5} else value)
 
 
 def _printable(name: str) -> str:
@@ -54,7 +62,7 @@ class LossConfig(Settings):
         power: α-IoU's α: the overlap and each term of the penalty are raised to it (arXiv:2110.13675).
         scale: Unified-IoU's scaling of both boxes.
         running_mean: the state behind Wise-IoU's gains.
-        cls_weighting: IoU-balanced classification.
+        cls_weighting: what an entry of the classification loss counts.
         task_balance: ALWA.
     """
 
@@ -69,7 +77,9 @@ class LossConfig(Settings):
     power: Annotated[FiniteFloat, Field(gt=0, le=10)] = 1.0
     scale: Scale = Scale()
     running_mean: RunningMeanConfig = RunningMeanConfig()
-    cls_weighting: Annotated[ClsWeighting, BeforeValidator(_named)] = ClsWeighting()
+    cls_weighting: Annotated[SerializeAsAny[Component], BeforeValidator(_cls_weighting)] = Field(
+        default_factory=lambda: CLS_WEIGHTINGS.parse({})
+    )
     task_balance: Annotated[TaskBalance, BeforeValidator(_named)] = TaskBalance()
 
     @model_validator(mode="before")
@@ -81,7 +91,7 @@ class LossConfig(Settings):
     @model_validator(mode="after")
     def _parts_fit_together(self) -> LossConfig:
         """Ask each part's own rule whether it makes sense among the others."""
-        rules = OVERLAPS.rules[self.overlap.name], PENALTIES.rules[self.penalty.name], GAINS.rules[self.gain.name]
+        rules = [registry.rules[getattr(self, registry.axis).name] for registry in AXES]
         for objection in (sentence for rule in itertools.chain(*rules) for sentence in rule(self)):
             raise ConfigError(objection)
         return self
@@ -120,7 +130,7 @@ class LossConfig(Settings):
         return f"{self.name} = {', '.join([formula, *extras])}"
 
 
-def _call(part: Component | ClsWeighting | TaskBalance) -> str:
+def _call(part: Component | TaskBalance) -> str:
     """`name(setting=value, …)`: every setting of the function's own, and a shared one that is not at its default."""
     own = {k: v for k, v in part if k != "name" and (k not in SHARED or v != type(part).model_fields[k].default)}
     return f"{part.name}({', '.join(f'{k}={v}' for k, v in own.items())})" if own else part.name

@@ -1,4 +1,4 @@
-"""The settings of a loss that no formula declares: their base classes, the running mean's, and the two switches'."""
+"""The settings of a loss that no formula declares: base classes, the running mean, the schedule, and ALWA."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Settings(BaseModel):
 
 
 class Component(Settings):
-    """One section of a loss (`overlap`, `penalty` or `gain`): the name of a registered function, then its settings."""
+    """One section of a loss (`overlap`, `penalty`, ...): the name of a registered function, then its settings."""
 
     name: str
 
@@ -109,20 +109,6 @@ class Scale(Settings):
         if self.schedule == "fraction":  # 1/ratio moves on a line
             return 1 / (1 / start + (1 / end - 1 / start) * progress)
         return start + (end - start) * progress
-
-
-class ClsWeighting(Settings):
-    """IoU-balanced classification: positive entries of the BCE weighted by detached IoU^η, sum kept.
-
-    Source: arXiv:1908.05641 §3.2.
-
-    Attributes:
-        name: none, or iou-balanced.
-        eta: the exponent η. Ultralytics' targets grow with IoU already, so this counts it twice: off by default.
-    """
-
-    name: Literal["none", "iou-balanced"] = "none"
-    eta: Annotated[FiniteFloat, Field(gt=0, le=3)] = 1.5
 
 
 class TaskBalance(Settings):

@@ -1,32 +1,42 @@
-"""IoU-balanced classification: Ultralytics' BCE, weighted by the IoU that the assigner has just seen."""
+"""A classification weighting in place of a head's BCE, and of RT-DETR's varifocal loss."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from ultralytics.utils.loss import VarifocalLoss
 
-from yolo_wiou.losses.gain import keep_sum
+from yolo_wiou.losses.cls_weighting import CLS_WEIGHTINGS, OF_ALL, Entries
+from yolo_wiou.losses.registry import asks
+from yolo_wiou.losses.settings import Component
 from yolo_wiou.training.bbox_loss import IoUTermMixin
+from yolo_wiou.training.compatibility import broken_contract
 
 
-class IoUBalancedBCE(nn.Module):
-    """The head's BCE; entries with a positive target are weighted by IoU^η, their sum is kept (arXiv:1908.05641).
+def weighs_all(weighting: str) -> bool:
+    """Whether a weighting needs nothing but what there is for every entry."""
+    return set(asks(CLS_WEIGHTINGS.functions[weighting])) <= set(OF_ALL)
 
-    Weights are detached, normaliser included, and cut off at MAX_GAIN of gain.py. The IoU is that of the predicted box
-    and its assigned target in pixels, taken from the assigner's call just before. Where no positive overlaps its target
-    nothing is weighted.
+
+class WeightedBCE(nn.Module):
+    """The head's BCE with its entries weighted; without reduction, as the stock criterion takes it.
+
+    The IoU is that of the predicted boxes and their assigned targets in pixels, taken from the assigner's call just
+    before. A call without one is the stock BCE's.
 
     Args:
         bce: the head's own loss, without reduction.
         assigner: the head's task-aligned assigner.
-        box_loss: the head's box loss, which computes the overlap of its boxes and finds the positives.
-        eta: the exponent η.
+        box_loss: the head's box loss, which computes the overlap of its boxes, finds the positives and has the mean.
+        weighting: the section of the loss.
     """
 
-    def __init__(self, bce: nn.Module, assigner: nn.Module, box_loss: IoUTermMixin, eta: float) -> None:
+    def __init__(self, bce: nn.Module, assigner: nn.Module, box_loss: IoUTermMixin, weighting: Component) -> None:
         """Listen to the assigner."""
         super().__init__()
-        self.bce, self.box_loss, self.eta = bce, box_loss, eta
+        self.bce, self.box_loss = bce, box_loss
+        self.weighting = CLS_WEIGHTINGS.bind(weighting)
+        self.asked = asks(CLS_WEIGHTINGS.functions[weighting.name])
         self.reduction = "none"
         self._assigned: tuple[Tensor, Tensor, Tensor] | None = None
         assigner.register_forward_hook(self._remember)
@@ -36,15 +46,54 @@ class IoUBalancedBCE(nn.Module):
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         """Return the weighted loss of every entry, (B, A, classes), as the stock BCE does."""
-        loss: Tensor = self.bce(pred, target)
         if self._assigned is None:
-            return loss
+            return self.bce(pred, target)  # type: ignore[no-any-return]
         (boxes, targets, mask), self._assigned = self._assigned, None
+        if "logits" in self.asked:
+            return self._weigh(Entries(pred.float(), target.float(), target > 0))
+        loss: Tensor = self.bce(pred, target)
         index = self.box_loss.positives(mask)
-        entropy, is_positive = self.bce(pred[index], target[index]), target[index] > 0
+        entries = Entries(pred[index], target[index], target[index] > 0)
+        entropy = self.bce(entries.logits, entries.target)
         with torch.no_grad():
-            weight = self.box_loss.iou(boxes[index].float(), targets[index].float()).pow(self.eta)[:, None]
-            plain = entropy.float() * is_positive
-            weight = torch.where(is_positive, keep_sum(weight, plain), 1.0)
+            entries.entropy = entropy.float()
+            entries.usual_iou = 1 - self.box_loss.box_loss.running_mean.mean
+            if {"iou", "mean_iou"} & set(self.asked):
+                entries.iou = self.box_loss.iou(boxes[index].float(), targets[index].float())
+            weight = torch.where(entries.positive, self._weigh(entries), 1.0)
         # Added to the rows of the positives in place: no pass over all rows, forward or backward.
         return loss.index_put_(index, (entropy * (weight - 1)).to(loss.dtype), accumulate=True)
+
+    def _weigh(self, entries: Entries) -> Tensor:
+        result: Tensor = self.weighting(*(getattr(entries, name) for name in self.asked))
+        return result
+
+
+class DETRClassification:
+    """Stands in for RT-DETR's varifocal loss, with its reduction: the sum over classes of the mean over queries.
+
+    Not an nn.Module, as PluggableDETRLoss is none.
+    """
+
+    def __init__(self, weighting: Component) -> None:
+        """Bind the function to its settings."""
+        self.weighting = CLS_WEIGHTINGS.bind(weighting)
+        self.asked = asks(CLS_WEIGHTINGS.functions[weighting.name])
+
+    def __call__(self, pred_score: Tensor, gt_score: Tensor, label: Tensor) -> Tensor:
+        """Compute the loss of logits, (B, queries, classes), IoU scores and one-hot labels, likewise; a scalar."""
+        entries = Entries(pred_score.float(), gt_score.float(), label > 0)
+        loss: Tensor = self.weighting(*(getattr(entries, name) for name in self.asked))
+        return loss.mean(1).sum()
+
+
+def install_detr_classification(criterion: Any, weighting: Component) -> None:
+    """Put a weighting in place of the varifocal loss of RT-DETR's criterion.
+
+    Raises:
+        ContractError: it has none.
+    """
+    if not isinstance(getattr(criterion, "vfl", None), (VarifocalLoss, DETRClassification)):
+        raise broken_contract("has no varifocal loss in RT-DETR's criterion")
+    del criterion.vfl  # a module's place, which takes nothing but modules
+    criterion.vfl = DETRClassification(weighting)

@@ -13,7 +13,7 @@ from yolo_wiou.losses import BoxLoss, LossConfig, load_config
 from yolo_wiou.losses.box_loss import warn_of_slow_mean
 from yolo_wiou.losses.presets import DEFAULT_LOSS
 from yolo_wiou.training.bbox_loss import IoUTermMixin, PluggableBboxLoss, PluggableRotatedBboxLoss
-from yolo_wiou.training.cls_weighting import IoUBalancedBCE
+from yolo_wiou.training.cls_weighting import WeightedBCE
 from yolo_wiou.training.compatibility import broken_contract, check_contract, check_head
 from yolo_wiou.training.label_ids import LabelIds
 from yolo_wiou.training.rtdetr import PluggableDETRLoss, install_detr
@@ -77,7 +77,7 @@ def install(
             head.bbox_loss.label_ids = label_ids
         head.bbox_loss.listen(head.assigner)
         if config.cls_weighting.name != "none":
-            head.bce = IoUBalancedBCE(head.bce, head.assigner, head.bbox_loss, config.cls_weighting.eta)
+            head.bce = WeightedBCE(head.bce, head.assigner, head.bbox_loss, config.cls_weighting)
         if balance:
             head.bce = BalancedBCE(head.bce, balance)
         installed[path] = head.bbox_loss

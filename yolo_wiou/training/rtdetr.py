@@ -1,4 +1,4 @@
-"""RT-DETR: its GIoU term replaced; L1, classification, matching and denoising stay Ultralytics' own."""
+"""RT-DETR: its GIoU term replaced, its varifocal loss on demand; L1, matching and denoising stay Ultralytics' own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from ultralytics.utils.ops import xywh2xyxy
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import BoxLoss, BoxPair, LossConfig
 from yolo_wiou.losses.box_loss import to_float32
+from yolo_wiou.losses.cls_weighting import CLS_WEIGHTINGS
 from yolo_wiou.losses.positives import Objects
+from yolo_wiou.training.cls_weighting import install_detr_classification, weighs_all
 from yolo_wiou.training.compatibility import expect_equal, stock_by_formula
 from yolo_wiou.training.heaviness import SeenStep
 from yolo_wiou.training.label_ids import LabelIds
@@ -23,15 +25,16 @@ STOCK = "giou"
 
 
 def check_detr(config: LossConfig) -> None:
-    """Refuse the switches that need a head with a BCE.
+    """Refuse what needs a head with a BCE.
 
     Raises:
         ConfigError: says which, and why.
     """
-    if config.cls_weighting.name != "none":
+    if not weighs_all(config.cls_weighting.name):
+        fitting = ", ".join(name for name in CLS_WEIGHTINGS.functions if name != "none" and weighs_all(name))
         raise ConfigError(
-            f"cls_weighting '{config.cls_weighting.name}' weighs a BCE; RT-DETR's varifocal loss has the IoU for its "
-            "target already. Leave it out, or use iou-balanced-loc."
+            f"cls_weighting '{config.cls_weighting.name}' weighs the positives of a head's BCE, which RT-DETR has not; "
+            f"its own varifocal loss has the IoU for its target. Leave it out, or take one of {fitting}."
         )
     if config.task_balance.name != "none":
         raise ConfigError(
@@ -151,6 +154,8 @@ def install_detr(
     if shared.label_ids:
         criterion.matcher.register_forward_hook(shared.remember_matches)
     criterion.register_forward_pre_hook(shared.new_step)
+    if config.cls_weighting.name != "none":
+        install_detr_classification(criterion, config.cls_weighting)
     return shared
 
 
