@@ -18,6 +18,7 @@ from yolo_wiou.cli.checks import check_installation, describe_checkpoint, versio
 from yolo_wiou.cli.compare import compare
 from yolo_wiou.cli.demo import DEMO_MODELS, demo_data, take_shapes, yaml_section
 from yolo_wiou.cli.places import pasted, where
+from yolo_wiou.cli.plant import plant_labels
 from yolo_wiou.cli.plots import draw_curves, draw_simulation
 from yolo_wiou.cli.values import unquoted
 from yolo_wiou.errors import ConfigError, ContractError
@@ -240,6 +241,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "losses": show_losses,
     "curves": draw_curves,
     "simulate": draw_simulation,
+    "plant": plant_labels,
     "checks": show_checks,
     "version": show_version,
     "v": show_version,

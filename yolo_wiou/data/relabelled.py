@@ -70,9 +70,8 @@ def write_relabelled(
         raise ConfigError(f"'{folder}' holds the data set that is read: take another folder.")
     draft = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}{DRAFT}")
     try:
-        root = os.path.commonpath([image.parent for image in images])
-        for image, lines in zip(images, labels.values(), strict=True):
-            place = draft / "images" / split / image.relative_to(root)
+        for (image, where), lines in zip(places(images, split).items(), labels.values(), strict=True):
+            place = draft / where
             place.parent.mkdir(parents=True, exist_ok=True)
             link(place, image)
             if lines:
@@ -89,6 +88,13 @@ def write_relabelled(
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return folder / "data.yaml"
+
+
+def places(images: Sequence[Path], split: str) -> dict[Path, Path]:
+    """Return where a copy has each image, below its folder; images of one name in several folders stay apart."""
+    full = [Path(os.path.abspath(image)) for image in images]
+    root = os.path.commonpath([image.parent for image in full])
+    return {image: Path("images", split, path.relative_to(root)) for image, path in zip(images, full, strict=True)}
 
 
 def describe(data: Mapping[str, Any], split: str) -> str:

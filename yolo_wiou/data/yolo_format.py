@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def read_lines(file: Path) -> list[str]:
     return file.read_text(encoding="utf-8-sig").splitlines() if file.is_file() else []
 
 
-def parse(lines: list[str]) -> list[Label]:
+def parse(lines: Sequence[str]) -> list[Label]:
     """Read the lines of a label file; an empty one is none.
 
     Raises:

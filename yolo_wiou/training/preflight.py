@@ -158,7 +158,7 @@ def images_of(data: dict[str, Any], split: str) -> list[Path]:
     """
     if not data.get(split):
         raise ConfigError(f"'{data.get('yaml_file', data['path'])}' has no split '{split}'.")
-    with users_mistakes(OSError):
+    with log_only(lambda record: False), users_mistakes(OSError):
         return [Path(file) for file in Listing(img_path=data[split], data=data, task="detect", augment=False).im_files]
 
 
