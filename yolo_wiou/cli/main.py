@@ -12,6 +12,7 @@ from typing import Any
 from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASK2MODEL, TASKS, entrypoint, get_cfg, merge_equals_args
 from ultralytics.utils import LOGGER, checks
 
+from yolo_wiou.cli.advise import advise
 from yolo_wiou.cli.arguments import check_arguments, find_model, is_own, parse, parse_options
 from yolo_wiou.cli.catalogue import listing
 from yolo_wiou.cli.checks import check_installation, describe_checkpoint, versions
@@ -239,6 +240,7 @@ def cfg_text(name: str) -> str:
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "losses": show_losses,
+    "advise": advise,
     "curves": draw_curves,
     "simulate": draw_simulation,
     "plant": plant_labels,

@@ -14,5 +14,9 @@ def where(**places: Path) -> str:
 
 def pasted(path: Path) -> str:
     """Return a full path as a shell takes it: in quotes where it needs them."""
-    full = str(path.absolute())
-    return subprocess.list2cmdline([full]) if os.name == "nt" else shlex.quote(full)
+    return quoted(str(path.absolute()))
+
+
+def quoted(word: str) -> str:
+    """Return a word as a shell takes it: in quotes where it needs them."""
+    return subprocess.list2cmdline([word]) if os.name == "nt" else shlex.quote(word)

@@ -1,0 +1,69 @@
+"""`yolo-wiou advise`: what it says of a data set, and that what it proposes to paste is valid."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from helpers.running import MODELS
+
+from yolo_wiou.cli.main import run_command
+from yolo_wiou.compare.study import name_losses
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_it_describes_the_boxes_and_proposes_what_can_be_pasted(shapes, capsys, tmp_path):
+    assert run_command(["advise", f"data={shapes}", "imgsz=64"]) == 0
+    said = capsys.readouterr().out
+    assert f"{shapes}, train: 12 images" in said
+    assert "no study has shown that they help" in said
+    assert "docs/study.md" in said
+    assert not list(tmp_path.iterdir())
+    *files, compare = [line for line in said.splitlines() if line.startswith("yolo-wiou ")]
+    assert files
+    for line in files:  # yolo-wiou losses NAME loss.KEY=VALUE > FILE
+        _, _, *argv, _, file = shlex.split(line)
+        assert run_command(["losses", *argv]) == 0
+        (tmp_path / file).write_text(capsys.readouterr().out)
+    losses = dict(word.split("=", 1) for word in shlex.split(compare) if "=" in word)["losses"].split(",")
+    assert next(iter(name_losses(losses, {}))) == "ciou"
+    assert len(losses) > 1
+
+
+@pytest.mark.parametrize("task", MODELS)
+def test_it_takes_every_task(task, task_data, capsys):
+    assert run_command(["advise", f"data={task_data[task]}", f"task={task}", "imgsz=640"]) == 0
+    assert "6 images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "advise needs a data set"),
+        (["data=nowhere.yaml"], "nowhere.yaml"),
+        (["data={shapes}", "task=classify"], "'task=classify' is no task"),
+        (["data={shapes}", "split=trian"], "Did you mean 'train'?"),
+        (["data={shapes}", "imgsz=0"], "'imgsz' needs one whole number"),
+        (["data={shapes}", "split=test"], "has no split 'test'"),
+        (["data={shapes}", "model=yolo11n.pt"], "unknown option 'model'"),
+        (["data=my.ndjson"], "'my.ndjson' is none"),
+    ],
+    ids=str,
+)
+def test_mistakes_are_one_message(arguments, message, shapes, capsys):
+    assert run_command(["advise", *(argument.format(shapes=shapes) for argument in arguments)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_labels_without_boxes_are_a_mistake(tmp_path, capsys):
+    from PIL import Image
+
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (32, 32)).save(tmp_path / "images" / "a.jpg")
+    (tmp_path / "my.yaml").write_text(f"path: {tmp_path}\ntrain: images\nval: images\nnames: [a]\n")
+    assert run_command(["advise", "data=my.yaml"]) == 2
+    assert "hold no boxes" in capsys.readouterr().err

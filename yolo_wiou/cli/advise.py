@@ -1,0 +1,60 @@
+"""The command `advise`: what a data set's boxes are like, and which losses are worth a comparison on it."""
+
+from typing import Any
+
+from ultralytics.cfg import TASK2MODEL
+
+from yolo_wiou.cli.arguments import CHOICES, parse_options
+from yolo_wiou.cli.places import quoted
+from yolo_wiou.data.advice import candidates, commands
+from yolo_wiou.data.profile import Profile, profile
+from yolo_wiou.errors import ConfigError, choices
+from yolo_wiou.training.preflight import describe, images_of
+from yolo_wiou.training.ultralytics_errors import log_only
+
+DEFAULTS = {"data": "", "task": "", "split": "train", "imgsz": 640}
+TASKS = ("detect", "segment", "pose", "obb")
+LOOSE = """\
+Label files do not say whether boxes are loose. If yours are, and you fine-tune a pretrained network: alpha-ciou and
+iou-balanced, which was heavier then, did better than ciou in docs/study.md, wiou2 and wiou3 worse. From scratch none
+did better."""
+NOTHING = "Nothing about these boxes asks for another loss than ciou, Ultralytics' own."
+MADE_FOR = "Worth a comparison with ciou, as their formulas are made for this; no study has shown that they help:"
+
+
+def advise(argv: list[str]) -> None:
+    """`advise data=my.yaml imgsz=640 task=detect split=train`: print both; nothing is written or trained.
+
+    Raises:
+        ConfigError: there is no such data set, or it has no boxes.
+    """
+    options = parse_options(argv, DEFAULTS)
+    if not options["data"]:
+        raise ConfigError("advise needs a data set: yolo-wiou advise data=my.yaml imgsz=640")
+    for key, valid in (("task", TASKS), ("split", CHOICES["split"])):
+        if options[key] and options[key] not in valid:
+            raise ConfigError(f"'{key}={options[key]}' is no {key}. {choices(options[key], valid)}")
+    data = describe(options["data"])
+    if not data:
+        raise ConfigError(f"advise reads label files, which a data.yaml names; '{options['data']}' is none.")
+    task = options["task"] or ("pose" if "kpt_shape" in data else "detect")
+    with log_only(lambda record: False):  # how fast the disk is
+        images = images_of(data, options["split"])
+    found = profile(images, task, options["imgsz"])
+    if not len(found.sides):
+        raise ConfigError(f"the label files of '{options['split']}' in '{options['data']}' hold no boxes.")
+    print(report(found, task, options))
+
+
+def report(found: Profile, task: str, options: dict[str, Any]) -> str:
+    """Return what there is to say."""
+    chosen = list(candidates(found, task))[:3]
+    lines = [f"{options['data']}, {options['split']}: {found}"]
+    if found.unread:
+        lines.append(f"  left out     {len(found.unread)} images or labels that cannot be read, e.g. {found.unread[0]}")
+    lines += ["", MADE_FOR if chosen else NOTHING]
+    lines += [f"  {candidate.loss:11}  {candidate.why}" for candidate in chosen]
+    if chosen:
+        arguments = f"data={quoted(options['data'])} model={TASK2MODEL[task]} imgsz={options['imgsz']} epochs=50"
+        lines += ["", *commands(chosen, arguments, task)]
+    return "\n".join([*lines, "", LOOSE])
