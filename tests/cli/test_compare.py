@@ -29,6 +29,8 @@ MISTAKES = {
     "loss=wiou3": "'loss' has no place in a study: losses=A,B",
     "seeds=0": "'seeds' needs one whole number, 1 or above, not '0'",
     "seeds=1,2": "'seeds' needs one whole number",
+    "control=maybe": "'control=maybe' is wrong. Valid: auto, false, true.",
+    "losses=wiou3,siou control=true": "'wiou3' has 'nonmonotonic' for its gain",
     "seed=1": "'seed' has no place in a study",
     "jobs=0": "'jobs' needs one whole number, 1 or above",
     "engine=slurm": "unknown engine 'slurm'. Valid: local, ray.",
@@ -78,7 +80,7 @@ def test_whatever_ultralytics_takes_beyond_its_defaults_is_considered(tmp_path, 
 @pytest.mark.parametrize(
     ("model", "command", "message"),
     [
-        ("yolo11n-obb.yaml", "losses=ciou,nwd", "overlap 'nwd' needs upright boxes. For task obb use iou"),
+        ("yolo11n-obb.yaml", "losses=ciou,gcd", "overlap 'gcd' needs upright boxes. For task obb use iou"),
         ("yolo11n-cls.yaml", "", "ClassificationTrainer has no box loss"),
         ("missing.yaml", "", "missing.yaml"),
         (

@@ -12,10 +12,11 @@ from helpers.places import places
 from helpers.running import shell
 
 from yolo_wiou.compare.coco import read_detections, read_truth
+from yolo_wiou.compare.control import read_controls
 from yolo_wiou.compare.evaluation import evaluate, metrics_of
 from yolo_wiou.compare.pairing import FirstBatches, objections, read_first_batches
 from yolo_wiou.compare.rotated import corners_of
-from yolo_wiou.compare.run import Run
+from yolo_wiou.compare.run import Record, Run
 from yolo_wiou.compare.runner import LocalJob, train
 from yolo_wiou.compare.study import Study
 from yolo_wiou.compare.worker import first_batches, train_and_detect
@@ -23,7 +24,7 @@ from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 from yolo_wiou.files import read_json
 
 TINY = ["model=yolo11n.yaml", "imgsz=32", "epochs=1", "batch=4", "nbs=4", "workers=0"]
-TINY += ["losses=ciou,wiou3", "seeds=2", "jobs=2"]
+TINY += ["losses=ciou,wiou3", "seeds=2", "control=false", "jobs=2"]
 
 
 @pytest.fixture(scope="session")
@@ -102,15 +103,24 @@ def test_detections_are_boxes_of_those_images(study):
 
 
 def test_the_same_command_goes_on(study, shapes, tmp_path):
-    """A run that is gone is trained again, and comes out the same though it is alone; the others stay as they are."""
+    """A run that is gone is trained again, and comes out the same though it is alone; the others stay as they are.
+
+    With controls, which may come later, and are trained as runs are.
+    """
     own = Path(shutil.copytree(study, tmp_path / "study"))
     first, *others = Study.load(own).runs()
     before = {str(run): run.result(own) for run in others}
     shutil.rmtree(first.folder(own))
 
-    done = shell("-m", "yolo_wiou", "compare", f"data={shapes}", *TINY[:-1], "out=study", cwd=tmp_path)
+    argv = [word.replace("control=false", "control=true") for word in TINY[:-1]]
+    done = shell("-m", "yolo_wiou", "compare", f"data={shapes}", *argv, "out=study", cwd=tmp_path)
     assert "Finished: 3." in done.stderr
-    assert "wiou3" in done.stdout  # the verdicts
+    (control,) = read_controls(own)
+    for seed in (0, 1):
+        record = Record(control.beside(others[-1]), own / "runs" / "shapes" / "ciou_as_heavy_as_wiou3" / f"seed{seed}")
+        assert record.gradient_ratio == pytest.approx(control.weight, rel=1e-3)
+        assert record.result.stream == next(run for run in others if run.seed == seed).result(own).stream
+    assert f"- against ciou x {control.weight:.3g}" in done.stdout
     assert {str(run): run.result(own) for run in others} == before
     old, new = (np.load(first.folder(root) / "detections-last.npz")["detections"] for root in (study, own))
     np.testing.assert_array_equal(old, new)

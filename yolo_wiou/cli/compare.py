@@ -15,6 +15,7 @@ from yolo_wiou.cli.arguments import KNOWN, check_arguments, find_model, out_fold
 from yolo_wiou.cli.demo import DEMO_MODELS, DemoData, demo_data, take_shapes, yaml_section
 from yolo_wiou.cli.places import where
 from yolo_wiou.cli.values import as_list, refuse_repeated, split_argument, values
+from yolo_wiou.compare.control import ControlPlan, carrier_of
 from yolo_wiou.compare.report.text import table
 from yolo_wiou.compare.run import RUNS
 from yolo_wiou.compare.run_study import publish, run_study, say
@@ -28,6 +29,7 @@ from yolo_wiou.training.ultralytics_errors import log_to
 
 NEEDED = ("faster_coco_eval", "jinja2", "plotly", "scipy")
 RUNNERS = ("local", "ray")
+CONTROL = ("auto", "true", "false")
 DEMO = "No 'data=', so this is the demo, on a rendered data set. It shows the way, not which loss is better."
 REFUSED = {
     "loss": "losses=A,B names the losses",
@@ -55,6 +57,7 @@ class Request:
         jobs: runs at a time.
         engine: local or ray.
         address: of the Ray cluster.
+        controls: which losses are to have a control; None for none.
     """
 
     study: Study
@@ -63,6 +66,7 @@ class Request:
     jobs: int
     engine: str
     address: str
+    controls: ControlPlan | None
 
 
 def compare(argv: list[str]) -> None:
@@ -82,7 +86,7 @@ def compare(argv: list[str]) -> None:
             if request.demo:
                 say(DEMO)
                 request.demo.render()
-            code = run_study(request.study, folder, runner, request.jobs)
+            code = run_study(request.study, folder, runner, request.jobs, request.controls)
             findings = publish(request.study, folder)
     if findings:
         print(json.dumps(findings.plain(), indent=1) if as_json else table(findings), flush=True)
@@ -108,6 +112,9 @@ def read(argv: Sequence[str]) -> Request:
     grid = {split_argument(word)[0].removeprefix("loss."): values(word) for word in of_losses}
     options, arguments = parse_options(own, defaults["study"]), parse(rest)
     refuse_arguments(arguments)
+    control = options.pop("control").lower()
+    if control not in CONTROL:
+        raise ConfigError(f"'control={control}' is wrong. {choices(control, CONTROL)}")
     losses = name_losses(as_list(options.pop("losses")) or [""], grid)
     seeds = tuple(range(options.pop("seeds")))
 
@@ -126,12 +133,13 @@ def read(argv: Sequence[str]) -> Request:
         check_arguments({**arguments, **changes}, {**KNOWN, **defaults["study"]})
     for file in files:
         describe(file)  # before a model is downloaded
-    task, arguments = with_model(arguments, losses)
+    model, arguments = with_model(arguments, losses)
+    controls = plan_controls(control, next(iter(losses.values())), model)
     if demo:
         files = [str(demo.folder.resolve() / "data.yaml")]
     else:
         for file in files:
-            check_data(get_cfg(DEFAULT_CFG_DICT, {**arguments, "task": task, "data": file}))
+            check_data(get_cfg(DEFAULT_CFG_DICT, {**arguments, "task": model.task, "data": file}))
     study = Study(
         losses=losses,
         data={name: absolute(path) for name, path in name_data(files).items()},
@@ -139,7 +147,29 @@ def read(argv: Sequence[str]) -> Request:
         arguments=arguments,
         checkpoints=("last", "best") if arguments.get("val", True) else ("last",),
     )
-    return Request(study, demo, **options)
+    return Request(study, demo, **options, controls=controls)
+
+
+def plan_controls(word: str, baseline: LossConfig, model: Any) -> ControlPlan | None:
+    """Return what `control=` means for a study of a model.
+
+    Raises:
+        ConfigError: controls are asked for, and the baseline can have none.
+    """
+
+    def takes(loss: LossConfig) -> bool:
+        with contextlib.suppress(ConfigError):
+            model.check_loss(loss)
+            return True
+        return False
+
+    carrier = carrier_of(baseline, takes)
+    if word == "true" and not carrier:
+        raise ConfigError(
+            f"control=true: a control is the baseline with a constant gain, and '{baseline.name}' has "
+            f"'{baseline.gain.name}' for its gain. Name another loss first, ciou say, or leave control=true out."
+        )
+    return ControlPlan(carrier, always=word == "true") if carrier and word != "false" else None
 
 
 def refuse_arguments(arguments: dict[str, Any]) -> None:
@@ -172,8 +202,8 @@ def check_alike(arguments: dict[str, Any]) -> None:
         raise ConfigError(f"'device={device}': a run has one device. engine=ray spreads the runs over several GPUs.")
 
 
-def with_model(arguments: dict[str, Any], losses: dict[str, LossConfig]) -> tuple[str, dict[str, Any]]:
-    """Load the model once, so that no run need download it, and see that the losses fit its task; returns that too.
+def with_model(arguments: dict[str, Any], losses: dict[str, LossConfig]) -> tuple[Any, dict[str, Any]]:
+    """Load the model once, so that no run need download it, and see that the losses fit its task; returns it too.
 
     Raises:
         ConfigError: there is no such model, or a loss has no meaning for its task.
@@ -185,7 +215,7 @@ def with_model(arguments: dict[str, Any], losses: dict[str, LossConfig]) -> tupl
         model.check_loss(config)
     if model.task != "detect":
         say(f"Task {model.task}: what is compared is the AP of its {'rotated ' * (model.task == 'obb')}boxes.")
-    return model.task, {"patience": 0, **arguments, "model": absolute(name)}
+    return model, {"patience": 0, **arguments, "model": absolute(name)}
 
 
 def absolute(path: str) -> str:

@@ -2,7 +2,8 @@
 
 Fixed beforehand, so that no choice follows the results: the verdict rests on AP alone (IoU 0.50 to 0.95), of the last
 epoch, since the best epoch on the validation set favours the loss whose curve is noisier; Holm's correction counts all
-losses of the study, for each data set by itself. Everything else is exploratory.
+losses of the study, for each data set by itself. Whether a loss is better than the baseline made as heavy as it is asks
+something else, of its own family: the losses that have such a control. Everything else is exploratory.
 """
 
 import math
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from yolo_wiou.compare.comparison import SIZES, compare_losses
+from yolo_wiou.compare.control import Control, read_controls
 from yolo_wiou.compare.evaluation import COCO_LIMIT, DRAWS, QUOTED, EvaluatedRun, evaluate_run, largest_crowd
 from yolo_wiou.compare.findings import (
     METRICS,
     Comparison,
+    ControlFindings,
     DataFindings,
     Findings,
     Fingerprint,
@@ -28,7 +31,7 @@ from yolo_wiou.compare.findings import (
 from yolo_wiou.compare.identity import NOTHING
 from yolo_wiou.compare.pairing import left_out, pairing_warnings, read_first_batches
 from yolo_wiou.compare.provenance import provenance
-from yolo_wiou.compare.report.text import count, sentence
+from yolo_wiou.compare.report.text import count, finding, heavy, sentence
 from yolo_wiou.compare.run import AP_COLUMN, GAIN_COLUMN, IOU_COLUMN, Record
 from yolo_wiou.compare.second_opinion import far_from_ultralytics
 from yolo_wiou.compare.statistics import ALPHA, POWER, band, spread
@@ -55,7 +58,9 @@ def analyse(
     """
     if not records:
         raise ConfigError(f"no runs of a study in {folder}: it should hold study.json or runs/<data>/<loss>/seed<k>.")
-    names = list(dict.fromkeys(record.run.loss for record in records))
+    controls = read_controls(folder)
+    beside = {control.name for control in controls}
+    names = [name for name in dict.fromkeys(record.run.loss for record in records) if name not in beside]
     baseline = baseline or ("ciou" if "ciou" in names else names[0])
     if baseline not in names:
         raise ConfigError(f"no loss {baseline!r} in this study; it has {', '.join(names)}.")
@@ -76,7 +81,7 @@ def analyse(
         power=POWER,
         draws=DRAWS,
         sizes=SIZES,
-        data={data: _DataSet(losses, of_data).analyse(warnings[data]) for data, of_data in by_data.items()},
+        data={data: _DataSet(losses, of_data, controls).analyse(warnings[data]) for data, of_data in by_data.items()},
         states={state: sum(record.state == state for record in records) for state in ("finished", "failed", "waiting")},
         provenance=origin,
     )
@@ -98,10 +103,12 @@ def _origin(records: Sequence[Record], arguments: Mapping[str, Any]) -> Origin:
 class _DataSet:
     """The runs of one data set."""
 
-    def __init__(self, losses: Sequence[str], records: Sequence[Record]) -> None:
-        present = {record.run.loss for record in records}
+    def __init__(self, losses: Sequence[str], records: Sequence[Record], controls: Sequence[Control]) -> None:
+        present = {(record.run.data, record.run.loss) for record in records}
+        data = records[0].run.data
         self.baseline, self.records = losses[0], records
-        self.rivals = [loss for loss in losses[1:] if loss in present]
+        self.rivals = [loss for loss in losses[1:] if (data, loss) in present]
+        self.controls = {control.loss: control for control in controls if (data, control.name) in present}
         self.fingerprints = {record.fingerprint for record in records if record.result}
         alike = len(self.fingerprints) == 1
         evaluated = [evaluate_run(record, record.result, alike) for record in records if record.result]
@@ -117,10 +124,13 @@ class _DataSet:
 
     def analyse(self, warnings: Sequence[str]) -> DataFindings:
         """Compare every loss with the baseline; `warnings` say where runs are no pairs."""
-        comparisons = compare_losses(self.baseline, self.rivals, self.records, self.runs)
+        comparisons = compare_losses(dict.fromkeys(self.rivals, self.baseline), self.records, self.runs)
+        by_control = {loss: control.name for loss, control in self.controls.items()}
+        controlled = {c.loss: c for c in compare_losses(by_control, self.records, self.runs)}
         truth = self.truth
         crowd = largest_crowd(truth["annotations"]) if truth else 0
-        losses = {loss: self._summary(loss) for loss in (self.baseline, *self.rivals) if self._of(loss)}
+        names = self.baseline, *self.rivals, *by_control.values()
+        losses = {loss: self._summary(loss) for loss in names if self._of(loss)}
         return DataFindings(
             images=len(truth["images"]) if truth else 0,
             objects=len(truth["annotations"]) if truth else 0,
@@ -132,10 +142,24 @@ class _DataSet:
             ),
             near=self.near,
             warnings=[*warnings, *self._warnings(), *self._empty_pairs(comparisons)],
-            comparisons=[self._with_sentence(comparison, losses, len(comparisons)) for comparison in comparisons],
+            comparisons=[
+                self._with_sentence(self._with_control(comparison, controlled), losses, len(comparisons))
+                for comparison in comparisons
+            ],
             losses=losses,
             runs=[self._report(record) for record in self.records],
         )
+
+    def _with_control(self, comparison: Comparison, controlled: Mapping[str, Comparison]) -> Comparison:
+        """Add what came out against the loss's control, where it has one."""
+        if not (against := controlled.get(comparison.loss)):
+            return comparison
+        control = self.controls[comparison.loss]
+        against = against.model_copy(
+            update={"sentence": finding(against, heavy(self.baseline, control.weight), len(controlled))}
+        )
+        found = ControlFindings(name=control.name, weight=control.weight, comparison=against)
+        return comparison.model_copy(update={"control": found})
 
     def _with_sentence(self, comparison: Comparison, losses: Mapping[str, LossSummary], comparisons: int) -> Comparison:
         """Add how hard the two box terms pull, where it is known, and the sentence."""

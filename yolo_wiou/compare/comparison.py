@@ -32,20 +32,19 @@ ComparisonT = TypeVar("ComparisonT", bound=Comparison)
 
 
 def compare_losses(
-    baseline: str, rivals: Sequence[str], records: Sequence[Record], runs: Mapping[tuple[str, int], EvaluatedRun]
+    rivals: Mapping[str, str], records: Sequence[Record], runs: Mapping[tuple[str, int], EvaluatedRun]
 ) -> list[Comparison]:
-    """Compare every loss with the baseline, seed by seed, and add the verdicts on all of them together.
+    """Compare every loss with its baseline, seed by seed, and add the verdicts on all of them together.
 
     Args:
-        baseline: the loss that the others are compared with.
-        rivals: the others.
+        rivals: by loss, what it is compared with.
         records: all runs of the data set, also those that are still to come.
         runs: the finished ones, by loss and seed.
     """
     known = {key for key, run in runs.items() if run.quoted.AP is not None}
     same_images = len({run.record.fingerprint for run in runs.values()}) == 1
     comparisons = []
-    for loss in rivals:
+    for loss, baseline in rivals.items():
         both = baseline, loss
         planned = sorted({record.run.seed for record in records if record.run.loss == loss})
         pairs = [(runs[baseline, seed], runs[loss, seed]) for seed in planned if {(n, seed) for n in both} <= known]
@@ -55,7 +54,7 @@ def compare_losses(
 
 
 def add_verdicts(comparisons: Sequence[ComparisonT]) -> list[ComparisonT]:
-    """Return all comparisons with one baseline, with `p_holm` and `verdict`.
+    """Return comparisons that are asked together, with `p_holm` and `verdict`.
 
     Holm's correction counts them all; one that is under way, or compares nothing, is as if it ended with a p of 1.
     """

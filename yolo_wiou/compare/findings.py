@@ -137,6 +137,7 @@ class Comparison(PairedTest):
         identical: seeds under which the two detect the very same.
         nothing: why the pairs compare nothing, where no AP differs at all; there is no interval and no p then.
         pull: the gradient ratio by the baseline's; None where the runs did not write it down.
+        control: the same loss against the baseline made as heavy as it is, where such a control was trained.
         p_holm: p corrected for all losses of the study.
         verdict: in words.
         sentence: the verdict for a reader who is no statistician.
@@ -154,11 +155,26 @@ class Comparison(PairedTest):
     exploratory: Exploratory | None = None
     images: tuple[ImageChoice, ...] = Field(default=(), alias="pictures")
     pull: float | None = None
+    control: "ControlFindings | None" = None
     identical: tuple[int, ...] = ()
     nothing: str = ""
     p_holm: float | None = None
     verdict: Verdict = "not finished"
     sentence: str = ""
+
+
+class ControlFindings(Found):
+    """A loss against its control, the baseline with a constant gain.
+
+    Attributes:
+        name: of the control's runs.
+        weight: the constant gain: the loss's own gradient ratio.
+        comparison: of the two; its Holm's correction counts all losses that have a control, and nothing else.
+    """
+
+    name: str
+    weight: float
+    comparison: Comparison
 
 
 class LossSummary(Found):

@@ -4,6 +4,7 @@ import sys
 import time
 from pathlib import Path
 
+from yolo_wiou.compare.control import Control, ControlPlan, control_runs, decide, read_controls
 from yolo_wiou.compare.findings import Findings
 from yolo_wiou.compare.pairing import NotPairedError, check_pairing
 from yolo_wiou.compare.report.text import count, duration
@@ -14,7 +15,9 @@ from yolo_wiou.compare.study import Study
 INTERRUPTED = 130
 
 
-def run_study(study: Study, folder: Path, runner: Runner = LocalJob, jobs: int = 1) -> int:
+def run_study(
+    study: Study, folder: Path, runner: Runner = LocalJob, jobs: int = 1, controls: ControlPlan | None = None
+) -> int:
     """Train what is missing in a folder that is claimed, and say how far it is.
 
     Args:
@@ -22,11 +25,14 @@ def run_study(study: Study, folder: Path, runner: Runner = LocalJob, jobs: int =
         folder: its folder.
         runner: what starts the runs.
         jobs: how many at a time.
+        controls: which losses are to have a control, once it is known how heavy they are; None for no more than the
+            folder has.
 
     Returns:
         The exit code: 0, 1 where runs failed, or nothing can be trained or no longer, 130 after Ctrl-C.
     """
-    runs = study.runs()
+    planned = study.runs()
+    runs = [*planned, *control_runs(planned, read_controls(folder))]
     records = [Record(run, run.folder(folder)) for run in runs]
     missing = [record.run for record in records if not record.result]
     _announce(study, folder, jobs, len(runs), len(runs) - len(missing))
@@ -36,11 +42,14 @@ def run_study(study: Study, folder: Path, runner: Runner = LocalJob, jobs: int =
     try:
         if missing:
             say("Checking that losses see the same images under one seed, and others under the next ...")
-            for name, warnings in check_pairing(runs, folder, runner).items():
+            for name, warnings in check_pairing(planned, folder, runner).items():
                 for warning in warnings:
                     say(f"WARNING, {name}: {warning}")
             say("They do. How long a run takes is known when the first has ended ...")
         failed = _train(missing, folder, runner, jobs, len(runs))
+        if controls and (added := control_runs(planned, _decide(planned, folder, controls))):
+            runs += added
+            failed += _train(added, folder, runner, jobs, len(runs))
     except NotPairedError as error:
         say(*error.args, sep="\n" if len(error.args) > 1 else " ")
         return 1
@@ -67,6 +76,20 @@ def _announce(study: Study, folder: Path, jobs: int, total: int, finished: int) 
     )
     if len(study.seeds) < (needed := fewest_seeds(rivals)):
         say(f"A verdict on {count(rivals, 'loss', 'losses')} beside the baseline needs seeds={needed} or more.")
+
+
+def _decide(planned: list[Run], folder: Path, plan: ControlPlan) -> list[Control]:
+    """Decide on controls, and say which."""
+    new = decide(planned, folder, plan)
+    if new:
+        names = ", ".join(
+            f"{control.name} (a constant gain of {control.weight:.3g}, {control.data})" for control in new
+        )
+        say(
+            f"{count(len(new), 'control')} beside the losses, under the same seeds: {names}. They tell whether a "
+            "difference is more than weight; control=false does without."
+        )
+    return new
 
 
 def _train(missing: list[Run], folder: Path, runner: Runner, jobs: int, total: int) -> list[Run]:

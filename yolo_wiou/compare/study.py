@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
+from yolo_wiou.compare.control import CONTROLS, control_runs, read_controls
 from yolo_wiou.compare.run import PAIRING, RESULT, RUNNING, RUNS, Record, Run, Spec, Stored, ended_runs
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import STUDY, file_name, write_json
@@ -54,9 +55,10 @@ class Study(Stored):
         ]
 
     def records(self, folder: Path) -> list[Record]:
-        """Every run that is planned, and whatever else has ended in the study's folder."""
+        """Every run that is planned, controls and all, and whatever else has ended in the study's folder."""
         ended = {record.folder: record for record in ended_runs(folder)}
-        planned = [ended.pop(run.folder(folder), Record(run, run.folder(folder))) for run in self.runs()]
+        runs = [*self.runs(), *control_runs(self.runs(), read_controls(folder))]
+        planned = [ended.pop(run.folder(folder), Record(run, run.folder(folder))) for run in runs]
         return [*planned, *ended.values()]
 
     def save(self, folder: Path) -> None:
@@ -83,6 +85,7 @@ class Study(Stored):
             if not is_begun:  # what failed may have failed by arguments that have changed since
                 shutil.rmtree(folder / PAIRING, ignore_errors=True)
                 shutil.rmtree(folder / RUNS, ignore_errors=True)
+                (folder / CONTROLS).unlink(missing_ok=True)
             self.save(folder)
             yield
 

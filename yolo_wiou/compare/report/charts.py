@@ -27,7 +27,8 @@ LAYOUT = {
 
 
 def draw_charts(data: DataFindings, losses: Sequence[str]) -> dict[str, str]:
-    """Draw a data set's charts, by name; without those that nothing is known for."""
+    """Draw a data set's charts of some losses, by name; without those that nothing is known for."""
+    data = data.model_copy(update={"losses": {loss: data.losses[loss] for loss in losses if loss in data.losses}})
     palette = _Palette(data, losses)
     drawn = {
         "differences": differences(data),

@@ -20,7 +20,7 @@ WITH_IMAGES = 3
 """Losses of a data set whose images are shown, those that differ most."""
 
 TEMPLATE = "template.html.j2"
-FILTERS = ("count", "duration", "evaluated_on", "headlines", "interval", "note", "p_value", "points")
+FILTERS = ("count", "duration", "evaluated_on", "headlines", "interval", "note", "p_value", "points", "rows")
 """Functions of `text` that the template uses."""
 
 

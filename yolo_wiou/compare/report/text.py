@@ -1,15 +1,20 @@
 """Verdicts in words, for the report and for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from yolo_wiou.compare.control import ALIKE
 from yolo_wiou.compare.findings import Comparison, DataFindings, Findings, Interval
 
 UNKNOWN = "—"
 UNEVEN = "AP is the mean of the seeds so far, which are not the same for all losses; ΔAP compares equal seeds."
-ALIKE = 0.9, 1.1
-"""Gradient ratios between which a loss is about as heavy as the baseline."""
 MANY = 4
 """Undecided losses that have a headline each."""
+CONCLUSIONS = {
+    ("better", "better"): "So it is more than weight.",
+    ("better", "no detectable difference"): "So what it won may be weight.",
+    ("better", "worse"): "So what it won is no more than weight.",
+}
+"""What follows from a loss's verdicts against the baseline and against its control."""
 
 
 def points(value: float | None, sign: bool = True) -> str:
@@ -59,11 +64,14 @@ def count(number: int, singular: str, plural: str = "") -> str:
 
 def sentence(comparison: Comparison, baseline: str, comparisons: int) -> str:
     """Say what a comparison found, for a reader who is no statistician."""
-    return " ".join(filter(None, (_finding(comparison, baseline, comparisons), weight(comparison, baseline))))
+    return " ".join(filter(None, (finding(comparison, baseline, comparisons), weight(comparison, baseline))))
 
 
 def weight(comparison: Comparison, baseline: str) -> str:
-    """Say how hard the gains make a loss pull, where it is not about as hard as the baseline."""
+    """Say whether weight may be what was found: by the loss's control, or by how hard its gain makes it pull."""
+    if control := comparison.control:
+        both = comparison.verdict, control.comparison.verdict
+        return f"{control.comparison.sentence} {CONCLUSIONS.get(both, '')}".strip()
     pull = comparison.pull
     if pull is None or ALIKE[0] <= pull <= ALIKE[1] or comparison.nothing:
         return ""
@@ -73,7 +81,17 @@ def weight(comparison: Comparison, baseline: str) -> str:
     )
 
 
-def _finding(comparison: Comparison, baseline: str, comparisons: int) -> str:
+def heavy(baseline: str, weight: float) -> str:
+    """What a sentence calls the control of a loss.
+
+    >>> heavy("ciou", 1.66)
+    'an equally heavy ciou (a constant gain of 1.66)'
+    """
+    return f"an equally heavy {baseline} (a constant gain of {weight:.3g})"
+
+
+def finding(comparison: Comparison, baseline: str, comparisons: int) -> str:
+    """Say what a comparison with one baseline found, without what weight has to do with it."""
     loss, seeds, mean = comparison.loss, len(comparison.seeds), comparison.mean
     if not seeds:
         return f"No AP is known of {loss} and {baseline} under one seed."
@@ -133,24 +151,34 @@ def table(findings: Findings) -> str:
     """Lay out the verdicts as text, a block per data set."""
     blocks = []
     for name, data in findings.data.items():
-        rows = [["loss", "seeds", "AP", "ΔAP", "95 % interval", "p", "ΔAP75", "verdict"]]
-        rows += [[findings.baseline, *_seeds_and_ap(data, findings.baseline), "", "", "", "", "baseline"]]
-        rows += [_row(data, comparison) for comparison in data.comparisons]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        cells = [["loss", "seeds", "AP", "ΔAP", "95 % interval", "p", "ΔAP75", "verdict"]]
+        cells += [[findings.baseline, *_seeds_and_ap(data, findings.baseline), "", "", "", "", "baseline"]]
+        cells += [_row(data, *row) for row in rows(data.comparisons, findings.baseline)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
         notes = [note(data)] * bool(note(data)) + [f"WARNING: {warning}" for warning in data.warnings]
         sentences = [comparison.sentence for comparison in data.comparisons]
         blocks.append("\n".join([f"{name}: {evaluated_on(data)}", *lines, "", *sentences, *notes]))
     return "\n\n".join(blocks)
 
 
-def _row(data: DataFindings, comparison: Comparison) -> list[str]:
-    """Lay out one loss."""
+def rows(comparisons: Sequence[Comparison], baseline: str) -> Iterator[tuple[str, str, Comparison]]:
+    """Give the rows of a table of verdicts: what to call it, whose AP belongs there, and the comparison.
+
+    A loss that has a control has a second row, against that, with the control's AP.
+    """
+    for comparison in comparisons:
+        yield comparison.loss, comparison.loss, comparison
+        if control := comparison.control:
+            yield f"- against {baseline} x {control.weight:.3g}", control.name, control.comparison
+
+
+def _row(data: DataFindings, name: str, loss: str, comparison: Comparison) -> list[str]:
     ap75 = comparison.exploratory.metrics["AP75"].mean if comparison.exploratory else None
     return [
-        comparison.loss,
+        name,
         str(len(comparison.seeds)),
-        _seeds_and_ap(data, comparison.loss)[1],
+        _seeds_and_ap(data, loss)[1],
         points(comparison.mean),
         interval(comparison.interval),
         p_value(comparison.p_holm if comparison.seeds else None),
