@@ -177,6 +177,9 @@ class ControlFindings(Found):
     comparison: Comparison
 
 
+Comparison.model_rebuild()  # classes derived from it elsewhere do not know the name
+
+
 class LossSummary(Found):
     """The finished runs of one loss on one data set."""
 
