@@ -13,6 +13,7 @@ _HOMES = {
     **dict.fromkeys(_LOSSES.split(), "losses"),
     "ConfigError": "errors",
     "FocusedDetectionLoss": "training.criterion",
+    "audit": "auditing.audit",
     **dict.fromkeys(_TRAINERS.split(), "training.families"),
     **dict.fromkeys(("RTDETR", "YOLO", "YOLOWorld"), "training.model"),
 }

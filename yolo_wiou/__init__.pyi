@@ -1,5 +1,6 @@
 """What type checkers see of the package: its public names, which __init__.py imports when they are asked for."""
 
+from yolo_wiou.auditing.audit import audit
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import (
     CLS_WEIGHTINGS,
@@ -48,6 +49,7 @@ __all__ = [
     "WorldTrainer",
     "YOLOWorld",
     "__version__",
+    "audit",
     "available_losses",
     "load_loss",
 ]

@@ -14,7 +14,7 @@ from ultralytics import YOLO
 from ultralytics.utils.patches import imread
 
 from yolo_wiou.compare.coco import read_truth
-from yolo_wiou.compare.detections import DetectionRecorder, detect, detections, truth
+from yolo_wiou.compare.detections import DetectionRecorder, compact, detect, detections, truth
 
 
 def photograph(file: Path, orientation: int) -> None:
@@ -68,7 +68,7 @@ def test_as_many_detections_are_kept_as_there_are_objects(is_limited, objects, m
 def test_detections_name_their_image_and_class_by_number():
     row = {"bbox": [1.0, 2.0, 3.0, 4.0], "score": 0.5, "category_id": 18}
     labels = [{"im_file": "a.jpg"}, {"im_file": "b.jpg"}]
-    table = detections([("b.jpg", row)], labels, [1, 18])
+    table = detections([("b.jpg", compact([row], [1, 18])), ("a.jpg", compact([], [1, 18]))], labels)
     assert table.dtype == np.float32  # half of what many detections take otherwise
     assert table.tolist() == [[1, 1, 2, 3, 4, 0.5, 1]]
-    assert detections([], labels, [1, 18]).shape == (0, 7)
+    assert detections([], labels).shape == (0, 7)

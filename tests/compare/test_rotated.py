@@ -13,7 +13,7 @@ from helpers.synthetic import detect, ground_truth
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from yolo_wiou.compare.detections import detections, truth
+from yolo_wiou.compare.detections import compact, detections, truth
 from yolo_wiou.compare.evaluation import evaluate, metrics_of
 from yolo_wiou.compare.rotated import rotated_iou
 from yolo_wiou.files import write_json
@@ -115,9 +115,9 @@ def test_corners_of_labels_and_of_predictions_are_one_box(tmp_path: Path) -> Non
     (annotation,) = held["annotations"]
     assert annotation["area"] == pytest.approx(1200, abs=1e-2)
     row = {"rbox": [], "poly": np.roll(corners, 1, 0).ravel().tolist(), "score": 0.5, "category_id": 2}
-    table = detections([(str(picture), row)], [label], [1, 2], is_rotated=True)
+    table = detections([(str(picture), compact([row], [1, 2]))], [label], is_rotated=True)
     assert table[0, [0, 5, 6]].tolist() == [0, 0.5, 1]
     expected = [90 - 30, 50 - 10, 60, 20, math.radians(30)]
     for box in (table[0, [1, 2, 3, 4, 7]], [*annotation["bbox"], annotation["angle"]]):
         assert rotated_iou([box], [expected])[0, 0] == pytest.approx(1, abs=1e-4)
-    assert detections([], [label], [1, 2], is_rotated=True).shape == (0, 8)
+    assert detections([], [label], is_rotated=True).shape == (0, 8)

@@ -1,5 +1,6 @@
 """Reading the command line: the `key=value` grammar by Ultralytics' own helpers, and our keys beside theirs."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,11 @@ def parse_options(argv: list[str], defaults: dict[str, Any]) -> dict[str, Any]:
         option = text if isinstance(default, str) and text else value(argument)
         if isinstance(default, list):
             option = parse_means(key, text)
-        if isinstance(default, int) and (type(option) is not int or option < min(default, 1)):
+        if isinstance(default, bool) and type(option) is not bool:
+            raise ConfigError(f"'{key}' is true or false, not '{text}'.")
+        if isinstance(default, float) and not (isinstance(option, int | float) and 0 < option < math.inf):
+            raise ConfigError(f"'{key}' needs one number above 0, not '{text}'.")
+        if type(default) is int and (type(option) is not int or option < min(default, 1)):
             raise ConfigError(f"'{key}' needs one whole number, {min(default, 1)} or above, not '{text}'.")
         options[key] = option
     return options

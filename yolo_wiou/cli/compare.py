@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +13,7 @@ from ultralytics.cfg import DEFAULT_CFG_DICT, TASK2MODEL, get_cfg
 
 from yolo_wiou.cli.arguments import KNOWN, check_arguments, find_model, out_folder, parse, parse_options
 from yolo_wiou.cli.demo import DEMO_MODELS, DemoData, demo_data, take_shapes, yaml_section
+from yolo_wiou.cli.output import stdout_free
 from yolo_wiou.cli.places import where
 from yolo_wiou.cli.values import as_list, refuse_repeated, split_argument, values
 from yolo_wiou.compare.control import ControlPlan, carrier_of
@@ -25,7 +26,6 @@ from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.files import CFG, read_mapping
 from yolo_wiou.losses import LossConfig
 from yolo_wiou.training.preflight import check_data, describe
-from yolo_wiou.training.ultralytics_errors import log_to
 
 NEEDED = ("faster_coco_eval", "jinja2", "plotly", "scipy")
 RUNNERS = ("local", "ray")
@@ -245,14 +245,3 @@ def choose_runner(request: Request) -> Runner:
     if request.jobs < runner.room:
         say(f"The cluster has room for {runner.room} runs at a time; jobs={runner.room} uses it.")
     return runner
-
-
-@contextlib.contextmanager
-def stdout_free() -> Iterator[None]:
-    """Send to stderr what is printed, and Ultralytics' log."""
-    log_to(sys.stderr)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    finally:
-        log_to(sys.stdout)

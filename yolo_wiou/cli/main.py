@@ -14,6 +14,7 @@ from ultralytics.utils import LOGGER, checks
 
 from yolo_wiou.cli.advise import advise
 from yolo_wiou.cli.arguments import check_arguments, find_model, is_own, parse, parse_options
+from yolo_wiou.cli.audit import audit_labels
 from yolo_wiou.cli.catalogue import listing
 from yolo_wiou.cli.checks import check_installation, describe_checkpoint, versions
 from yolo_wiou.cli.compare import compare
@@ -73,6 +74,8 @@ def dispatch(argv: list[str]) -> None:
         raise ConfigError(NO_TUNE)
     elif "compare" in merged[:2]:
         compare(merged)
+    elif "audit" in merged[:2]:
+        audit_labels(merged)
     elif {"train", "mode=train"} & set(merged):
         train(merged)
     elif own:
@@ -85,7 +88,9 @@ def correction_of(command: str) -> str | None:
     """Return the command that a misspelt one was meant to be; None where it is one, or may be an argument."""
     if "=" in command or command in DEFAULT_CFG_DICT:
         return None
-    nearest = get_close_matches(command, {"compare", *COMMANDS, *MODES, *TASKS, *ULTRALYTICS_OWN}, n=1, cutoff=0.6)
+    nearest = get_close_matches(
+        command, {"compare", "audit", *COMMANDS, *MODES, *TASKS, *ULTRALYTICS_OWN}, n=1, cutoff=0.6
+    )
     return nearest[0] if nearest and nearest[0] != command else None
 
 
@@ -226,9 +231,10 @@ def show_version(argv: list[str]) -> None:
 
 
 def show_help(argv: list[str]) -> None:
-    """`help`; of compare its settings too."""
-    if "compare" in argv:
-        print(*(cfg_text(name) for name in ("help-compare.txt", "compare.yaml")), sep="\n")
+    """`help`; of compare and audit their settings too."""
+    if own := {"compare", "audit"} & set(argv):
+        name = own.pop()
+        print(*(cfg_text(file) for file in (f"help-{name}.txt", f"{name}.yaml")), sep="\n")
     else:
         print(cfg_text("help.txt").format(version=__version__, loss=DEFAULT_LOSS))
 

@@ -1,6 +1,7 @@
 """What a checkpoint detects on the images that it is evaluated on, and the ground truth, in COCO's form."""
 
 import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from yolo_wiou.compare.coco import (
 )
 from yolo_wiou.compare.run import Run
 from yolo_wiou.files import write_json
+from yolo_wiou.training.ultralytics_errors import log_only
 
 EVALUATION = ("single_cls", "classes", "split", "conf", "iou", "max_det", "agnostic_nms", "half", "nms")
 """Arguments of a training that its validation heeds."""
@@ -37,34 +39,47 @@ def detect(weights: Path, checkpoint: str, run: Run, args: Any, folder: Path) ->
     """
     from yolo_wiou.training.model import YOLO
 
-    model = YOLO(str(weights))
-    recorder = DetectionRecorder(is_limited="max_det" in run.arguments)
-    model.add_callback("on_val_start", recorder.watch)
-    metrics = model.val(
+    recorder, metrics = record(
+        YOLO(str(weights)),
+        folder / f"val-{checkpoint}",
+        is_limited="max_det" in run.arguments,
         data=run.eval_data or args.data,
         imgsz=args.imgsz,
         batch=args.batch,
         workers=args.workers,
         device=args.device,
         **{key: run.arguments[key] for key in EVALUATION if key in run.arguments},
-        save_json=True,
-        plots=False,
-        verbose=False,
-        project=str(folder.resolve()),
-        name=f"val-{checkpoint}",
-        exist_ok=True,
     )
-    shutil.rmtree(folder / f"val-{checkpoint}", ignore_errors=True)
     labels = recorder.labels()
     is_rotated = args.task == "obb"
-    table = detections(recorder.rows, labels, list(recorder.validator.class_map), is_rotated)
+    table = detections(recorder.found, labels, is_rotated)
     write_json(folder / ultralytics_file(checkpoint), metrics.results_dict)
     write_detections(folder, checkpoint, table)
     write_json(folder / TRUTH, truth(labels, recorder.validator.names, is_rotated))
 
 
+def record(model: Any, folder: Path, is_limited: bool = False, **arguments: Any) -> tuple["DetectionRecorder", Any]:
+    """Validate a model; returns what has recorded its detections, and Ultralytics' metrics.
+
+    Args:
+        model: ours or Ultralytics'.
+        folder: for what Ultralytics writes, which nobody needs: it is gone afterwards.
+        is_limited: as `DetectionRecorder` has it.
+        **arguments: of Ultralytics' `val`.
+    """
+    recorder = DetectionRecorder(is_limited)
+    model.add_callback("on_val_start", recorder.watch)
+    where = {"project": str(folder.parent.resolve()), "name": folder.name, "exist_ok": True}
+    try:
+        with log_only(lambda line: "Results saved to" not in str(line.msg)):
+            metrics = model.val(**arguments, **where, save_json=True, plots=False, verbose=False)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return recorder, metrics
+
+
 class DetectionRecorder:
-    """Records what a validator would write to predictions.json, each row with the file of its image.
+    """Records what a validator would write to predictions.json, as small as it can be.
 
     Args:
         is_limited: whether the user says how many detections an image may have. If not, it may have as many as any
@@ -72,7 +87,7 @@ class DetectionRecorder:
 
     Attributes:
         validator: the one that is watched.
-        rows: (image file, row of COCO's results) of every detection.
+        found: image file and its detections, as `compact` has them.
         shapes: height and width by image file, as Ultralytics has read it; an image's own data may turn it.
     """
 
@@ -80,7 +95,7 @@ class DetectionRecorder:
         """Nothing seen yet."""
         self.is_limited = is_limited
         self.validator: Any = None
-        self.rows: list[tuple[str, dict[str, Any]]] = []
+        self.found: list[tuple[str, NDArray[np.float32]]] = []
         self.shapes: dict[str, tuple[int, int]] = {}
 
     def labels(self) -> list[dict[str, Any]]:
@@ -97,10 +112,10 @@ class DetectionRecorder:
             return preprocess(batch)
 
         def seen(predictions: Any, image: Any, *rest: Any) -> None:
-            start = len(validator.jdict)
             to_json(predictions, image, *rest)
             file = image if isinstance(image, str) else image["im_file"]  # a file's name before 8.3.159 or so
-            self.rows += [(file, row) for row in validator.jdict[start:]]
+            self.found.append((file, compact(validator.jdict, validator.class_map)))
+            validator.jdict.clear()  # each row of it takes a kilobyte
 
         self.validator = validator
         if not self.is_limited:
@@ -153,24 +168,31 @@ def rotated_box(corners: NDArray[np.float64]) -> list[float]:
     return [x - w / 2, y - h / 2, w, h, float(np.radians(degrees))]
 
 
-def detections(
-    rows: list[tuple[str, dict[str, Any]]],
-    labels: list[dict[str, Any]],
-    class_map: list[int],
-    is_rotated: bool = False,
-) -> Detections:
-    """Return rows as a table.
+def compact(rows: list[dict[str, Any]], class_map: Sequence[int]) -> NDArray[np.float32]:
+    """Return rows of COCO's results as a table (D, 6): x, y, w, h, score, class; of rotated boxes the angle too.
 
     Args:
-        rows: (image file, row of COCO's results) of every detection.
-        labels: of Ultralytics' data set; an image's number is its place in them.
+        rows: of one image, and of one kind.
         class_map: what the rows call each class.
-        is_rotated: whether the rows hold rotated boxes, by their corners.
     """
-    number = {label["im_file"]: index for index, label in enumerate(labels)}
     classes = {name: index for index, name in enumerate(class_map)}
     table = []
-    for file, row in rows:
-        x, y, w, h, *angle = rotated_box(np.reshape(row["poly"], (4, 2))) if is_rotated else row["bbox"]
-        table.append((number[file], x, y, w, h, row["score"], classes[row["category_id"]], *angle))
-    return np.array(table, np.float32).reshape(-1, 8 if is_rotated else 7)
+    for row in rows:
+        x, y, w, h, *angle = rotated_box(np.reshape(row["poly"], (4, 2))) if "poly" in row else row["bbox"]
+        table.append((x, y, w, h, row["score"], classes[row["category_id"]], *angle))
+    return np.array(table, np.float32)
+
+
+def detections(
+    found: Iterable[tuple[str, NDArray[np.float32]]], labels: list[dict[str, Any]], is_rotated: bool = False
+) -> Detections:
+    """Return all detections as one table.
+
+    Args:
+        found: image file and what was detected there, as `compact` has it.
+        labels: of Ultralytics' data set; an image's number is its place in them.
+        is_rotated: whether the boxes are rotated.
+    """
+    number = {label["im_file"]: index for index, label in enumerate(labels)}
+    tables = [np.insert(table, 0, number[file], axis=1) for file, table in found if len(table)]
+    return np.concatenate([np.zeros((0, 8 if is_rotated else 7), np.float32), *tables])

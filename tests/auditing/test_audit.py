@@ -1,0 +1,168 @@
+"""The audit of a data set by a checkpoint, from files to tables."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.labels import contents
+from ultralytics import YOLO
+from ultralytics.data.dataset import YOLODataset
+from ultralytics.data.utils import check_det_dataset
+
+from yolo_wiou import ConfigError, audit
+from yolo_wiou.auditing import audit as module
+from yolo_wiou.auditing.report import Report
+
+SMALL: dict[str, Any] = {"imgsz": 64, "batch": 4, "workers": 0}
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Checkpoints of untrained models, by task; of two classes, as the rendered images."""
+    folder = tmp_path_factory.mktemp("weights")
+    for task, end in {"detect": "", "segment": "-seg", "pose": "-pose", "obb": "-obb", "classify": "-cls"}.items():
+        model = YOLO(f"yolo11n{end}.yaml")
+        model.save(folder / f"{task}.pt")
+    return {file.stem: file for file in folder.iterdir()}
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize("task", ["detect", "segment", "pose", "obb"])
+def test_every_label_of_a_task_has_a_row(
+    task: str, shapes: Path, task_data: dict[str, Path], untrained: dict[str, Path], tmp_path: Path
+) -> None:
+    """Whatever the detector sees; an untrained one says nothing against any."""
+    model = YOLO(untrained[task])
+    data = task_data.get(task, shapes)
+    before = contents(data.parent).keys()
+    model.model.names = {0: "disc", 1: "box"}
+    report = audit(data, model, **SMALL, conf=0.9)
+    assert contents(data.parent).keys() - before <= {"labels/train.cache"}
+    lines = [
+        (file.stem, number)
+        for file in sorted((data.parent / "labels" / "train").glob("*.txt"))
+        for number in range(1, len(file.read_text().splitlines()) + 1)
+    ]
+    assert sorted((Path(label.image).stem, label.line) for label in report.labels) == lines
+    assert report.flagged == report.missing == []
+    table = rows(report.save(tmp_path / "out"))
+    assert len(table) == len(lines)
+    assert ("angle" in table[0]) == (task == "obb")
+    assert len(report.warnings) == 1
+    assert "finds less than half" in report.warnings[0]
+
+
+@pytest.fixture
+def seen(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data set, audited by a detector that sees its objects exactly, but for the first label of three images.
+
+    There it sees a wider object, one of the other class, and one that has no label.
+    """
+    data = check_det_dataset(str(shapes))
+
+    def record(model: Any, folder: Path, is_limited: bool, **arguments: Any) -> Any:
+        found = YOLODataset(img_path=data[arguments["split"]], data=data, augment=False).labels
+        detections = []
+        for number, label in enumerate(found):
+            height, width = label["shape"]
+            boxes = label["bboxes"] * (width, height, width, height)
+            table = np.column_stack(
+                [boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, 2:], np.linspace(0.7, 0.8, len(boxes)), label["cls"]]
+            )
+            if number == 0:
+                table[0, 2] *= 2.5
+            elif number == 1:
+                table[0, 5] = 1 - table[0, 5]
+            elif number == 2:
+                table = np.vstack([table, [-60, -60, 20, 20, 0.9, 1]])
+            detections.append((label["im_file"], table.astype(np.float32)))
+        args = SimpleNamespace(single_cls=False)
+        recorder = SimpleNamespace(
+            found=detections, labels=lambda: found, validator=SimpleNamespace(args=args), arguments=arguments
+        )
+        return recorder, None
+
+    monkeypatch.setattr(module, "record", record)
+    return shapes
+
+
+def detector(**changes: Any) -> Any:
+    return SimpleNamespace(
+        **{"task": "detect", "names": {0: "disc", 1: "box"}, "overrides": {}, "ckpt_path": "best.pt", **changes}
+    )
+
+
+def first(report: Report, image: int, line: int = 1) -> Any:
+    (label,) = [label for label in report.labels if Path(label.image).stem == f"{image:06d}" and label.line == line]
+    return label
+
+
+def test_what_is_found_stands_in_the_tables(seen: Path, tmp_path: Path) -> None:
+    report = audit(seen, detector())
+    assert first(report, 0).reason in {"loose", "shifted"}
+    assert first(report, 0).proposed_box[2] == pytest.approx(2.5 * first(report, 0).box[2], abs=0.02)
+    assert first(report, 1).reason == "class"
+    assert first(report, 1).proposed_cls == 1 - first(report, 1).cls
+    assert [row.name for row in report.missing] == ["box"]
+    assert len(report.flagged) == 2
+    report.save(tmp_path)
+    table = rows(tmp_path / "audit.csv")
+    assert [row["reason"] for row in table[:2]] != ["", ""]
+    assert float(table[0]["score"]) >= float(table[1]["score"]) >= float(table[-1]["score"])
+    by_reason = {row["reason"]: row for row in table}
+    assert by_reason["class"]["proposed_name"] in {"disc", "box"}
+    assert len(rows(tmp_path / "missing.csv")) == 1
+    assert rows(tmp_path / "duplicates.csv") == []
+    plain = json.loads((tmp_path / "audit.json").read_text())
+    assert plain == json.loads(json.dumps(report.plain()))
+    assert plain["flagged"] == len(plain["labels"]) == 2
+    assert plain["found"] == report.sentence
+    assert "2 of " in report.sentence
+    assert {row["name"]: row["labels"] for row in plain["classes"]}.keys() == {"disc", "box"}
+
+
+def test_a_higher_threshold_flags_fewer(seen: Path) -> None:
+    assert len(audit(seen, detector(), threshold=1000).flagged) < 2
+    assert audit(seen, detector(), threshold=3).threshold >= 3
+
+
+def test_the_model_knows_its_data_set(seen: Path) -> None:
+    report = audit(None, detector(overrides={"data": str(seen)}))
+    assert report.data == str(seen)
+
+
+def test_other_names_are_warned_of(seen: Path) -> None:
+    (said,) = audit(seen, detector(names={0: "disc", 1: "ball"})).warnings
+    assert "ball for box" in said
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "message"),
+    [
+        ({"names": {0: "disc"}}, {}, "the model knows 1 classes and"),
+        ({"task": "classify"}, {}, "labels of task classify cannot be audited. .*Valid: detect, obb, pose, segment"),
+        ({}, {"split": "test"}, "has no split 'test'"),
+        ({}, {"data": "missing.yaml"}, "'missing.yaml' does not exist"),
+        ({}, {"data": None}, "which data set"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    model: dict[str, Any], arguments: dict[str, Any], message: str, shapes: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        audit(**{"data": shapes, "model": detector(**model), **arguments})
+
+
+def test_what_is_no_checkpoint_is_refused(shapes: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'model=yolo11n.yaml' is no checkpoint"):
+        audit(shapes, "yolo11n.yaml")

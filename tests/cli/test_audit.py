@@ -1,0 +1,119 @@
+"""The command `audit`: what it refuses before anything is written, what it writes and what it prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers.places import places
+from helpers.running import shell
+from ultralytics import YOLO
+
+from yolo_wiou.cli import audit
+from yolo_wiou.cli.main import run_command
+from yolo_wiou.files import CFG
+
+MISTAKES = {
+    "": "which model? model=best.pt",
+    "model=yolo11n.yaml": "'model=yolo11n.yaml' is no checkpoint",
+    "model=missing.pt data=missing.yaml": "'missing.yaml' does not exist",
+    "model=best.pt split=tran": "'split=tran' is unknown. Did you mean 'train'?",
+    "model=best.pt threshold=0": "'threshold' needs one number above 0, not '0'",
+    "model=best.pt threshold=high": "'threshold' needs one number above 0, not 'high'",
+    "model=best.pt treshold=3": "'treshold' is not a valid YOLO argument",
+    "model=best.pt fix.remove=true": "'fix.remove' belongs to a corrected copy: fix=FOLDER",
+    "model=best.pt fix=a fix.add=2": "'fix.add' is true or false, not '2'",
+    "model=best.pt decisions=d.json": "'decisions' belongs to a corrected copy: fix=FOLDER",
+    "model=best.pt fix=a decisions=d.json": "cannot read decisions=d.json",
+    "model=best.pt fix=/dev/null": "'fix=/dev/null' is to be a folder",
+    "model=best.pt out=/dev/null": "'out=/dev/null' is to be a folder",
+    "model=best.pt model=last.pt": "which of the two?",
+    "model=best.pt project=x": "'project' has no place in an audit: out=FOLDER",
+    "model=best.pt save_json=True": "'save_json' has no place in an audit",
+    "model=best.pt loss=wiou3": "'loss' has no place in an audit",
+    "run=missing": "cannot read 'missing/args.yaml'",
+    "model=best.pt imgsz=big": "'imgsz=big' is not",
+    "model=best.pt device=99": "Invalid CUDA 'device=99' requested",
+}
+
+
+@pytest.mark.parametrize("command", MISTAKES)
+def test_mistakes_are_named_before_anything_is_written(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["audit", *command.split()]) == 2
+    assert MISTAKES[command] in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory) -> Path:
+    """An untrained checkpoint of two classes."""
+    folder = tmp_path_factory.mktemp("weights")
+    structure = yaml.safe_load((Path(__file__).parents[1] / "fixtures" / "tiny.yaml").read_text())
+    (folder / "tiny.yaml").write_text(yaml.safe_dump({**structure, "nc": 2}))
+    YOLO(folder / "tiny.yaml").save(folder / "best.pt")
+    return folder / "best.pt"
+
+
+def test_a_model_of_other_classes_is_refused(shapes, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    YOLO("yolo11n.yaml").save("coco.pt")
+    before = sorted(tmp_path.rglob("*"))
+    assert run_command(["audit", f"data={shapes}", "model=coco.pt"]) == 2
+    assert "the model knows 80 classes and" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_tables_and_a_corrected_copy(shapes, untrained, tmp_path):
+    small = ["imgsz=64", "workers=0"]
+    words = ["-m", "yolo_wiou", "audit", f"data={shapes}", f"model={untrained}", "fix=fixed", "out=tables", *small]
+    done = shell(*words, cwd=tmp_path)
+    found = places(done.stdout)
+    assert found["results"].parent == tmp_path / "tables"
+    assert {file.name for file in found["results"].parent.iterdir()} == {
+        "audit.csv",
+        "audit.json",
+        "duplicates.csv",
+        "missing.csv",
+    }
+    assert found["corrected"] == tmp_path / "fixed" / "data.yaml"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fixed", "tables"]
+    plain = json.loads(shell(*words, "--json", cwd=tmp_path).stdout)
+    assert plain == json.loads((tmp_path / "tables" / "audit.json").read_text())
+    assert plain["found"] in done.stdout
+
+
+def test_a_run_has_its_data_set_and_its_checkpoint(shapes, untrained, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    (run / "weights").mkdir(parents=True)
+    (run / "args.yaml").write_text(yaml.safe_dump({"data": str(shapes), "imgsz": 64}))
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["audit", f"run={run}"]) == 2
+    (run / "weights" / "last.pt").write_bytes(untrained.read_bytes())
+    request = audit.read([f"run={run}", "out=x"])
+    assert request.options["data"] == str(shapes)
+    assert request.options["model"] == str(run / "weights" / "last.pt")
+    (run / "weights" / "best.pt").write_bytes(untrained.read_bytes())
+    assert audit.read([f"run={run}"]).options["model"] == str(run / "weights" / "best.pt")
+
+
+def test_a_file_of_settings_may_have_the_model(shapes, untrained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("all.yaml").write_text(yaml.safe_dump({"data": str(shapes), "model": str(untrained), "split": "val"}))
+    request = audit.read(["cfg=all.yaml", "split=train", "batch=2"])
+    assert (request.options["data"], request.options["split"]) == (str(shapes), "train")
+    assert request.arguments["batch"] == 2
+
+
+def test_the_yaml_file_documents_every_default():
+    lines = [line for line in (CFG / "audit.yaml").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+    assert all(" # (" in line for line in lines)
+
+
+@pytest.mark.parametrize("argv", [["audit", "--help"], ["help", "audit"]])
+def test_audit_has_help_of_its_own(argv, capsys):
+    assert run_command(argv) == 0
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("threshold:", "fix=FOLDER", "fix.remove", "--json", "run=runs/detect/train"))

@@ -1,0 +1,151 @@
+"""The audit: one pass of a detector over a split, and a verdict on every label."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from yolo_wiou.auditing.evidence import Seen
+from yolo_wiou.auditing.judge import Judgement, judge
+from yolo_wiou.auditing.labels import collect
+from yolo_wiou.auditing.report import BLIND, ClassSummary, Report
+from yolo_wiou.compare.detections import detections, record
+from yolo_wiou.errors import ConfigError, choices
+from yolo_wiou.training.model import YOLO
+from yolo_wiou.training.preflight import check_split, describe
+
+TASKS = ("detect", "obb", "pose", "segment")
+CONFIDENCE = 0.01
+"""Least confidence of a detection: an unsure one of another place or class speaks too."""
+THRESHOLD = 2.0
+
+
+def audit(
+    data: Path | str | None, model: Any, split: str = "train", *, threshold: float = THRESHOLD, **arguments: Any
+) -> Report:
+    """Find the labels that are wrong, by what a detector sees on their images.
+
+    One pass without augmentation; the detector may have been trained on these very labels.
+
+    Example:
+        >>> report = audit("my.yaml", "best.pt")  # doctest: +SKIP
+        >>> report.labels[0]  # doctest: +SKIP
+        >>> report.fix("corrected")  # doctest: +SKIP
+
+    Args:
+        data: the data set's YAML file; None for the one that the model was trained on.
+        model: a checkpoint, or a model that is loaded already; of Ultralytics or ours.
+        split: train, val or test.
+        threshold: from which a label is called wrong: how badly it is placed, in robust standard deviations, or the
+            logarithm of how much more speaks for another class than for its own. It is raised where hardly more labels
+            are above it than would be if all were right.
+        **arguments: of Ultralytics' `val`: `imgsz`, `batch`, `device` ...
+
+    Raises:
+        ConfigError: the data set, the split or the model is not there, or they do not fit one another.
+    """
+    detector = load_detector(model)
+    data = data or detector.overrides.get("data")
+    description = check(data, detector, split, arguments)
+    with tempfile.TemporaryDirectory() as scratch:
+        settings = {"conf": CONFIDENCE, **arguments, "data": str(data), "split": split}
+        recorder, _ = record(detector, Path(scratch) / "val", is_limited="max_det" in arguments, **settings)
+    found, task = recorder.labels(), str(detector.task)
+    labels = collect(found, task, is_single=bool(recorder.validator.args.single_cls))
+    seen = Seen.of(detections(recorder.found, found, is_rotated=task == "obb"))
+    names = {int(key): str(name) for key, name in description["names"].items()}
+    judgement = judge(labels, seen, names, threshold, can_move=task != "segment")
+    return Report(
+        data=str(data),
+        model=str(model if isinstance(model, (str, Path)) else detector.ckpt_path or detector.model_name),
+        split=split,
+        task=task,
+        threshold=judgement.threshold,
+        images=len(labels.files),
+        labels=judgement.labels,
+        missing=judgement.missing,
+        duplicates=judgement.duplicates,
+        classes=(classes := summaries(judgement, names)),
+        warnings=warnings(classes, detector.names, names),
+        description=description,
+        sizes={str(file): (int(w), int(h)) for file, (w, h) in zip(labels.files, labels.sizes, strict=True)},
+    )
+
+
+def load_detector(model: Any) -> Any:
+    """Load a checkpoint, unless it is loaded.
+
+    Raises:
+        ConfigError: there is none, it is not trained, or labels of its task cannot be audited.
+    """
+    if isinstance(model, (str, Path)):
+        check_checkpoint(model)
+        model = YOLO(str(model))
+    if model.task not in TASKS:
+        raise ConfigError(f"labels of task {model.task} cannot be audited. {choices(model.task, TASKS)}")
+    return model
+
+
+def check_checkpoint(model: Path | str) -> None:
+    """Refuse what holds no trained weights.
+
+    Raises:
+        ConfigError: with what is needed.
+    """
+    if not str(model).endswith(".pt"):
+        raise ConfigError(f"'model={model}' is no checkpoint: an audit needs trained weights, a file .pt.")
+
+
+def check(data: Any, detector: Any, split: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """See that a data set is there and fits the detector; returns Ultralytics' description of it.
+
+    Raises:
+        ConfigError: says why not.
+    """
+    if not data:
+        raise ConfigError("which data set? data=my.yaml")
+    if not (description := describe(data)):
+        raise ConfigError(f"'{data}' cannot be audited: it needs a YAML file, with images and label files.")
+    if not description.get(split):
+        raise ConfigError(f"'{data}' has no split '{split}'.")
+    is_single = bool(arguments.get("single_cls", detector.overrides.get("single_cls")))
+    if len(detector.names) != len(description["names"]) and not is_single:
+        raise ConfigError(
+            f"the model knows {len(detector.names)} classes and '{data}' has {len(description['names'])}: an audit "
+            "needs a model that was trained on these classes."
+        )
+    check_split(split, description, detector.task, single_cls=is_single)
+    return description
+
+
+def summaries(judgement: Judgement, names: Mapping[int, str]) -> list[ClassSummary]:
+    """Sum up each class that has labels."""
+    of_class: dict[int, list[bool]] = {}
+    for label in judgement.labels:
+        of_class.setdefault(label.cls, []).append(label.is_flagged)
+    return [
+        ClassSummary(
+            name=names.get(cls, str(cls)),
+            labels=len(flags),
+            flagged=sum(flags),
+            found=round(float(judgement.found[cls]), 3),
+            confidence=round(float(judgement.typical[cls]), 3),
+        )
+        for cls, flags in sorted(of_class.items())
+    ]
+
+
+def warnings(classes: list[ClassSummary], names: Mapping[int, str], others: Mapping[int, str]) -> list[str]:
+    """Return what speaks against the audit itself."""
+    said = []
+    different = [f"{names[key]} for {others[key]}" for key in names.keys() & others.keys() if names[key] != others[key]]
+    if different:
+        said.append(f"The model's classes have other names than the data set's: {', '.join(different[:5])}.")
+    if blind := [entry.name for entry in classes if entry.found < BLIND]:
+        said.append(
+            f"The model finds less than half of the labelled objects of {', '.join(blind)}: what is said of them "
+            "counts little. Train longer, or with a larger imgsz."
+        )
+    return said

@@ -1,0 +1,272 @@
+"""Which labels are called wrong, why, and what would be better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo_wiou.auditing.evidence import HIT, Evidence, Indices, Seen, by_image, typical_confidence, weigh
+from yolo_wiou.auditing.findings import AuditedLabel, Box, DuplicateLabels, MissingLabel, Reason
+from yolo_wiou.auditing.labels import Labels
+from yolo_wiou.auditing.overlap import Boxes, Floats, iou
+from yolo_wiou.auditing.scores import misplacement, score
+
+CHANGE = 1.5
+"""How many times the threshold must be reached before a class is changed unasked."""
+NEAR = 0.2
+"""Least IoU of a label with a box that it is moved to unasked."""
+SURE = 0.6
+"""Confidence, over the typical one of the class, from which a detection speaks against a label."""
+SOMETHING = 0.05
+"""Least IoU of a label with a detection that can be of its object."""
+NOTHING = 0.07
+"""Confidence, over the typical one, times IoU, below which nothing is where a label says that something is."""
+LEAST_WEIGHT = 0.01
+"""Added to confidence times IoU before a logarithm: the least confidence that is looked at."""
+FAR = 0.4
+"""Distance of the centres, in sides of the better box, from which a label is shifted rather than loose."""
+SAME_OBJECT = 0.55
+"""IoU of two labels of a class that seem to be of one object."""
+UNLABELLED, CONFIDENT = 0.3, 0.7
+"""Most IoU of a missing object with any label, and least confidence over the typical one."""
+DISTINCT = 0.3
+"""Confidence over the typical one from which two detections show that two labels are of two objects."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is found; labels in order of their score, the others by how sure they are.
+
+    Attributes:
+        labels: all of them.
+        missing: objects without a label.
+        duplicates: pairs of labels for one object.
+        threshold: from which labels were called wrong, which is at least the one that was asked for.
+        typical: (classes,) how confident the detector is of objects that it has found.
+        found: (classes,) share of the labels whose object it has found; NaN where there are none.
+    """
+
+    labels: list[AuditedLabel]
+    missing: list[MissingLabel]
+    duplicates: list[DuplicateLabels]
+    threshold: float
+    typical: Floats
+    found: Floats
+
+
+def judge(labels: Labels, seen: Seen, names: Mapping[int, str], threshold: float, can_move: bool = True) -> Judgement:
+    """Judge every label by what was detected on its image.
+
+    Args:
+        labels: of a split.
+        seen: what was detected on the same images.
+        names: of the classes.
+        threshold: least value from which a label is called wrong, as `Verdicts` has it.
+        can_move: whether a label is its box, so that it may be moved; an outline is more.
+    """
+    evidence = weigh(labels, seen)
+    classes = max((*names, *labels.cls.tolist(), *seen.cls.tolist()), default=-1) + 1
+    typical = typical_confidence(labels, seen, evidence, classes)
+    verdicts = Verdicts(labels, seen, evidence, typical, threshold)
+    rows = [verdicts.row(index, names, can_move) for index in range(len(labels))]
+    hits = np.bincount(labels.cls[evidence.hit >= 0], minlength=classes)
+    with np.errstate(invalid="ignore"):
+        found = hits / np.bincount(labels.cls, minlength=classes)
+    return Judgement(
+        labels=sorted(rows, key=lambda row: -row.score),
+        missing=missing(labels, seen, verdicts.explained, typical, names),
+        duplicates=duplicates(labels, seen, evidence, typical, names),
+        threshold=round(verdicts.threshold, 2),
+        typical=typical,
+        found=found,
+    )
+
+
+class Verdicts:
+    """The verdict on every label.
+
+    Two numbers are held against the threshold: how badly a label is placed, in standard deviations, and the logarithm
+    of how much more speaks for another class than for its own. They count where the detector is sure enough.
+
+    Attributes:
+        threshold: from which a label is called wrong; raised where hardly any is.
+        reason: (N,) of each label.
+        explained: (N,) the detection that a wrong label's object was found by; -1 where there is none.
+    """
+
+    def __init__(self, labels: Labels, seen: Seen, evidence: Evidence, typical: Floats, threshold: float) -> None:
+        """Judge."""
+        self.labels, self.seen, self.evidence = labels, seen, evidence
+        confidence = np.append(seen.confidence / typical[seen.cls], 0.0)  # the last is for -1
+        boxes = np.concatenate([seen.box, np.zeros((1, labels.box.shape[1]))])
+        nearest, rival = evidence.nearest, evidence.rival
+        self.score, self.better = score(labels, evidence), boxes[nearest]
+        speaks = (confidence[nearest] >= SURE) & (evidence.overlap >= SOMETHING)
+        self.place = np.where(speaks, misplacement(labels, evidence, confidence[nearest]), 0)
+        odds = np.log((evidence.other + LEAST_WEIGHT) / (evidence.same + LEAST_WEIGHT))
+        speaks = (confidence[rival] >= SURE) & (iou_of_pairs(labels.box, boxes[rival]) >= HIT)
+        self.kind = np.where(speaks, odds, 0)
+        self.threshold = threshold = raised(threshold, np.maximum(self.place, self.kind))
+        is_misplaced, is_misnamed = self.place >= threshold, self.kind >= threshold
+        of_rival = np.append(typical[seen.cls], 1.0)[rival]
+        presence = np.maximum(evidence.same / typical[labels.cls], evidence.other / of_rival)
+        is_unusual = self.score >= threshold
+        shift = np.abs(centre(self.better) - centre(labels.box)) / np.maximum(self.better[:, 2:4], 1e-9)
+        self.reason = np.select(
+            [
+                is_misnamed,
+                is_misplaced & (shift.max(1) >= FAR),
+                is_misplaced,
+                is_unusual & (presence < NOTHING),
+                is_unusual,
+            ],
+            ["class", "shifted", "loose", "spurious", "unclear"],
+            default="",
+        )
+        by_place = np.where(is_misplaced, nearest, -1)
+        self.explained = np.where(is_misnamed, rival, by_place)
+
+    def row(self, index: int, names: Mapping[int, str], can_move: bool) -> AuditedLabel:
+        """Return what is said of a label."""
+        labels, reason = self.labels, cast("Reason", str(self.reason[index]))
+        cls, box = int(labels.cls[index]), labels.box[index]
+        row = AuditedLabel(
+            image=str(labels.files[labels.image[index]]),
+            line=int(labels.line[index]),
+            cls=cls,
+            name=names.get(cls, str(cls)),
+            box=plain(box),
+            score=round(float(self.score[index]), 3),
+            reason=reason,
+        )
+        if (detection := int(self.explained[index])) < 0:
+            return row
+        better_cls = int(self.seen.cls[detection])
+        if reason == "class":
+            better, is_sure = box, self.kind[index] >= CHANGE * self.threshold
+        else:
+            better = self.better[index]
+            is_near = self.evidence.overlap[index] >= NEAR and better_cls == cls
+            is_sure = can_move and is_near
+        return replace(
+            row,
+            proposed_cls=better_cls,
+            proposed_name=names.get(better_cls, str(better_cls)),
+            proposed_box=plain(better),
+            iou=round(float(iou(box[None], better[None])[0, 0]), 3),
+            is_sure=bool(is_sure),
+        )
+
+
+def raised(threshold: float, values: Floats) -> float:
+    """Raise a threshold until at most a third of what is above it would be there if all labels were right.
+
+    Of right labels a few are always above; where hardly more are, it is these. (Benjamini and Hochberg's control of
+    the false discovery rate, with a share of false alarms that was measured.)
+    """
+    while (above := (values >= threshold).sum()) and false_alarms(threshold) * len(values) > above / 3:
+        threshold += 0.05
+    return threshold
+
+
+def false_alarms(threshold: float) -> float:
+    """Share of right labels that are above a threshold, as measured (docs/audit.md)."""
+    return float(0.03 * np.exp(-1.7 * (threshold - 2)))
+
+
+def missing(
+    labels: Labels, seen: Seen, explained: Indices, typical: Floats, names: Mapping[int, str]
+) -> list[MissingLabel]:
+    """Return confident detections that no label is about, the surest first."""
+    overlap = np.zeros(len(seen.cls))
+    for of, found in by_image(labels.image, seen.image):
+        overlap[found] = iou(labels.box[of], seen.box[found]).max(0)
+    certainty = seen.confidence / typical[seen.cls]
+    is_free = (overlap < UNLABELLED) & (certainty >= CONFIDENT)
+    is_free[explained[explained >= 0]] = False
+    rows: list[MissingLabel] = []
+    taken: dict[int, list[int]] = {}
+    for index in sorted(np.flatnonzero(is_free).tolist(), key=lambda index: -certainty[index]):
+        others = taken.setdefault(int(seen.image[index]), [])
+        if iou(seen.box[[index]], seen.box[others]).max(initial=0) > HIT:
+            continue  # the same object, of another class
+        others.append(index)
+        cls = int(seen.cls[index])
+        rows.append(
+            MissingLabel(
+                image=str(labels.files[seen.image[index]]),
+                cls=cls,
+                name=names.get(cls, str(cls)),
+                box=plain(seen.box[index]),
+                confidence=round(float(seen.confidence[index]), 3),
+                certainty=round(float(certainty[index]), 3),
+            )
+        )
+    return rows
+
+
+def duplicates(
+    labels: Labels, seen: Seen, evidence: Evidence, typical: Floats, names: Mapping[int, str]
+) -> list[DuplicateLabels]:
+    """Return pairs of labels that seem to be of one object, the most alike first."""
+    rows = []
+    starts = np.searchsorted(labels.image, np.arange(len(labels.files) + 1))
+    seen_starts = np.searchsorted(seen.image, np.arange(len(labels.files) + 1))
+    pairs = zip(labels.image.tolist(), labels.line.tolist(), strict=True)
+    where = {pair: index for index, pair in enumerate(pairs)}
+
+    def row(first: int, second_line: int, second_box: NDArray[np.float64], alike: float) -> DuplicateLabels:
+        cls = int(labels.cls[first])
+        return DuplicateLabels(
+            image=str(labels.files[labels.image[first]]),
+            line=int(labels.line[first]),
+            duplicate=second_line,
+            cls=cls,
+            name=names.get(cls, str(cls)),
+            box=plain(labels.box[first]),
+            duplicate_box=plain(second_box),
+            iou=round(alike, 3),
+        )
+
+    for image, copy, first_line in labels.repeated:
+        first = where[image, first_line]
+        rows.append(row(first, copy, labels.box[first], 1.0))
+    for image in range(len(labels.files)):
+        of = np.arange(starts[image], starts[image + 1])
+        found = np.arange(seen_starts[image], seen_starts[image + 1])
+        alike = np.triu(iou(labels.box[of], labels.box[of]), 1)
+        for pair in of[np.argwhere((alike > SAME_OBJECT) & (labels.cls[of, None] == labels.cls[of]))]:
+            if shows_two(labels, seen, pair, found, typical):
+                continue
+            first, second = sorted(pair.tolist(), key=lambda index: evidence.loc[index])
+            both = iou(labels.box[[first]], labels.box[[second]])[0, 0]
+            rows.append(row(first, int(labels.line[second]), labels.box[second], float(both)))
+    return sorted(rows, key=lambda row: -row.iou)
+
+
+def shows_two(labels: Labels, seen: Seen, pair: Indices, found: Indices, typical: Floats) -> bool:
+    """Whether the detector has found an object for each of two labels."""
+    cls = labels.cls[pair[0]]
+    of_class = found[(seen.cls[found] == cls) & (seen.confidence[found] >= DISTINCT * typical[cls])]
+    shares = iou(labels.box[pair], seen.box[of_class])
+    shares = shares[:, shares.max(0) >= HIT]
+    return bool((shares[0] > shares[1]).any() and (shares[1] > shares[0]).any())
+
+
+def iou_of_pairs(boxes: Boxes, others: Boxes) -> Floats:
+    """IoU of each box with the other one in its place, (N,)."""
+    return np.array([iou(a[None], b[None])[0, 0] for a, b in zip(boxes, others, strict=True)]).reshape(-1)
+
+
+def centre(boxes: Boxes) -> Floats:
+    """Centres, (N, 2)."""
+    return boxes[:, :2] + boxes[:, 2:4] / 2
+
+
+def plain(box: NDArray[np.float64]) -> Box:
+    """A box as a tuple, in hundredths of a pixel; an angle in 1/10,000 of a radian."""
+    return (*(round(value, 2) for value in box[:4].tolist()), *(round(value, 4) for value in box[4:].tolist()))

@@ -1,0 +1,174 @@
+"""An audit's report: the tables, the summary, and what is written of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from yolo_wiou.auditing.findings import FLAGS, AuditedLabel, DuplicateLabels, MissingLabel
+from yolo_wiou.auditing.fix import Decisions, Findings, choose, write_fixed
+from yolo_wiou.auditing.judge import false_alarms
+from yolo_wiou.files import as_text, write_json, write_whole
+
+BLIND = 0.5
+"""Share of a class's labels below which a detector that finds them knows too little of the class."""
+BOXES = {"box": "", "proposed_box": "proposed_", "duplicate_box": "duplicate_"}
+SIDES = ("x", "y", "w", "h", "angle")
+
+
+@dataclass(frozen=True)
+class ClassSummary:
+    """A class: its labels, how many are flagged, the share whose object the detector has found, and how sure it is."""
+
+    name: str
+    labels: int
+    flagged: int
+    found: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an audit found.
+
+    Attributes:
+        data: the data set's YAML file.
+        model: the checkpoint.
+        split: which images.
+        task: detect, segment, pose or obb.
+        threshold: from which a label was called wrong; the one asked for, or a higher one where hardly any would be.
+        images: how many were looked at.
+        labels: all labels, the most unusual first.
+        missing: objects without a label.
+        duplicates: pairs of labels for one object.
+        classes: a summary for each class.
+        warnings: what speaks against the audit itself.
+        description: Ultralytics' of the data set.
+        sizes: width and height of each image in pixels.
+    """
+
+    data: str
+    model: str
+    split: str
+    task: str
+    threshold: float
+    images: int
+    labels: list[AuditedLabel]
+    missing: list[MissingLabel]
+    duplicates: list[DuplicateLabels]
+    classes: list[ClassSummary]
+    warnings: list[str] = field(default_factory=list)
+    description: dict[str, Any] = field(default_factory=dict, repr=False)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
+
+    @property
+    def flagged(self) -> list[AuditedLabel]:
+        """The labels that are called wrong, the most unusual first."""
+        return [label for label in self.labels if label.is_flagged]
+
+    @property
+    def expected_wrong(self) -> int:
+        """How many of the flagged labels are expected to be wrong: all but as many as right labels would give."""
+        return max(0, round(len(self.flagged) - false_alarms(self.threshold) * len(self.labels)))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many labels are flagged for each reason."""
+        found = Counter(label.reason for label in self.labels)
+        return {reason: found[reason] for reason in FLAGS}
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in a sentence."""
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.counts.items() if count)
+        flagged = len(self.flagged)
+        found = f"{flagged} of {len(self.labels)} labels are flagged{f' ({reasons})' if reasons else ''}"
+        return (
+            f"{found}, about {self.expected_wrong} of which are expected to be wrong; beside them "
+            f"{len(self.missing)} objects seem to have no label and {len(self.duplicates)} to have two."
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """Return what audit.json holds: the summary, and whatever was found; the labels that are flagged alone."""
+        return {
+            **{name: getattr(self, name) for name in ("data", "model", "split", "task", "threshold", "images")},
+            "found": self.sentence,
+            "label_count": len(self.labels),
+            "flagged": len(self.flagged),
+            "expected_wrong": self.expected_wrong,
+            "reasons": self.counts,
+            "warnings": self.warnings,
+            "classes": [asdict(entry) for entry in self.classes],
+            "labels": [asdict(label) for label in self.flagged],
+            "missing": [asdict(entry) for entry in self.missing],
+            "duplicates": [asdict(entry) for entry in self.duplicates],
+        }
+
+    def save(self, folder: Path | str) -> Path:
+        """Write audit.csv with all labels, missing.csv, duplicates.csv and audit.json; returns the first."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        rotated = self.task == "obb"
+        write_whole(folder / "missing.csv", table(MissingLabel, self.missing, rotated))
+        write_whole(folder / "duplicates.csv", table(DuplicateLabels, self.duplicates, rotated))
+        write_json(folder / "audit.json", self.plain())
+        write_whole(file := folder / "audit.csv", table(AuditedLabel, self.labels, rotated))
+        return file
+
+    def fix(
+        self,
+        folder: Path | str,
+        *,
+        remove: bool = False,
+        add: bool = False,
+        decisions: Decisions | Path | str | None = None,
+    ) -> Path:
+        """Write a corrected copy of the labels, which refers to the same images; the originals stay as they are.
+
+        Args:
+            folder: to be made, or made by us before.
+            remove: take out spurious labels and duplicates too.
+            add: put in missing labels too.
+            decisions: what was decided in the report, or the file that it was saved to.
+
+        Returns:
+            The copy's data.yaml; fix.csv beside it says what was changed.
+
+        Raises:
+            ConfigError: something else lies in the folder, or the decisions are about other labels.
+        """
+        if not isinstance(decisions, Decisions):
+            decisions = Decisions.read(decisions) if decisions else Decisions()
+        found = Findings.model_construct(labels=self.labels, missing=self.missing, duplicates=self.duplicates)
+        edits = choose(found, self.task, remove=remove, add=add, decisions=decisions)
+        return write_fixed(Path(folder), self.description, self.split, self.task, edits, self.sizes)
+
+
+def table(kind: type[Any], rows: Sequence[Any], is_rotated: bool) -> str:
+    """Return a CSV; of each box a column for every number."""
+    sides = SIDES if is_rotated else SIDES[:4]
+    names = [column for entry in fields(kind) for column in columns(entry.name, sides)]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow([as_text(cell) for entry in fields(kind) for cell in cells(entry.name, row, sides)])
+    return stream.getvalue()
+
+
+def columns(name: str, sides: Sequence[str]) -> Iterable[str]:
+    """Return the columns of a field."""
+    return [f"{BOXES[name]}{side}" for side in sides] if name in BOXES else [name]
+
+
+def cells(name: str, row: Any, sides: Sequence[str]) -> Iterable[Any]:
+    """Return what stands in them."""
+    value = getattr(row, name)
+    if name in BOXES:
+        return value or [""] * len(sides)
+    return ["" if value is None else int(value) if isinstance(value, bool) else value]

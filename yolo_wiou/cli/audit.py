@@ -1,0 +1,114 @@
+"""The command `audit`: which labels of a data set are wrong, and a corrected copy of them."""
+
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ultralytics.cfg import DEFAULT_CFG_DICT
+
+from yolo_wiou.auditing.audit import audit, check_checkpoint
+from yolo_wiou.auditing.fix import Decisions, check_addition
+from yolo_wiou.cli.arguments import KNOWN, check_arguments, find_model, out_folder, parse, parse_options
+from yolo_wiou.cli.output import stdout_free
+from yolo_wiou.cli.places import where
+from yolo_wiou.cli.values import split_argument
+from yolo_wiou.data.relabelled import check_relabelled
+from yolo_wiou.errors import ConfigError
+from yolo_wiou.files import CFG, read_mapping
+
+SHARED = ("data", "model", "split")
+"""Settings that are arguments of `val` too, so that a file of them (`cfg=`) may have them."""
+REFUSED = {
+    **dict.fromkeys(("project", "name", "save_dir"), "out=FOLDER says where the tables lie"),
+    **dict.fromkeys(("save_json", "save_txt", "plots", "exist_ok"), "it writes tables of its own"),
+    **dict.fromkeys(("loss", "resume"), "it is one pass of a trained model"),
+}
+"""Arguments that have no place in an audit, and why."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for.
+
+    Attributes:
+        model: the detector.
+        options: of the command, as cfg/audit.yaml has them.
+        arguments: of Ultralytics' `val`.
+        decisions: a person's.
+    """
+
+    model: Any
+    options: dict[str, Any]
+    arguments: dict[str, Any]
+    decisions: Decisions
+
+
+def audit_labels(argv: list[str]) -> None:
+    """`[TASK] audit data=… model=… [fix=FOLDER] …`: find the labels that are wrong, write tables, correct a copy.
+
+    Raises:
+        ConfigError: a mistake of the user, before anything is written.
+    """
+    as_json = "--json" in argv
+    with stdout_free() if as_json else contextlib.nullcontext():
+        request = read([word for word in argv if word not in {"audit", "--json"}])
+        options, places = request.options, {}
+        limits = {key: options[key] for key in ("split", "threshold")}
+        report = audit(options["data"], request.model, **limits, **request.arguments)
+        if folder := options["fix"]:  # first, for a decision may turn out to be about other labels
+            changes = {key: options[f"fix.{key}"] for key in ("remove", "add")}
+            places["corrected"] = report.fix(folder, **changes, decisions=request.decisions)
+        places["results"] = report.save(options["out"])
+    print(json.dumps(report.plain(), indent=1) if as_json else "\n".join([*report.warnings, report.sentence]))
+    if not as_json:
+        print(where(**places))
+
+
+def read(argv: Sequence[str]) -> Request:
+    """Read the arguments of the command.
+
+    Raises:
+        ConfigError: any of them is wrong.
+    """
+    defaults = read_mapping(CFG / "audit.yaml")
+    own = [word for word in argv if split_argument(word)[0] in defaults]
+    arguments = parse([word for word in argv if word not in own])
+    given = {split_argument(word)[0] for word in own}
+    options = parse_options(own, defaults)
+    options |= {key: arguments.pop(key) for key in SHARED if key in arguments and key not in given}
+    for key, why in REFUSED.items():
+        if key in arguments and arguments.pop(key) != DEFAULT_CFG_DICT.get(key):
+            raise ConfigError(f"'{key}' has no place in an audit: {why}.")
+    if further := [key for key in given & {"fix.remove", "fix.add", "decisions"} if not options["fix"]]:
+        raise ConfigError(f"'{further[0]}' belongs to a corrected copy: fix=FOLDER.")
+    if options["run"]:
+        options |= {key: value for key, value in of_run(Path(options["run"])).items() if not options[key]}
+    if not options["model"]:
+        raise ConfigError("which model? model=best.pt, or run=runs/detect/train for a training's own.")
+    out_folder(options["out"])
+    if options["fix"]:
+        check_relabelled(Path(options["fix"]), "fix")
+    decisions = Decisions.read(options["decisions"]) if options["decisions"] else Decisions()
+    shared = {key: options[key] for key in ("data", "split") if options[key]}
+    check_arguments({**arguments, **shared}, {**KNOWN, **defaults})
+    check_checkpoint(options["model"])
+    model = find_model(str(options["model"]), arguments.pop("task", None))
+    if options["fix.add"]:
+        check_addition(model.task)
+    return Request(model, options, arguments, decisions)
+
+
+def of_run(folder: Path) -> dict[str, str]:
+    """Return the data set of a training and its checkpoint: the best one, or the last where there is no best.
+
+    Raises:
+        ConfigError: it is no run's folder, or has no checkpoint.
+    """
+    settings = read_mapping(folder / "args.yaml")
+    weights = [file for name in ("best", "last") if (file := folder / "weights" / f"{name}.pt").is_file()]
+    if not weights:
+        raise ConfigError(f"'run={folder}' has no checkpoint yet.")
+    return {"data": str(settings.get("data") or ""), "model": str(weights[0])}
