@@ -12,15 +12,21 @@ from yolo_wiou.cli.values import as_list
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import LossConfig
 from yolo_wiou.losses.presets import DEFAULT_LOSS, take_loss
-from yolo_wiou.simulation import curves, regression
+from yolo_wiou.simulation import curves, population, regression
 from yolo_wiou.simulation.plotting import write_csv
 
 
 def draw_curves(argv: list[str]) -> None:
-    """`curves losses=A,B means=0.2,0.5 out=FOLDER`: gain, loss and gradient against IoU, as PNG and CSV."""
+    """`curves losses=A,B means=0.2,0.5 out=FOLDER`: gain, loss and gradient against IoU, as PNG and CSV.
+
+    How heavy the gains make the box term is printed.
+    """
     options = parse_options(argv, {"losses": DEFAULT_LOSS, "means": list(curves.MEANS), "out": "runs/curves"})
     folder = out_folder(options["out"])
-    points = curves.curves(load_configs(options), options["means"])
+    losses = load_configs(options)
+    points = curves.curves(losses, options["means"])
+    if rows := population.heaviness(losses, options["means"]):
+        print(population.WORDS, population.table(rows), sep="\n")
     save(points, folder, "curves", curves.plot)
 
 
