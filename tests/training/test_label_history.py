@@ -28,8 +28,7 @@ THREE = {**TINY, "epochs": 3}
 
 def model_of(task: str, detr: Path) -> str:
     """Of segment one that learns from masks of classes too, with two heads."""
-    models = {"detect": DETECT, **MODELS, "segment": "yolo26n-seg.yaml", "rtdetr": str(detr)}
-    return models[task]
+    return {"detect": DETECT, **MODELS, "segment": "yolo26n-seg.yaml", "rtdetr": str(detr)}[task]
 
 
 def means(run: Path) -> list[float]:

@@ -1,8 +1,8 @@
 """Label identity: which label of the training split each target of a step is.
 
 The numbers of the labels travel through Ultralytics' data pipeline in place of their classes, the one column that every
-augmentation keeps with its box. They are negative there, so that a class stays a class wherever none is carried, and
-float32 holds them exactly. What computes with classes gets them back: the batch, and the head's assigner.
+augmentation keeps with its box. They begin there above all classes, so that a class stays a class wherever no number is
+carried, and float32 holds them exactly. What computes with classes gets them back: the batch, and the head's assigner.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from ultralytics.utils.ops import segments2boxes
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses.positives import Objects
 
-MOST = 2**24
+FIRST = 2**16
+"""What stands for the first label; every class is below."""
+MOST = 2**24 - FIRST
 """How many labels there may be: float32 counts no further."""
 
 
 class NumberedLabels(YOLODataset):
-    """Gives out the numbers of its labels in place of their classes, -1 for the first; a mixin.
+    """Gives out the numbers of its labels in place of their classes, from FIRST on; a mixin.
 
     Attributes:
         first: (images + 1,) the number of each image's first label.
@@ -38,7 +40,7 @@ class NumberedLabels(YOLODataset):
         """Return an image and its labels, as every augmentation asks for them."""
         label: dict[str, Any] = super().get_image_and_label(index)
         numbers = np.arange(self.first[index], self.first[index + 1], dtype=np.float32)
-        label["cls"] = -1 - numbers[:, None]
+        label["cls"] = FIRST + numbers[:, None]
         return label
 
 
@@ -73,8 +75,10 @@ class LabelIds:
             raise ConfigError(f"the labels of a {type(dataset).__name__} cannot be told apart, only a YOLODataset's.")
         self.rows: list[dict[str, Any]] = dataset.labels  # not the images that the data set may hold
         self.classes = torch.from_numpy(np.concatenate([row["cls"] for row in self.rows]).astype(np.float32)[:, 0])
-        if len(self) > MOST:
-            raise ConfigError(f"{len(self):,} labels are too many to be told apart: there may be {MOST:,}.")
+        if len(self) > MOST or len(dataset.data["names"]) > FIRST:
+            raise ConfigError(
+                f"{len(self):,} labels cannot be told apart: there may be {MOST:,}, of {FIRST:,} classes."
+            )
         dataset.first = np.cumsum([0, *(len(row["cls"]) for row in self.rows)])
         dataset.__class__ = NUMBERED[type(dataset)]
 
@@ -85,7 +89,7 @@ class LabelIds:
     def read(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return the labels' numbers, int64 and -1 where there is none, and the classes; both of the values' shape."""
         self.classes = self.classes.to(values.device)
-        numbers = (-1 - values).clamp(min=-1).long()
+        numbers = (values - FIRST).clamp(min=-1).long()
         classes = self.classes.to(values.dtype)[numbers.clamp(min=0)] if len(self) else values
         return numbers, torch.where(numbers < 0, values, classes)
 
