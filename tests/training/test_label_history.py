@@ -10,17 +10,26 @@ import pytest
 import torch
 import ultralytics
 import yaml
+from helpers.cost import Count
 from helpers.ranks import two_processes
 from helpers.running import MODELS, ROOT, TINY, columns
+from ultralytics.cfg import get_cfg
+from ultralytics.data import build_dataloader, build_yolo_dataset
+from ultralytics.nn.tasks import DetectionModel
+from ultralytics.utils import DEFAULT_CFG
 
 from yolo_wiou import YOLO, ConfigError, RTDETRTrainer, WorldTrainer
 from yolo_wiou.cli.main import run_command
 from yolo_wiou.data.yolo_format import label_file, parse, read_lines
 from yolo_wiou.losses import RunningMean
 from yolo_wiou.losses.positives import Objects
+from yolo_wiou.losses.presets import load_config
 from yolo_wiou.training.checkpoint import ATTRIBUTE
+from yolo_wiou.training.criterion import install
 from yolo_wiou.training.label_history import HISTORY, LABELS, RECORD, load_history
+from yolo_wiou.training.label_ids import LabelIds
 from yolo_wiou.training.label_recorder import LabelRecorder, class_scores
+from yolo_wiou.training.preflight import describe
 
 DETECT = str(ROOT / "tests" / "fixtures" / "tiny.yaml")
 THREE = {**TINY, "epochs": 3}
@@ -95,6 +104,32 @@ def test_an_epoch_is_the_mean_of_its_positives_and_of_the_times_that_a_label_was
     assert row["beta"][[0, 2]] == pytest.approx([1.0, (0.4 + 0.8 + 0.2) / 3], abs=1e-3)
     assert row["margin"][[0, 2]] == pytest.approx([0.2, ((0.9 - 0.6) + (0.7 - 0.1)) / 2], abs=1e-3)
     assert np.isnan([row[name][1] for name in ("iou", "beta", "margin")]).all()
+
+
+def test_recording_makes_the_host_wait_no_more_than_before(shapes, tmp_path):
+    """Of a step: the criterion on a batch of the data set, with and without numbers and a record."""
+    model = DetectionModel(DETECT, nc=2, verbose=False)
+    model.args = DEFAULT_CFG
+    data = describe(shapes)
+    dataset = build_yolo_dataset(get_cfg(overrides={"imgsz": 64}), data["train"], 4, data, mode="train", stride=32)
+    syncs = []
+    for ids in (None, LabelIds(dataset)):
+        batch = next(iter(build_dataloader(dataset, 4, 0, shuffle=False)))
+        if ids is None:
+            batch["cls"] = torch.zeros_like(batch["cls"])
+        batch["img"] = batch["img"].float() / 255
+        criterion = model.init_criterion()
+        head = install(criterion, load_config("ciou"), label_ids=ids)[""]
+        if ids:
+            head.recorder = LabelRecorder(ids, head.box_loss.running_mean, tmp_path, 0)
+        predictions = model(batch["img"])
+        with Count() as counted:
+            if ids:
+                ids.number(batch)
+            criterion(predictions, batch)[0].sum().backward()
+        syncs.append(counted.syncs)
+    assert head.recorder.by_box[2].sum() > 0
+    assert syncs[0] == syncs[1] > 0
 
 
 class Stopped(Exception):
