@@ -14,7 +14,7 @@ from helpers.running import shell
 from yolo_wiou import YOLO, __version__, available_losses
 from yolo_wiou.cli import main
 from yolo_wiou.cli.main import run_command
-from yolo_wiou.losses.presets import load_config
+from yolo_wiou.losses.presets import groups, load_config
 
 
 @pytest.fixture(autouse=True)
@@ -280,6 +280,19 @@ def test_losses_lists_the_catalogue(capsys):
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert set(available_losses()) <= set(listed)
     assert listed.count("tasks:") == len(available_losses())
+
+
+def test_the_catalogue_fits_80_columns_group_by_group(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run_command(["losses"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines[:-1]) <= 80  # the last one can be pasted
+    headings = [line.removeprefix("== ") for line in lines if line.startswith("== ")]
+    assert headings == list(groups())
+    for (group, names), after in zip(groups().items(), [*headings[1:], None], strict=True):
+        start, end = (lines.index(f"== {heading}") if heading else len(lines) for heading in (group, after))
+        listed = {line.split()[0] for line in lines[start + 1 : end] if line[:1].strip()}
+        assert listed >= set(names)
 
 
 @pytest.mark.parametrize("name", available_losses())

@@ -72,7 +72,10 @@ SHARED = {"power": (1.5, 4.0), "scale.start": (0.5, 2.0), "scale.end": (0.5, 2.0
 """Settings of the whole loss: each is tried with every function."""
 
 ELSEWHERE = ("running_mean", "cls_weighting", "task_balance")
-"""Sections that change no box's loss: test_running_mean.py, and tests/training/test_switches.py. Nor does gain.dfl."""
+"""Sections that change no box's loss: test_running_mean.py, test_cls_weighting.py, tests/training/test_switches.py.
+
+Nor does gain.dfl.
+"""
 
 PARTNERS: dict[tuple[str, str], dict[str, Any]] = {
     ("overlap", "none"): {"penalty": "focal-l1"},  # the loss would be 0

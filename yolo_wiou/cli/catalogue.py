@@ -17,7 +17,7 @@ def listing() -> str:
     for name, description, config in about():
         if name in headings:
             lines.append(f"\n== {headings[name]}".removeprefix("" if lines else "\n"))
-        settings = "  ".join([f"tasks: {tasks_of(config)};", *settings_of(config), paper_of(description)])
+        settings = "  ".join(filter(None, [f"tasks: {tasks_of(config)}.", *settings_of(config), paper_of(description)]))
         texts = description["formula"], f"good for: {description['good_for']}", settings
         for head, text in zip((name, "", ""), texts, strict=True):
             lines.append(textwrap.fill(f"{head:20}{text}", width, subsequent_indent=" " * 22, break_on_hyphens=False))
