@@ -86,7 +86,7 @@ def seen(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             elif number == 2:
                 table = np.vstack([table, [-60, -60, 20, 20, 0.9, 1]])
             detections.append((label["im_file"], table.astype(np.float32)))
-        args = SimpleNamespace(single_cls=False)
+        args = SimpleNamespace(single_cls=False, imgsz=64)
         recorder = SimpleNamespace(
             found=detections, labels=lambda: found, validator=SimpleNamespace(args=args), arguments=arguments
         )
@@ -128,7 +128,11 @@ def test_what_is_found_stands_in_the_tables(seen: Path, tmp_path: Path) -> None:
     assert plain["flagged"] == len(plain["labels"]) == 2
     assert plain["found"] == report.sentence
     assert "2 of " in report.sentence
-    assert {row["name"]: row["labels"] for row in plain["classes"]}.keys() == {"disc", "box"}
+    for groups in (plain["classes"], plain["sizes"]):
+        assert sum(row["labels"] for row in groups) == plain["label_count"] == len(table)
+        assert sum(row["flagged"] for row in groups) == 2
+    assert {row["name"] for row in plain["classes"]} == {"disc", "box"}
+    assert [row["name"] for row in plain["sizes"]] == ["below 16 px", "16 to 32 px", "32 to 96 px"]
 
 
 def test_a_higher_threshold_flags_fewer(seen: Path) -> None:

@@ -34,6 +34,7 @@ def report(data: Path, task: str = "detect", **findings: Any) -> Report:
         task=task,
         threshold=2.0,
         images=len(images),
+        imgsz=SIDE,
         classes=[],
         description=description,
         sizes={str(image): (SIDE, SIDE) for image in images},

@@ -74,6 +74,7 @@ def test_tables_and_a_corrected_copy(shapes, untrained, tmp_path):
     assert found["results"].parent == tmp_path / "tables"
     assert {file.name for file in found["results"].parent.iterdir()} == {
         "audit.csv",
+        "audit.html",
         "audit.json",
         "duplicates.csv",
         "missing.csv",
@@ -83,6 +84,13 @@ def test_tables_and_a_corrected_copy(shapes, untrained, tmp_path):
     plain = json.loads(shell(*words, "--json", cwd=tmp_path).stdout)
     assert plain == json.loads((tmp_path / "tables" / "audit.json").read_text())
     assert plain["found"] in done.stdout
+
+
+def test_without_jinja2_there_are_the_tables(shapes, untrained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(audit, "find_spec", lambda name: None)
+    assert run_command(["audit", f"data={shapes}", f"model={untrained}", "imgsz=64", "workers=0"]) == 0
+    assert {file.suffix for file in (tmp_path / "runs" / "audit").iterdir()} == {".csv", ".json"}
 
 
 def test_a_run_has_its_data_set_and_its_checkpoint(shapes, untrained, tmp_path, monkeypatch):

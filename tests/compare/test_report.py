@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.browser import CHROMIUM, QUIET
 from helpers.synthetic import write_study
 from jinja2.defaults import DEFAULT_FILTERS
 
@@ -20,9 +21,6 @@ from yolo_wiou.compare.report import html
 from yolo_wiou.compare.report.html import environment, table_of_runs, write_report
 from yolo_wiou.compare.report.html import page as html_page
 from yolo_wiou.compare.run import ended_runs
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from yolo_wiou.auditing.evidence import Seen
 from yolo_wiou.auditing.judge import Judgement, judge
-from yolo_wiou.auditing.labels import collect
+from yolo_wiou.auditing.labels import Labels, collect
 from yolo_wiou.auditing.report import BLIND, ClassSummary, Report
 from yolo_wiou.compare.detections import detections, record
 from yolo_wiou.errors import ConfigError, choices
@@ -49,13 +51,8 @@ def audit(
     detector = load_detector(model)
     data = data or detector.overrides.get("data")
     description = check(data, detector, split, arguments)
-    with tempfile.TemporaryDirectory() as scratch:
-        settings = {"conf": CONFIDENCE, **arguments, "data": str(data), "split": split}
-        recorder, _ = record(detector, Path(scratch) / "val", is_limited="max_det" in arguments, **settings)
-    found, task = recorder.labels(), str(detector.task)
-    labels = collect(found, task, is_single=bool(recorder.validator.args.single_cls))
-    seen = Seen.of(detections(recorder.found, found, is_rotated=task == "obb"))
-    names = {int(key): str(name) for key, name in description["names"].items()}
+    labels, seen, imgsz = look(detector, data, split, **arguments)
+    task, names = str(detector.task), {int(key): str(name) for key, name in description["names"].items()}
     judgement = judge(labels, seen, names, threshold, can_move=task != "segment")
     return Report(
         data=str(data),
@@ -64,6 +61,7 @@ def audit(
         task=task,
         threshold=judgement.threshold,
         images=len(labels.files),
+        imgsz=imgsz,
         labels=judgement.labels,
         missing=judgement.missing,
         duplicates=judgement.duplicates,
@@ -72,6 +70,27 @@ def audit(
         description=description,
         sizes={str(file): (int(w), int(h)) for file, (w, h) in zip(labels.files, labels.sizes, strict=True)},
     )
+
+
+def look(detector: Any, data: Path | str, split: str, **arguments: Any) -> tuple[Labels, Seen, int]:
+    """Let a detector look at the images of a split; returns their labels, and what it has seen.
+
+    Args:
+        detector: Ultralytics' model or ours.
+        data: the data set's YAML file.
+        split: train, val or test.
+        **arguments: of Ultralytics' `val`.
+
+    Returns:
+        Also the size of the network's input in pixels, the longer side.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        settings = {"conf": CONFIDENCE, **arguments, "data": str(data), "split": split}
+        recorder, _ = record(detector, Path(scratch) / "val", is_limited="max_det" in arguments, **settings)
+    found, task = recorder.labels(), str(detector.task)
+    used = recorder.validator.args
+    labels = collect(found, task, is_single=bool(used.single_cls))
+    return labels, Seen.of(detections(recorder.found, found, is_rotated=task == "obb")), int(np.max(used.imgsz))
 
 
 def load_detector(model: Any) -> Any:

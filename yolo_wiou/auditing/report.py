@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from yolo_wiou.auditing.findings import FLAGS, AuditedLabel, DuplicateLabels, MissingLabel
 from yolo_wiou.auditing.fix import Decisions, Findings, choose, write_fixed
 from yolo_wiou.auditing.judge import false_alarms
+from yolo_wiou.data.profile import LARGE, SMALL, TINY
 from yolo_wiou.files import as_text, write_json, write_whole
 
 BLIND = 0.5
 """Share of a class's labels below which a detector that finds them knows too little of the class."""
+ABOUT = ("data", "model", "split", "task", "threshold", "images", "imgsz")
 BOXES = {"box": "", "proposed_box": "proposed_", "duplicate_box": "duplicate_"}
 SIDES = ("x", "y", "w", "h", "angle")
 
@@ -33,6 +39,15 @@ class ClassSummary:
 
 
 @dataclass(frozen=True)
+class SizeSummary:
+    """Labels of one size: their sides √(w·h) in pixels of the network's input, how many, and how many are flagged."""
+
+    name: str
+    labels: int
+    flagged: int
+
+
+@dataclass(frozen=True)
 class Report:
     """What an audit found.
 
@@ -43,6 +58,7 @@ class Report:
         task: detect, segment, pose or obb.
         threshold: from which a label was called wrong; the one asked for, or a higher one where hardly any would be.
         images: how many were looked at.
+        imgsz: the longer side of the network's input in pixels.
         labels: all labels, the most unusual first.
         missing: objects without a label.
         duplicates: pairs of labels for one object.
@@ -58,6 +74,7 @@ class Report:
     task: str
     threshold: float
     images: int
+    imgsz: int
     labels: list[AuditedLabel]
     missing: list[MissingLabel]
     duplicates: list[DuplicateLabels]
@@ -83,6 +100,21 @@ class Report:
         return {reason: found[reason] for reason in FLAGS}
 
     @property
+    def by_size(self) -> list[SizeSummary]:
+        """A summary for each size that there is."""
+        sides = np.array([self.side(label) for label in self.labels])
+        flagged = np.array([label.is_flagged for label in self.labels], bool)
+        edges = (0, TINY, SMALL, LARGE, np.inf)
+        names = [f"below {TINY} px", f"{TINY} to {SMALL} px", f"{SMALL} to {LARGE} px", f"{LARGE} px and more"]
+        groups = [(sides >= low) & (sides < high) for low, high in pairwise(edges)]
+        found = [(name, int(of.sum()), int(flagged[of].sum())) for name, of in zip(names, groups, strict=True)]
+        return [SizeSummary(*entry) for entry in found if entry[1]]
+
+    def side(self, label: AuditedLabel) -> float:
+        """Side √(w·h) of a label in pixels of the network's input."""
+        return math.sqrt(label.box[2] * label.box[3]) * self.imgsz / max(self.sizes[label.image])
+
+    @property
     def sentence(self) -> str:
         """What was found, in a sentence."""
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.counts.items() if count)
@@ -96,7 +128,9 @@ class Report:
     def plain(self) -> dict[str, Any]:
         """Return what audit.json holds: the summary, and whatever was found; the labels that are flagged alone."""
         return {
-            **{name: getattr(self, name) for name in ("data", "model", "split", "task", "threshold", "images")},
+            **{
+                name: getattr(self, name) for name in ("data", "model", "split", "task", "threshold", "images", "imgsz")
+            },
             "found": self.sentence,
             "label_count": len(self.labels),
             "flagged": len(self.flagged),
@@ -104,6 +138,7 @@ class Report:
             "reasons": self.counts,
             "warnings": self.warnings,
             "classes": [asdict(entry) for entry in self.classes],
+            "sizes": [asdict(entry) for entry in self.by_size],
             "labels": [asdict(label) for label in self.flagged],
             "missing": [asdict(entry) for entry in self.missing],
             "duplicates": [asdict(entry) for entry in self.duplicates],

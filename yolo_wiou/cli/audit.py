@@ -4,13 +4,16 @@ import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ultralytics.cfg import DEFAULT_CFG_DICT
+from ultralytics.utils import LOGGER
 
 from yolo_wiou.auditing.audit import audit, check_checkpoint
 from yolo_wiou.auditing.fix import Decisions, check_addition
+from yolo_wiou.auditing.report import Report
 from yolo_wiou.cli.arguments import KNOWN, check_arguments, find_model, out_folder, parse, parse_options
 from yolo_wiou.cli.output import stdout_free
 from yolo_wiou.cli.places import where
@@ -61,10 +64,21 @@ def audit_labels(argv: list[str]) -> None:
         if folder := options["fix"]:  # first, for a decision may turn out to be about other labels
             changes = {key: options[f"fix.{key}"] for key in ("remove", "add")}
             places["corrected"] = report.fix(folder, **changes, decisions=request.decisions)
-        places["results"] = report.save(options["out"])
+        places["results"] = save(report, Path(options["out"]))
     print(json.dumps(report.plain(), indent=1) if as_json else "\n".join([*report.warnings, report.sentence]))
     if not as_json:
         print(where(**places))
+
+
+def save(report: Report, folder: Path) -> Path:
+    """Write the tables, and the page to look at where it can be drawn; returns what to look at first."""
+    tables = report.save(folder)
+    if not find_spec("jinja2"):
+        LOGGER.warning("yolo-wiou: audit.html needs jinja2. In yolo-wiou's checkout: pip install '.[compare]'")
+        return tables
+    from yolo_wiou.auditing.page import write_page
+
+    return write_page(report, folder)
 
 
 def read(argv: Sequence[str]) -> Request:

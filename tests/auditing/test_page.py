@@ -1,0 +1,181 @@
+"""The page: one file without a network, in which findings are looked at and decided."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.browser import CHROMIUM, QUIET
+from ultralytics.data.utils import check_det_dataset
+
+from yolo_wiou.auditing import gallery
+from yolo_wiou.auditing.findings import AuditedLabel, DuplicateLabels, MissingLabel
+from yolo_wiou.auditing.fix import Decisions
+from yolo_wiou.auditing.page import write_page
+from yolo_wiou.auditing.report import ClassSummary, Report
+from yolo_wiou.training.preflight import images_of
+
+NAME = "<b>'disc' & \"box\"</b>"
+
+
+def a_report(data: Path) -> Report:
+    """One finding of every kind, and two loose labels; one class's name is HTML."""
+    description = check_det_dataset(str(data))
+    images = [str(image) for image in images_of(description, "train")]
+
+    def label(image: int, reason: Any, score: float, **changes: Any) -> AuditedLabel:
+        return AuditedLabel(images[image], 1, 0, NAME, (8.0, 8.0, 20.0, 16.0), score, reason, **changes)
+
+    better: dict[str, Any] = {"proposed_cls": 0, "proposed_name": NAME, "proposed_box": (10.0, 8.0, 30.0, 20.0)}
+    return Report(
+        data=str(data),
+        model="best.pt",
+        split="train",
+        task="detect",
+        threshold=2.0,
+        images=len(images),
+        imgsz=64,
+        labels=[
+            label(0, "loose", 9.0, iou=0.5, is_sure=True, **better),
+            label(1, "shifted", 8.0, iou=0.2, **better),
+            label(2, "class", 7.0, iou=1.0, proposed_cls=1, proposed_name="box", proposed_box=(8.0, 8.0, 20.0, 16.0)),
+            label(3, "spurious", 6.0),
+            label(4, "loose", 5.0, iou=0.6, **better),
+            label(5, "unclear", 4.0),
+        ],
+        missing=[MissingLabel(images[6], 1, "box", (1.0, 2.0, 30.0, 40.0), 0.9, 1.2)],
+        duplicates=[DuplicateLabels(images[7], 1, 2, 1, "box", (4.0, 4.0, 20.0, 20.0), (5.0, 4.0, 20.0, 20.0), 0.9)],
+        classes=[ClassSummary(NAME, 6, 5, 0.9, 0.7)],
+        warnings=["The model <finds> little."],
+        description=description,
+        sizes=dict.fromkeys(images, (64, 64)),
+    )
+
+
+@pytest.fixture(scope="module")
+def page(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_page(a_report(shapes), tmp_path_factory.mktemp("page"))
+
+
+def test_it_loads_nothing_and_escapes_what_it_quotes(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    loaded = re.findall(r"(?:src|href)\s*=\s*[\"']([^\"'> ]+)", text)
+    assert len(loaded) == 7
+    assert all(target.startswith("data:image/jpeg;base64,") for target in loaded)
+    assert not re.search(r"<(link|iframe)\b|@import|url\(", text)
+    assert "<b>" not in text
+    assert "The model &lt;finds&gt; little." in text
+    assert "5 of 6 labels are flagged (2 loose, 1 shifted, 1 class, 1 spurious)" in text
+
+
+def test_an_image_that_has_gone_leaves_its_boxes(shapes: Path, tmp_path: Path) -> None:
+    shutil.copytree(shapes.parent, tmp_path / "set")
+    report = a_report(tmp_path / "set" / "data.yaml")
+    Path(report.labels[0].image).unlink()
+    text = write_page(report, tmp_path).read_text(encoding="utf-8")
+    assert text.count("data:image/jpeg") == 6
+    assert text.count('<article class="card"') == 7
+
+
+def test_only_the_worst_are_shown(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gallery, "MOST", 5)
+    shown = [card.reason for card in gallery.cards(a_report(shapes))]
+    assert shown == ["loose", "shifted", "class", "missing", "duplicate"]
+
+
+def test_a_place_is_within_its_image_and_shows_all_boxes() -> None:
+    for box in [
+        (0.0, 0.0, 5.0, 5.0),
+        (600.0, 400.0, 40.0, 80.0),
+        (-20.0, 100.0, 700.0, 50.0),
+        (90.0, 90.0, 40.0, 10.0, 1.0),
+    ]:
+        left, top, width, height = gallery.place([box], (640, 480))
+        assert left >= 0
+        assert top >= 0
+        assert left + width <= 640
+        assert top + height <= 480
+        corners = gallery.corners(box).clip(0, (640, 480))
+        assert (corners >= (left, top)).all()
+        assert (corners <= (left + width, top + height)).all()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM:
+        pytest.skip("no chromium here")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[(1280, 800), (390, 844)], ids=["desktop", "phone"])
+def view(request: pytest.FixtureRequest, browser: Any, page: Path) -> Iterator[Any]:
+    """The page in a browser without a network; a warning or an error of it is one of the test."""
+    width, height = request.param
+    context = browser.new_context(viewport={"width": width, "height": height}, offline=True)
+    found = context.new_page()
+    troubles: list[str] = []
+    found.on("console", lambda message: troubles.append(message.text) if message.type in {"error", "warning"} else None)
+    found.on("pageerror", lambda error: troubles.append(str(error)))
+    found.goto(page.as_uri())
+    yield found
+    context.close()
+    assert troubles == []
+
+
+def test_it_fits_the_screen(view: Any) -> None:
+    assert view.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for card in view.locator(".card").all():
+        box = card.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= view.viewport_size["width"]
+    widths = view.evaluate("[...document.querySelectorAll('.card image')].map(i => i.getBoundingClientRect().width)")
+    assert min(widths) > 100
+
+
+def test_it_is_filtered_by_reason_and_by_class(view: Any) -> None:
+    def reasons() -> list[str]:
+        return [card.get_attribute("data-reason") for card in view.locator(".card:visible").all()]
+
+    assert reasons() == ["loose", "shifted", "class", "spurious", "loose", "missing", "duplicate"]
+    view.get_by_role("button", name="loose 2").click()
+    assert reasons() == ["loose", "loose"]
+    view.get_by_role("button", name="all", exact=True).click()
+    view.locator("#class").select_option("box")
+    assert reasons() == ["missing", "duplicate"]
+    view.get_by_role("button", name="missing 1").click()
+    assert reasons() == ["missing"]
+    assert "1 of 7 findings" in view.locator("#shown").inner_text()
+
+
+def test_what_is_decided_is_saved_as_fix_reads_it(view: Any, shapes: Path, tmp_path: Path) -> None:
+    report = a_report(shapes)
+    view.locator(".card").first.focus()
+    for key in ("a", "r", "s", "a"):  # each goes on to the next
+        view.keyboard.press(key)
+    view.keyboard.press("ArrowLeft")
+    view.keyboard.press("s")  # takes the last one back
+    view.locator(".card[data-reason=missing] button[data-do=a]").click()
+    view.locator(".card[data-reason=duplicate] button[data-do=r]").click()
+    assert view.locator("#count").inner_text() == "4"
+    assert view.locator(".card.accepted").count() == view.locator(".card.rejected").count() == 2
+    with view.expect_download() as download:
+        view.locator("#save").click()
+    assert download.value.suggested_filename == "decisions.json"
+    download.value.save_as(file := tmp_path / "decisions.json")
+    assert json.loads(file.read_text())["accepted"].keys() == {"labels", "missing", "duplicates"}
+    decisions = Decisions.read(file)
+    assert decisions.accepted.labels == [report.labels[0]]
+    assert decisions.rejected.labels == [report.labels[1]]
+    assert decisions.accepted.missing == report.missing
+    assert decisions.rejected.duplicates == report.duplicates
+    view.reload()
+    assert view.locator("#count").inner_text() == "4"  # it remembers
