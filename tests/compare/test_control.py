@@ -92,7 +92,8 @@ def test_the_same_command_goes_on_and_a_weight_stays_what_it_was(
     (STUDY.runs()[1].folder(tmp_path) / "truth.json").write_text("{")  # damaged: it is trained again
     with STUDY.claim(tmp_path):
         assert run_study(STUDY, tmp_path, fake, 2) == 0  # also where no new one is wanted
-    assert "10 runs" in (said := capsys.readouterr().err)
+    assert "8 runs: 4 losses" in (said := capsys.readouterr().err)
+    assert "Beside them 2 runs of controls." in said
     assert "Finished: 7." in said
     assert (tmp_path / CONTROLS).read_bytes() == before
     assert [r.run.spec["gain"]["weight"] for r in finished(tmp_path)] == [1.234] * 2  # type: ignore[index, call-overload]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from yolo_wiou.compare.findings import Comparison
 from yolo_wiou.compare.report.text import headlines, points, sentence
 
@@ -54,6 +56,23 @@ def test_a_loss_that_pulls_harder_is_told_beside_the_verdict() -> None:
         "difference may be weight. Compare with ciou at a constant gain of 1.8."
     )
     assert "0.88 times as hard" in sentence(comparison("too few seeds", pull=0.88), "ciou", 1)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "against", "conclusion"),
+    [
+        ("better", "better", "So it is more than weight."),
+        ("better", "no detectable difference", "So what it won may be weight."),
+        ("worse", "better", "So what it lost is no more than weight."),
+        ("no detectable difference", "better", ""),
+        ("better", "not finished", ""),
+    ],
+)
+def test_what_a_control_says_of_a_verdict(verdict: str, against: str, conclusion: str) -> None:
+    control = {"name": "c", "weight": 1.84, "comparison": comparison(against, sentence="Against the control.")}
+    found = comparison(verdict, pull=1.84, control=control)
+    plain = sentence(comparison(verdict), "ciou", 1)
+    assert sentence(found, "ciou", 1) == f"{plain} Against the control. {conclusion}".strip()
 
 
 def test_many_undecided_losses_share_a_headline() -> None:

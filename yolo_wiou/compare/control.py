@@ -80,18 +80,19 @@ def decide(runs: Sequence[Run], folder: Path, plan: ControlPlan) -> list[Control
     known = read_controls(folder)
     have = {(control.data, control.loss) for control in known}
     baseline = runs[0].loss
-    losses = {(run.data, run.loss): run for run in runs if run.loss != baseline}
+    by_loss = {(run.data, run.loss): run for run in runs}
+    ratios = {key: ratio_of(runs, folder, *key) for key in by_loss}
     new = []
-    for (data, loss), run in losses.items():
-        base, own = (ratio_of(runs, folder, data, name) for name in (baseline, loss))
-        is_needed = plan.always or not ALIKE[0] <= own / base <= ALIKE[1]
-        if (data, loss) in have or not 0 < own <= MAX_GAIN or not base > 0 or not is_needed:
+    for (data, loss), run in by_loss.items():
+        own, base = ratios[data, loss], ratios[data, baseline]
+        is_known = 0 < own <= MAX_GAIN and base > 0  # NaN is neither
+        if loss == baseline or (data, loss) in have or not is_known:
             continue
-        weight = round(own, 3)
-        config = load_config(plan.carrier, {"gain.weight": weight})
-        if not is_a_control(run.config, config):
+        config = load_config(plan.carrier, {"gain.weight": round(own, 3)})
+        is_heavy = not ALIKE[0] <= own / base <= ALIKE[1]
+        if (is_heavy or plan.always) and not is_a_control(run.config, config):
             name = f"{baseline} as heavy as {loss}"
-            new.append(Control(name=name, data=data, loss=loss, weight=weight, spec=config))
+            new.append(Control(name=name, data=data, loss=loss, weight=round(own, 3), spec=config))
     if new:
         write_json(folder / CONTROLS, {"controls": [control.plain() for control in (*known, *new)]})
     return new

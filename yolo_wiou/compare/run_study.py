@@ -35,7 +35,7 @@ def run_study(
     runs = [*planned, *control_runs(planned, read_controls(folder))]
     records = [Record(run, run.folder(folder)) for run in runs]
     missing = [record.run for record in records if not record.result]
-    _announce(study, folder, jobs, len(runs), len(runs) - len(missing))
+    _announce(study, folder, jobs, len(planned), len(runs) - len(planned), len(runs) - len(missing))
     for record in records:
         if record.damage:
             say(f"WARNING, {record.run}: {record.damage}, so the run counts as not finished, and is trained again.")
@@ -64,15 +64,17 @@ def run_study(
     return 1 if failed else 0
 
 
-def _announce(study: Study, folder: Path, jobs: int, total: int, finished: int) -> None:
+def _announce(study: Study, folder: Path, jobs: int, planned: int, of_controls: int, finished: int) -> None:
     """Say what is to be done, and what it cannot tell."""
     from yolo_wiou.compare.statistics import fewest_seeds  # scipy comes with an extra
 
     rivals = len(study.losses) - 1
     say(
-        f"{count(total, 'run')}: {count(rivals + 1, 'loss', 'losses')} ({', '.join(study.losses)}) x "
+        f"{count(planned, 'run')}: {count(rivals + 1, 'loss', 'losses')} ({', '.join(study.losses)}) x "
         f"{count(len(study.seeds), 'seed')} x {count(len(study.data), 'data set')} ({', '.join(study.data)}), "
-        f"{jobs} at a time, in {folder}." + f" Finished: {finished}." * bool(finished)
+        f"{jobs} at a time, in {folder}."
+        + f" Beside them {count(of_controls, 'run')} of controls." * bool(of_controls)
+        + f" Finished: {finished}." * bool(finished)
     )
     if len(study.seeds) < (needed := fewest_seeds(rivals)):
         say(f"A verdict on {count(rivals, 'loss', 'losses')} beside the baseline needs seeds={needed} or more.")

@@ -13,6 +13,9 @@ CONCLUSIONS = {
     ("better", "better"): "So it is more than weight.",
     ("better", "no detectable difference"): "So what it won may be weight.",
     ("better", "worse"): "So what it won is no more than weight.",
+    ("worse", "worse"): "So it is more than weight.",
+    ("worse", "no detectable difference"): "So what it lost may be weight.",
+    ("worse", "better"): "So what it lost is no more than weight.",
 }
 """What follows from a loss's verdicts against the baseline and against its control."""
 
