@@ -21,6 +21,7 @@ from yolo_wiou.compare.run import Record, ended_runs
 from yolo_wiou.compare.run_study import run_study
 from yolo_wiou.compare.runner import LocalJob
 from yolo_wiou.compare.study import Study
+from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import write_json
 from yolo_wiou.losses.presets import load_config
 from yolo_wiou.training.families import DetectionTrainer, OBBTrainer
@@ -99,11 +100,35 @@ def test_the_same_command_goes_on_and_a_weight_stays_what_it_was(
     assert [r.run.spec["gain"]["weight"] for r in finished(tmp_path)] == [1.234] * 2  # type: ignore[index, call-overload]
 
 
+def test_data_sets_have_weights_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a gain that weighs the distance term too has a control that does."""
+    losses = {"ciou": "ciou", "wiou3": load_config("wiou3", {"gain.dfl": True})}
+    study = Study(losses=losses, data={"a": "/a.yaml", "b": "/b.yaml"}, seeds=(0,), arguments=STUDY.arguments)
+    monkeypatch.setenv("RATIOS", json.dumps({"ciou": 1, "wiou3": 1.5, "b": {"wiou3": 0.7}}))
+    assert run_study(study, tmp_path, fake, 2, AUTO) == 0
+    findings = analyse(study.records(tmp_path), tmp_path, study.baseline, study.arguments)
+    (on_a,), (on_b,) = (findings.data[data].comparisons for data in "ab")
+    assert on_a.control
+    assert on_b.control
+    assert (on_a.control.weight, on_b.control.weight) == (1.5, 0.7)
+    specs = {r.run.data: r.run.config for r in study.records(tmp_path) if r.run.loss == BESIDE_WIOU3}
+    for data, weight in {"a": 1.5, "b": 0.7}.items():
+        constant = {"gain.name": "constant", "gain.weight": weight, "gain.dfl": True}
+        assert specs[data] == load_config("ciou", constant)
+
+
 def test_what_nobody_can_know_has_no_control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that wrote no ratio down, and one that no constant gain reaches."""
     monkeypatch.setenv("RATIOS", json.dumps({"ciou": 1, "wiou3": 40}))
     assert run_study(STUDY, tmp_path, fake, 3, ControlPlan(AUTO.carrier, always=True)) == 0
     assert read_controls(tmp_path) == []
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"controls": [{"name": "c"}]}'])
+def test_a_damaged_list_of_controls_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / CONTROLS).write_text(text)
+    with pytest.raises(ConfigError, match=r"controls.json' is damaged. Remove it and the runs of controls, .*/runs/"):
+        STUDY.records(tmp_path)
 
 
 def test_a_study_that_has_not_begun_forgets_another_s_controls(tmp_path: Path) -> None:

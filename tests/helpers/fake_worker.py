@@ -1,6 +1,6 @@
 """In place of a run's process: finishes or fails (losses in `FAIL`) at once, or as soon as there is a file `UNTIL`.
 
-`RATIOS` are the gradient ratios that runs write down, by loss, as JSON.
+`RATIOS` are the gradient ratios that runs write down, as JSON: by loss, and by data set those that are others there.
 
 In the folder `TELL` it leaves a file called after its process, with the process that started it.
 """
@@ -28,7 +28,8 @@ def main(folder: Path) -> None:
         time.sleep(0.05)
     if run["loss"] in os.environ.get("FAIL", "").split(","):
         sys.exit("no such luck")
-    if run["loss"] in (ratios := json.loads(os.environ.get("RATIOS", "{}"))):
+    ratios = json.loads(os.environ.get("RATIOS", "{}"))
+    if run["loss"] in (ratios := {**ratios, **ratios.get(run["data"], {})}):
         (folder / "train").mkdir()
         (folder / "train" / "results.csv").write_text(f"epoch,wiou/gradient_ratio\n1,{ratios[run['loss']]}\n")
     leave_results(folder, run["seed"])

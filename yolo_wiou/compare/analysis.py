@@ -59,8 +59,8 @@ def analyse(
     if not records:
         raise ConfigError(f"no runs of a study in {folder}: it should hold study.json or runs/<data>/<loss>/seed<k>.")
     controls = read_controls(folder)
-    beside = {control.name for control in controls}
-    names = [name for name in dict.fromkeys(record.run.loss for record in records) if name not in beside]
+    not_asked = {control.name for control in controls}
+    names = [name for name in dict.fromkeys(record.run.loss for record in records) if name not in not_asked]
     baseline = baseline or ("ciou" if "ciou" in names else names[0])
     if baseline not in names:
         raise ConfigError(f"no loss {baseline!r} in this study; it has {', '.join(names)}.")
@@ -69,6 +69,7 @@ def analyse(
         data: [record for record in records if record.run.data == data]
         for data in dict.fromkeys(record.run.data for record in records)
     }
+    beside = {data: {control.loss: control for control in controls if control.data == data} for data in by_data}
     unused = left_out(read_first_batches(folder), folder)
     warnings = {data: [*pairing_warnings(runs), *unused.get(data, [])] for data, runs in by_data.items()}
     origin = _origin(records, arguments or records[0].run.arguments)
@@ -81,7 +82,7 @@ def analyse(
         power=POWER,
         draws=DRAWS,
         sizes=SIZES,
-        data={data: _DataSet(losses, of_data, controls).analyse(warnings[data]) for data, of_data in by_data.items()},
+        data={name: _DataSet(losses, runs, beside[name]).analyse(warnings[name]) for name, runs in by_data.items()},
         states={state: sum(record.state == state for record in records) for state in ("finished", "failed", "waiting")},
         provenance=origin,
     )
@@ -103,12 +104,11 @@ def _origin(records: Sequence[Record], arguments: Mapping[str, Any]) -> Origin:
 class _DataSet:
     """The runs of one data set."""
 
-    def __init__(self, losses: Sequence[str], records: Sequence[Record], controls: Sequence[Control]) -> None:
-        present = {(record.run.data, record.run.loss) for record in records}
-        data = records[0].run.data
+    def __init__(self, losses: Sequence[str], records: Sequence[Record], controls: Mapping[str, Control]) -> None:
+        present = {record.run.loss for record in records}
         self.baseline, self.records = losses[0], records
-        self.rivals = [loss for loss in losses[1:] if (data, loss) in present]
-        self.controls = {control.loss: control for control in controls if (data, control.name) in present}
+        self.rivals = [loss for loss in losses[1:] if loss in present]
+        self.controls = {loss: control for loss, control in controls.items() if control.name in present}
         self.fingerprints = {record.fingerprint for record in records if record.result}
         alike = len(self.fingerprints) == 1
         evaluated = [evaluate_run(record, record.result, alike) for record in records if record.result]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from yolo_wiou.compare.run import DAMAGED, Record, Run, Spec, Stored
+from yolo_wiou.compare.run import DAMAGED, RUNS, Record, Run, Spec, Stored
+from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import read_json, write_json
 from yolo_wiou.losses import LossConfig, load_config
 from yolo_wiou.losses.gain import MAX_GAIN
@@ -88,7 +89,8 @@ def decide(runs: Sequence[Run], folder: Path, plan: ControlPlan) -> list[Control
         is_known = 0 < own <= MAX_GAIN and base > 0  # NaN is neither
         if loss == baseline or (data, loss) in have or not is_known:
             continue
-        config = load_config(plan.carrier, {"gain.weight": round(own, 3)})
+        dfl = run.config.gain.dfl if run.config else False  # the same terms are heavier
+        config = load_config(plan.carrier, {"gain.weight": round(own, 3), "gain.dfl": dfl})
         is_heavy = not ALIKE[0] <= own / base <= ALIKE[1]
         if (is_heavy or plan.always) and not is_a_control(run.config, config):
             name = f"{baseline} as heavy as {loss}"
@@ -114,11 +116,20 @@ def ratio_of(runs: Iterable[Run], folder: Path, data: str, loss: str) -> float:
 
 
 def read_controls(folder: Path) -> list[Control]:
-    """Return the controls of a study; none where its folder knows of none."""
-    try:
-        return [Control.model_validate(control) for control in read_json(folder / CONTROLS)["controls"]]
-    except DAMAGED:
+    """Return the controls of a study.
+
+    Raises:
+        ConfigError: the file that knows them is damaged; without it their runs would count as losses.
+    """
+    if not (file := folder / CONTROLS).is_file():
         return []
+    try:
+        return [Control.model_validate(control) for control in read_json(file)["controls"]]
+    except DAMAGED as error:
+        raise ConfigError(
+            f"'{file}' is damaged. Remove it and the runs of controls, {folder / RUNS}/*/*_as_heavy_as_*, and the same "
+            "command trains them again."
+        ) from error
 
 
 def control_runs(runs: Iterable[Run], controls: Iterable[Control]) -> list[Run]:
