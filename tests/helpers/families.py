@@ -191,5 +191,5 @@ def data_for(root: Path, task: str) -> Path:
 def note(family: str, stock_loss: str) -> str:
     """What is to know about a family."""
     if stock_loss != "ciou":
-        return f"its own loss is `{stock_loss}`; classification and ALWA switches are refused"
+        return f"its own loss is `{stock_loss}`; ALWA and the weightings of positives alone are refused"
     return "with a stand-in for the text encoder" if family in {"YOLO-World", "YOLOE"} else ""

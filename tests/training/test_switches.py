@@ -108,12 +108,14 @@ def test_without_overlap_or_without_positives_nothing_is_weighted(case):
         torch.testing.assert_close(weighted(scores, wanted), bce(scores, wanted))
 
 
-def test_the_result_is_fresh_and_nothing_is_kept(case):
+@pytest.mark.parametrize("name", sorted(CLS_WEIGHTINGS.functions.keys() - {"none"}))
+def test_the_result_is_fresh_and_nothing_is_kept(case, name):
     """Ultralytics multiplies it by class weights in place."""
     pred, targets, mask, scores, wanted = case
-    bce, weighted = assigned(pred, targets, mask)
+    bce, weighted = assigned(pred, targets, mask, name)
     loss = weighted(scores, wanted)
     loss *= 2.0
+    assert torch.autograd.grad(loss.sum(), scores)[0].isfinite().all()
     torch.testing.assert_close(weighted(scores, wanted), bce(scores, wanted))  # no assignment, no weight
 
 

@@ -15,7 +15,8 @@ from yolo_wiou.losses.settings import TaskBalance
 FIRST_WINDOWS = 3
 UNMOVED = (
     "yolo-wiou: alwa has left the weight of the classification loss at 1 in its first {} windows of {} batches: that "
-    "loss fluctuates less than the box loss. With a heavier one, cls=2 say, it may decide otherwise."
+    "loss fluctuates less than the box loss. With a heavier one, cls=2 say, or with all gains alike, as its authors "
+    "have them, box=1 cls=1 dfl=1, it may decide otherwise."
 )
 """Said once: with Ultralytics' own gains, cls=0.5 and box=7.5, the rule hardly ever fires."""
 
