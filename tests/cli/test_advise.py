@@ -7,6 +7,7 @@ import shlex
 import pytest
 from helpers.running import MODELS
 
+from yolo_wiou.cli import advise
 from yolo_wiou.cli.main import run_command
 from yolo_wiou.compare.study import name_losses
 
@@ -32,6 +33,16 @@ def test_it_describes_the_boxes_and_proposes_what_can_be_pasted(shapes, capsys, 
     losses = dict(word.split("=", 1) for word in shlex.split(compare) if "=" in word)["losses"].split(",")
     assert next(iter(name_losses(losses, {}))) == "ciou"
     assert len(losses) > 1
+
+
+def test_many_images_show_their_progress_beside_the_answer(shapes, capsys, monkeypatch):
+    said = []
+    for many in (2000, 1):
+        monkeypatch.setattr(advise, "MANY_IMAGES", many)
+        assert run_command(["advise", f"data={shapes}"]) == 0
+        said.append(capsys.readouterr())
+    assert said[0].out == said[1].out
+    assert ("Labels" in said[0].err, "Labels" in said[1].err) == (False, True)
 
 
 @pytest.mark.parametrize("task", MODELS)

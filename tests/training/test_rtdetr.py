@@ -78,8 +78,9 @@ def test_main_layer_alone_sets_the_factor_of_the_first_step(detr):
 
 def test_a_weighting_takes_the_varifocal_loss_s_place_in_every_layer(detr):
     """Stock's own settings give stock's value; MAL another, and neither touches the boxes or the state_dict."""
-    stock = step(detr, None)[1]
-    own = {"penalty": "giou", "cls_weighting": {"name": "varifocal", "alpha": 0.25, "gamma": 1.5}}
+    criterion, stock, _, _ = step(detr, None)
+    settings = {key: getattr(criterion.vfl, key, default) for key, default in (("alpha", 0.75), ("gamma", 2.0))}
+    own = {"penalty": "giou", "cls_weighting": {"name": "varifocal", **settings}}
     for loss, is_stock in ((own, True), ("mal", False)):
         _, terms, _, model = step(detr, loss)
         assert model.state_dict().keys() == RTDETR(str(detr)).model.state_dict().keys()

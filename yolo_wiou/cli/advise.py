@@ -1,8 +1,10 @@
 """The command `advise`: what a data set's boxes are like, and which losses are worth a comparison on it."""
 
+import sys
 from typing import Any
 
 from ultralytics.cfg import TASK2MODEL
+from ultralytics.utils import TQDM
 
 from yolo_wiou.cli.arguments import CHOICES, parse_options
 from yolo_wiou.cli.places import quoted
@@ -13,6 +15,8 @@ from yolo_wiou.training.preflight import describe, images_of
 from yolo_wiou.training.ultralytics_errors import log_only
 
 DEFAULTS = {"data": "", "task": "", "split": "train", "imgsz": 640}
+MANY_IMAGES = 2000
+"""From here on it takes seconds, and a bar moves."""
 TASKS = ("detect", "segment", "pose", "obb")
 LOOSE = """\
 Label files do not say whether boxes are loose. If yours are, and you fine-tune a pretrained network: alpha-ciou and
@@ -40,7 +44,8 @@ def advise(argv: list[str]) -> None:
     task = options["task"] or ("pose" if "kpt_shape" in data else "detect")
     with log_only(lambda record: False):  # how fast the disk is
         images = images_of(data, options["split"])
-    found = profile(images, task, options["imgsz"])
+    shown = TQDM(images, desc="Labels", file=sys.stderr, disable=len(images) < MANY_IMAGES)
+    found = profile(shown, task, options["imgsz"])
     if not len(found.sides):
         raise ConfigError(f"the label files of '{options['split']}' in '{options['data']}' hold no boxes.")
     print(report(found, task, options))
