@@ -34,6 +34,7 @@ import numpy as np
 from yolo_wiou.auditing.audit import look
 from yolo_wiou.auditing.evidence import Seen, by_image
 from yolo_wiou.auditing.findings import AuditedLabel
+from yolo_wiou.auditing.history import Past, recall
 from yolo_wiou.auditing.judge import judge
 from yolo_wiou.auditing.labels import Labels
 from yolo_wiou.auditing.overlap import Boxes, Floats, iou
@@ -140,7 +141,9 @@ def measure(name: str, run: Run, out: Path) -> Iterator[dict[str, Any]]:
     weights = folder / "weights" / "last.pt"
     labels, seen, _ = look(YOLO(str(weights)), data, "train", imgsz=run.arguments["imgsz"], batch=16, workers=0)
     case = with_truth(name, labels, seen, data.parent / PLANTED, folder)
-    yield audited(case)
+    past = recall(folder, labels)
+    yield {**audited(case, None), "method": "audit"}
+    yield {**audited(case, past), "method": "audit, with the run"}
     if name.endswith("clean"):
         return
     methods: dict[str, Callable[[Case], Floats]] = {
@@ -173,9 +176,9 @@ def with_truth(name: str, labels: Labels, seen: Seen, planted: Path, run: Path) 
     return Case(name, labels, seen, kind, cls, box, run)
 
 
-def audited(case: Case) -> dict[str, Any]:
+def audited(case: Case, past: Past | None) -> dict[str, Any]:
     """The audit itself: its ranking, what it flags, and what it would change unasked."""
-    found = judge(case.labels, case.seen, dict(enumerate("abcde")), 2.0)
+    found = judge(case.labels, case.seen, dict(enumerate("abcde")), 2.0, past)
     place = {
         (str(case.labels.files[image]), line): index
         for index, (image, line) in enumerate(zip(case.labels.image.tolist(), case.labels.line.tolist(), strict=True))
@@ -195,7 +198,6 @@ def audited(case: Case) -> dict[str, Any]:
     right = np.array([rows[i].proposed_cls == case.cls[i] for i in np.flatnonzero(renamed & (case.kind == "wrong"))])
     return {
         "case": case.name,
-        "method": "audit",
         **(ranking(case, np.array([row.score for row in rows])) if is_wrong.any() else {}),
         "labels": len(rows),
         "wrong": int(is_wrong.sum()),

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from yolo_wiou.auditing.evidence import Seen
+from yolo_wiou.auditing.history import recall
 from yolo_wiou.auditing.judge import Judgement, judge
 from yolo_wiou.auditing.labels import Labels, collect
 from yolo_wiou.auditing.report import BLIND, ClassSummary, Report
 from yolo_wiou.compare.detections import detections, record
 from yolo_wiou.errors import ConfigError, choices
+from yolo_wiou.files import read_mapping
+from yolo_wiou.training.label_history import LABELS
 from yolo_wiou.training.model import YOLO
 from yolo_wiou.training.preflight import check_split, describe
 
@@ -25,7 +28,13 @@ THRESHOLD = 2.0
 
 
 def audit(
-    data: Path | str | None, model: Any, split: str = "train", *, threshold: float = THRESHOLD, **arguments: Any
+    data: Path | str | None = None,
+    model: Any = None,
+    split: str = "train",
+    *,
+    run: Path | str | None = None,
+    threshold: float = THRESHOLD,
+    **arguments: Any,
 ) -> Report:
     """Find the labels that are wrong, by what a detector sees on their images.
 
@@ -40,6 +49,8 @@ def audit(
         data: the data set's YAML file; None for the one that the model was trained on.
         model: a checkpoint, or a model that is loaded already; of Ultralytics or ours.
         split: train, val or test.
+        run: folder of a training, for its data set and its checkpoint where these are not given. What it saw of its
+            training labels counts too, if it recorded that (`audit=true`).
         threshold: from which a label is called wrong: how badly it is placed, in robust standard deviations, or the
             logarithm of how much more speaks for another class than for its own. It is raised where hardly more labels
             are above it than would be if all were right.
@@ -48,12 +59,16 @@ def audit(
     Raises:
         ConfigError: the data set, the split or the model is not there, or they do not fit one another.
     """
+    if run:
+        of_data, of_model = of_run(Path(run))
+        data, model = data or of_data, model or of_model
     detector = load_detector(model)
     data = data or detector.overrides.get("data")
     description = check(data, detector, split, arguments)
     labels, seen, imgsz = look(detector, data, split, **arguments)
     task, names = str(detector.task), {int(key): str(name) for key, name in description["names"].items()}
-    judgement = judge(labels, seen, names, threshold, can_move=task != "segment")
+    past = recall(run, labels) if run and split == "train" and (Path(run) / LABELS).is_file() else None
+    judgement = judge(labels, seen, names, threshold, past, can_move=task != "segment")
     return Report(
         data=str(data),
         model=str(model if isinstance(model, (str, Path)) else detector.ckpt_path or detector.model_name),
@@ -93,12 +108,27 @@ def look(detector: Any, data: Path | str, split: str, **arguments: Any) -> tuple
     return labels, Seen.of(detections(recorder.found, found, is_rotated=task == "obb")), int(np.max(used.imgsz))
 
 
+def of_run(folder: Path) -> tuple[str | None, str]:
+    """Return the data set of a training and its checkpoint: the best one, or the last where there is no best.
+
+    Raises:
+        ConfigError: it is no run's folder, or has no checkpoint.
+    """
+    settings = read_mapping(folder / "args.yaml")
+    weights = [file for name in ("best", "last") if (file := folder / "weights" / f"{name}.pt").is_file()]
+    if not weights:
+        raise ConfigError(f"'run={folder}' has no checkpoint yet.")
+    return settings.get("data"), str(weights[0])
+
+
 def load_detector(model: Any) -> Any:
     """Load a checkpoint, unless it is loaded.
 
     Raises:
         ConfigError: there is none, it is not trained, or labels of its task cannot be audited.
     """
+    if model is None:
+        raise ConfigError("which model? model=best.pt, or run=runs/detect/train for a training's own.")
     if isinstance(model, (str, Path)):
         check_checkpoint(model)
         model = YOLO(str(model))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from yolo_wiou.auditing.evidence import HIT, Evidence, Indices, Seen, by_image, typical_confidence, weigh
 from yolo_wiou.auditing.findings import AuditedLabel, Box, DuplicateLabels, MissingLabel, Reason
+from yolo_wiou.auditing.history import Past
 from yolo_wiou.auditing.labels import Labels
 from yolo_wiou.auditing.overlap import Boxes, Floats, iou
 from yolo_wiou.auditing.scores import misplacement, score
@@ -58,7 +59,14 @@ class Judgement:
     found: Floats
 
 
-def judge(labels: Labels, seen: Seen, names: Mapping[int, str], threshold: float, can_move: bool = True) -> Judgement:
+def judge(
+    labels: Labels,
+    seen: Seen,
+    names: Mapping[int, str],
+    threshold: float,
+    past: Past | None = None,
+    can_move: bool = True,
+) -> Judgement:
     """Judge every label by what was detected on its image.
 
     Args:
@@ -66,12 +74,13 @@ def judge(labels: Labels, seen: Seen, names: Mapping[int, str], threshold: float
         seen: what was detected on the same images.
         names: of the classes.
         threshold: least value from which a label is called wrong, as `Verdicts` has it.
+        past: what the training saw of the labels, where that is known.
         can_move: whether a label is its box, so that it may be moved; an outline is more.
     """
     evidence = weigh(labels, seen)
     classes = max((*names, *labels.cls.tolist(), *seen.cls.tolist()), default=-1) + 1
     typical = typical_confidence(labels, seen, evidence, classes)
-    verdicts = Verdicts(labels, seen, evidence, typical, threshold)
+    verdicts = Verdicts(labels, seen, evidence, typical, score(labels, evidence, past), threshold)
     rows = [verdicts.row(index, names, can_move) for index in range(len(labels))]
     hits = np.bincount(labels.cls[evidence.hit >= 0], minlength=classes)
     with np.errstate(invalid="ignore"):
@@ -98,13 +107,15 @@ class Verdicts:
         explained: (N,) the detection that a wrong label's object was found by; -1 where there is none.
     """
 
-    def __init__(self, labels: Labels, seen: Seen, evidence: Evidence, typical: Floats, threshold: float) -> None:
+    def __init__(
+        self, labels: Labels, seen: Seen, evidence: Evidence, typical: Floats, unusual: Floats, threshold: float
+    ) -> None:
         """Judge."""
         self.labels, self.seen, self.evidence = labels, seen, evidence
         confidence = np.append(seen.confidence / typical[seen.cls], 0.0)  # the last is for -1
         boxes = np.concatenate([seen.box, np.zeros((1, labels.box.shape[1]))])
         nearest, rival = evidence.nearest, evidence.rival
-        self.score, self.better = score(labels, evidence), boxes[nearest]
+        self.score, self.better = unusual, boxes[nearest]
         speaks = (confidence[nearest] >= SURE) & (evidence.overlap >= SOMETHING)
         self.place = np.where(speaks, misplacement(labels, evidence, confidence[nearest]), 0)
         odds = np.log((evidence.other + LEAST_WEIGHT) / (evidence.same + LEAST_WEIGHT))

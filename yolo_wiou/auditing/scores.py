@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from yolo_wiou.auditing.evidence import Evidence, Indices
+from yolo_wiou.auditing.history import Past
 from yolo_wiou.auditing.labels import Labels
 from yolo_wiou.auditing.overlap import Floats
 
@@ -19,16 +20,23 @@ OFFSET = 0.03
 """Added before a logarithm of 1 - IoU, so that hardly any is as good as none."""
 
 
-def score(labels: Labels, evidence: Evidence) -> Floats:
+def score(labels: Labels, evidence: Evidence, past: Past | None = None) -> Floats:
     """Return how unusual each label is, in robust standard deviations, (N,).
 
     By class and then by size, the larger of two: of 1 - the best IoU with any detection, and of how much more a
-    detection of another class speaks for the place than one of its own.
+    detection of another class speaks for the place than one of its own. Each is the mean with what the training saw,
+    where that is known.
     """
-    size = quartile(labels.size)
-    loc, cls = (
-        robust_z(robust_z(values, labels.cls, FLOOR), size) for values in (evidence.loc, evidence.other - evidence.same)
-    )
+
+    def unusual(values: Floats) -> Floats:
+        return robust_z(robust_z(values, labels.cls, FLOOR), quartile(labels.size))
+
+    loc, cls = unusual(evidence.loc), unusual(evidence.other - evidence.same)
+    if past:
+        loc, cls = (
+            np.where(np.isnan(then), now, (now + unusual(np.nan_to_num(then, nan=np.nanmedian(then)))) / 2)
+            for now, then in ((loc, past.loc), (cls, past.cls))
+        )
     return np.maximum(loc, cls)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.utils import LOGGER
 
-from yolo_wiou.auditing.audit import audit, check_checkpoint
+from yolo_wiou.auditing.audit import audit, check_checkpoint, of_run
 from yolo_wiou.auditing.fix import Decisions, check_addition
 from yolo_wiou.auditing.report import Report
 from yolo_wiou.cli.arguments import KNOWN, check_arguments, find_model, out_folder, parse, parse_options
@@ -59,7 +59,7 @@ def audit_labels(argv: list[str]) -> None:
     with stdout_free() if as_json else contextlib.nullcontext():
         request = read([word for word in argv if word not in {"audit", "--json"}])
         options, places = request.options, {}
-        limits = {key: options[key] for key in ("split", "threshold")}
+        limits = {key: options[key] for key in ("split", "threshold", "run")}
         report = audit(options["data"], request.model, **limits, **request.arguments)
         if folder := options["fix"]:  # first, for a decision may turn out to be about other labels
             changes = {key: options[f"fix.{key}"] for key in ("remove", "add")}
@@ -99,7 +99,8 @@ def read(argv: Sequence[str]) -> Request:
     if further := [key for key in given & {"fix.remove", "fix.add", "decisions"} if not options["fix"]]:
         raise ConfigError(f"'{further[0]}' belongs to a corrected copy: fix=FOLDER.")
     if options["run"]:
-        options |= {key: value for key, value in of_run(Path(options["run"])).items() if not options[key]}
+        data, weights = of_run(Path(options["run"]))
+        options |= {"data": options["data"] or data, "model": options["model"] or weights}
     if not options["model"]:
         raise ConfigError("which model? model=best.pt, or run=runs/detect/train for a training's own.")
     out_folder(options["out"])
@@ -113,16 +114,3 @@ def read(argv: Sequence[str]) -> Request:
     if options["fix.add"]:
         check_addition(model.task)
     return Request(model, options, arguments, decisions)
-
-
-def of_run(folder: Path) -> dict[str, str]:
-    """Return the data set of a training and its checkpoint: the best one, or the last where there is no best.
-
-    Raises:
-        ConfigError: it is no run's folder, or has no checkpoint.
-    """
-    settings = read_mapping(folder / "args.yaml")
-    weights = [file for name in ("best", "last") if (file := folder / "weights" / f"{name}.pt").is_file()]
-    if not weights:
-        raise ConfigError(f"'run={folder}' has no checkpoint yet.")
-    return {"data": str(settings.get("data") or ""), "model": str(weights[0])}

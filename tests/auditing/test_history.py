@@ -1,0 +1,68 @@
+"""What a training recorded of its labels counts in the score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.audits import World
+
+from yolo_wiou import ConfigError
+from yolo_wiou.auditing.evidence import Seen, weigh
+from yolo_wiou.auditing.history import Past, recall
+from yolo_wiou.auditing.labels import Labels
+from yolo_wiou.auditing.scores import score
+from yolo_wiou.training.label_history import HISTORY, LABELS, RECORD
+
+
+def labels() -> Labels:
+    return Labels(
+        files=(Path("a.jpg"), Path("b.jpg")),
+        sizes=np.full((2, 2), 100),
+        image=np.array([0, 0, 1]),
+        line=np.array([1, 3, 1]),
+        cls=np.zeros(3, int),
+        box=np.full((3, 4), 10.0),
+    )
+
+
+def write(folder: Path, rows: list[str], iou: list[list[float]], margin: list[list[float]]) -> None:
+    (folder / LABELS).write_text("\n".join(["image,line,class,cx,cy,w,h", *rows]) + "\n")
+    records = np.zeros(np.shape(iou), RECORD)
+    records["iou"], records["margin"] = iou, margin
+    records.tofile(folder / HISTORY)
+
+
+def test_the_later_half_is_what_counts(tmp_path: Path) -> None:
+    """By image and line, whatever the order of the record; an epoch that showed none of a label is left out."""
+    rows = ["b.jpg,1,0,.5,.5,.1,.1", "a.jpg,3,0,.5,.5,.1,.1", "a.jpg,2,0,.5,.5,.1,.1"]
+    nan = float("nan")
+    iou = [[0.1, 0.1, 0.1], [0.2, 0.2, 0.2], [0.5, nan, 0.9], [0.75, 0.25, 0.9]]
+    margin = [[-1, -1, -1], [-1, -1, -1], [0.5, nan, 1], [0.25, nan, 1]]
+    write(tmp_path, rows, iou, margin)
+    past = recall(tmp_path, labels())
+    assert past.loc == pytest.approx([nan, 0.75, 1 - 0.625], nan_ok=True)
+    assert past.cls == pytest.approx([nan, nan, -0.375], nan_ok=True)
+
+
+def test_a_record_of_other_labels_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, ["c.jpg,1,0,.5,.5,.1,.1"], [[0.5]], [[0.5]])
+    with pytest.raises(ConfigError, match="recorded other labels"):
+        recall(tmp_path, labels())
+
+
+def test_what_the_training_saw_raises_the_score_of_what_the_pass_misses() -> None:
+    """A label that has been learnt by heart: the pass finds it right, the epochs before did not."""
+    world = World()
+    evidence = weigh(world.labels, Seen.of(world.detections))
+    alone = score(world.labels, evidence)
+    learnt = int(np.flatnonzero(np.array(world.kinds) == "clean")[np.argmin(alone[np.array(world.kinds) == "clean"])])
+    loc, cls = evidence.loc.copy(), evidence.other - evidence.same
+    same = score(world.labels, evidence, Past(loc, cls))
+    assert same == pytest.approx(alone)
+    loc[learnt] = 0.9
+    loc[:3] = np.nan
+    both = score(world.labels, evidence, Past(loc, cls))
+    assert both[learnt] > np.quantile(both, 0.9) > alone[learnt]
+    assert np.isfinite(both).all()
