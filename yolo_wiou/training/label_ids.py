@@ -122,7 +122,7 @@ def lines_of(file: str, row: dict[str, Any]) -> list[int]:
     """Return the line of each label of an image.
 
     Ultralytics leaves out a line that another one repeats, and classes that are not asked for, and may sort the rest:
-    the labels are then looked up by their values.
+    the labels are then looked up by their boxes and classes.
     """
     count = len(row["cls"])
     if not count:
@@ -131,19 +131,16 @@ def lines_of(file: str, row: dict[str, Any]) -> list[int]:
         words = {number: line.split() for number, line in enumerate(stream, start=1) if line.strip()}
     if len(words) == count:
         return list(words)
-    is_outline = any(len(line) > 6 for line in words.values()) and row["keypoints"] is None
-    left = {number: (int(float(line[0])), box_of(line[1:], is_outline)) for number, line in words.items()}
     found = []
     for cls, box in zip(row["cls"][:, 0], row["bboxes"], strict=True):
-        same = [number for number, (_, other) in left.items() if np.allclose(box, other, rtol=0, atol=1e-6)]
-        line = min(same, key=lambda number: (left[number][0] != cls, number))  # with single_cls another class is 0
-        del left[line]
-        found.append(line)
+        fit = {number: (misfit(line[1:], box), float(line[0]) != cls, number) for number, line in words.items()}
+        found.append(min(fit, key=fit.__getitem__))  # with single_cls every class is 0
+        del words[found[-1]]
     return found
 
 
-def box_of(words: list[str], is_outline: bool) -> NDArray[np.float32]:
-    """Return the box of a line, as Ultralytics computes it."""
+def misfit(words: list[str], box: NDArray[np.float32]) -> float:
+    """Return how far a line's box is from another one; a line may begin with its box, or be an outline."""
     values = np.array(words, dtype=np.float32)
-    box: NDArray[np.float32] = segments2boxes([values.reshape(-1, 2)])[0] if is_outline else values[:4]
-    return box
+    boxes = [values[:4], *(segments2boxes([values.reshape(-1, 2)]) if len(values) % 2 == 0 else [])]
+    return min(round(float(np.abs(box - other).max()), 5) for other in boxes)

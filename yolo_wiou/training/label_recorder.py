@@ -38,9 +38,8 @@ class LabelRecorder:
         self.count, self.running_mean, self.folder = len(label_ids), running_mean, folder
         self.start_epoch()
         if folder:
-            table = index_of(label_ids)
-            file = folder / LABELS
-            if epochs and file.is_file() and file.read_bytes() != table:
+            table, file = index_of(label_ids), folder / LABELS
+            if epochs and file.is_file() and labels_of(file.read_text(encoding="utf-8")) != labels_of(table):
                 LOGGER.warning("yolo-wiou: the labels are not those that the run has recorded; the record begins anew.")
                 (folder / HISTORY).unlink(missing_ok=True)
             write_whole(file, table)
@@ -108,7 +107,12 @@ def class_scores(scores: Tensor, classes: Tensor) -> Tensor:
     return torch.cat((own, other), 1).T
 
 
-def index_of(label_ids: LabelIds) -> bytes:
+def labels_of(table: str) -> list[list[str]]:
+    """Return the rows of a table of labels, wherever their images lie: a data set may have been moved."""
+    return [[Path(image).name, *rest] for image, *rest in csv.reader(table.splitlines())]
+
+
+def index_of(label_ids: LabelIds) -> str:
     """Return the table of the labels."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -116,7 +120,7 @@ def index_of(label_ids: LabelIds) -> bytes:
     classes = label_ids.classes.long().tolist()
     for (image, line), cls, box in zip(label_ids.lines(), classes, label_ids.boxes().tolist(), strict=True):
         writer.writerow([image, line, cls, *(f"{value:.6f}" for value in box)])
-    return text.getvalue().encode()
+    return text.getvalue()
 
 
 def records(sums: NDArray[np.float32]) -> NDArray[np.void]:
