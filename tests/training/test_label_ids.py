@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import shutil
 from pathlib import Path
@@ -145,6 +146,15 @@ def test_a_gain_may_ask_which_label_each_positive_predicts(told_apart, detr, tas
     for index, target in seen:
         torch.testing.assert_close(target.T, expected[index], rtol=0, atol=2e-3)
     assert not (tmp_path / "run" / "labels.csv").exists()  # nothing is recorded unless asked for
+
+
+def test_a_numbered_data_set_reaches_processes_that_import_it_anew(told_apart):
+    dataset = dataset_of(told_apart["detect"], "detect", {})
+    LabelIds(dataset)
+    copy = pickle.loads(pickle.dumps(dataset))
+    numbers = [copy.get_image_and_label(index)["cls"] for index in (0, 3)]
+    assert all(map(np.array_equal, numbers, [dataset.get_image_and_label(index)["cls"] for index in (0, 3)]))
+    assert numbers[1].min() > numbers[0].max() > len(dataset.data["names"])
 
 
 def test_labels_that_cannot_be_told_apart_are_refused(told_apart):
