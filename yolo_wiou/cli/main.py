@@ -74,10 +74,10 @@ def dispatch(argv: list[str]) -> None:
         raise ConfigError(NO_TUNE)
     elif "compare" in merged[:2]:
         compare(merged)
+    elif {"train", "mode=train"} & set(merged):  # of which `audit` is an argument
+        train(merged)
     elif "audit" in merged[:2]:
         audit_labels(merged)
-    elif {"train", "mode=train"} & set(merged):
-        train(merged)
     elif own:
         raise ConfigError(f"'{own[0]}' belongs to train; other modes train nothing.")
     else:
