@@ -1,6 +1,6 @@
 """The study of real images from the start that users have: what helps on loose boxes, and what does harm elsewhere?
 
-    python scripts/study/real.py BCCD BCCD_TXL WEIGHTS [OUT] [jobs=1] [only=STUDY,...]
+    python scripts/study/real.py BCCD BCCD_TXL WEIGHTS [OUT] [jobs=1] [only=STUDY,...] [control=false]
 
 BCCD is github.com/Shenggan/BCCD_Dataset in YOLO's layout (the folder of bccd.yaml), BCCD_TXL a second annotation of 221
 of its images, of which the boxes that both annotators drew are taken: 150 images to train on, 71 to judge on, which are
@@ -8,7 +8,8 @@ always judged by the second annotation. WEIGHTS holds COCO-pretrained yolov8n-co
 
 Training boxes: "exact" are the second annotation's own, "loose" has 40 % of them moved at every edge by up to 30 % of
 the box, "outliers" 5 % moved by their own size, and "real" are the first annotation's boxes of the same objects.
-The last epoch is quoted, so no image is used for a choice. OUT (default runs/study_real) holds everything, a folder for
+The last epoch is quoted, so no image is used for a choice. control=auto puts an equally heavy CIoU beside every loss
+that is heavier or lighter than CIoU, as `compare` does. OUT (default runs/study_real) holds everything, a folder for
 each study; about two minutes a run on one CPU core. It goes on where it stopped.
 """
 

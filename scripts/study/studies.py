@@ -13,10 +13,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from yolo_wiou.cli.arguments import parse_options
+from yolo_wiou.cli.compare import CONTROL
+from yolo_wiou.compare.control import ControlPlan
 from yolo_wiou.compare.run import Run
 from yolo_wiou.compare.run_study import INTERRUPTED, publish, run_study
 from yolo_wiou.compare.study import Study
 from yolo_wiou.errors import ConfigError, choices
+from yolo_wiou.losses import load_config
+
+HEAVY = load_config("ciou", {"gain.name": "constant"})
+"""What carries the weight of a control: all studies have CIoU for their baseline."""
 
 
 class Request(NamedTuple):
@@ -27,16 +33,18 @@ class Request(NamedTuple):
         jobs: runs at a time.
         studies: by name.
         only: the names of those to run.
+        controls: which losses get an equally heavy CIoU beside them; None for none.
     """
 
     out: Path
     jobs: int
     studies: Mapping[str, Study]
     only: Sequence[str]
+    controls: ControlPlan | None
 
 
 def parse(argv: Sequence[str], default: str, plan: Callable[[Path], Mapping[str, Study]]) -> Request:
-    """Read `[OUT] [jobs=1] [only=STUDY,...]`, or end with exit code 2 and what is wrong.
+    """Read `[OUT] [jobs=1] [only=STUDY,...] [control=false]`, or end with exit code 2 and what is wrong.
 
     Args:
         argv: of the command line.
@@ -44,7 +52,7 @@ def parse(argv: Sequence[str], default: str, plan: Callable[[Path], Mapping[str,
         plan: the studies, the most important first, by the folder that they lie in.
     """
     try:
-        options = parse_options([word for word in argv if "=" in word], {"jobs": 1, "only": ""})
+        options = parse_options([word for word in argv if "=" in word], {"jobs": 1, "only": "", "control": "false"})
         folders = [word for word in argv if "=" not in word] or [default]
         if len(folders) > 1:
             raise ConfigError(f"one folder holds a study, not {' and '.join(folders)}.")
@@ -54,10 +62,13 @@ def parse(argv: Sequence[str], default: str, plan: Callable[[Path], Mapping[str,
         for name in only:
             if name not in studies:
                 raise ConfigError(f"unknown study '{name}'. {choices(name, studies)}")
+        if options["control"] not in CONTROL:
+            raise ConfigError(f"'control={options['control']}' is wrong. {choices(options['control'], CONTROL)}")
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    return Request(out, options["jobs"], studies, only)
+    plan_of = {"true": ControlPlan(HEAVY, always=True), "auto": ControlPlan(HEAVY)}
+    return Request(out, options["jobs"], studies, only, plan_of.get(options["control"]))
 
 
 def run_studies(request: Request) -> int:
@@ -71,7 +82,7 @@ def run_studies(request: Request) -> int:
         study, folder = request.studies[name], request.out / name
         with study.claim(folder):
             adopt(study, folder, [request.out / key for key in request.studies if key != name])
-            code = run_study(study, folder, jobs=request.jobs)
+            code = run_study(study, folder, jobs=request.jobs, controls=request.controls)
             publish(study, folder)
         if code == INTERRUPTED:
             return code

@@ -35,7 +35,13 @@ def published(checkout: Path) -> dict[tuple[str, ...], dict[str, str]]:
 @pytest.mark.parametrize("script", ["noise.py", "bccd.py"])
 @pytest.mark.parametrize(
     ("word", "message"),
-    [("only=exakt", "Did you mean 'exact'?"), ("jobs=0", "'jobs'"), ("jbos=2", "jobs"), ("b", "one folder")],
+    [
+        ("only=exakt", "Did you mean 'exact'?"),
+        ("jobs=0", "'jobs'"),
+        ("control=yes", "'control=yes' is wrong"),
+        ("jbos=2", "jobs"),
+        ("b", "one folder"),
+    ],
 )
 def test_a_mistake_ends_in_one_message_and_writes_nothing(script, word, message, tmp_path):
     (tmp_path / "bccd.yaml").touch()
