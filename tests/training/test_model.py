@@ -10,6 +10,8 @@ import yaml
 from helpers.running import MODEL, TINY, columns
 
 from yolo_wiou import RTDETR, YOLO, ConfigError, DetectionTrainer
+from yolo_wiou.losses import load_config
+from yolo_wiou.training.families import RTDETRTrainer
 
 
 def test_stock_trainer_argument_of_ultralytics(shapes, tmp_path):
@@ -55,3 +57,13 @@ def test_several_data_sets_in_a_row(shapes, tmp_path):
     runs = sorted(tmp_path.rglob("results.csv"))
     assert len(runs) == 2
     assert all(columns(run.parent)["wiou/gain"][0] != 1 for run in runs)
+
+
+@pytest.mark.parametrize(("trainer", "stock"), [(DetectionTrainer, "ciou"), (RTDETRTrainer, "giou")])
+def test_without_a_loss_a_training_has_ultralytics_own_and_says_so(trainer, stock, shapes, tmp_path, capfd):
+    model = MODEL if stock == "ciou" else "rtdetr-resnet50.yaml"
+    arguments = {"model": model, "data": shapes, "project": tmp_path, **TINY}
+    assert trainer(overrides={**arguments, "name": "none"}).config == load_config(stock)
+    assert "no 'loss=', so this is Ultralytics' own" in capfd.readouterr().out
+    trainer(overrides={**arguments, "name": "asked", "loss": stock})
+    assert "no 'loss='" not in capfd.readouterr().out

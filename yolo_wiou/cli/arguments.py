@@ -14,13 +14,12 @@ from ultralytics.utils.torch_utils import select_device
 from yolo_wiou.cli.values import as_list, parse_means, refuse_repeated, split_argument, value
 from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.files import check_folder
-from yolo_wiou.losses.presets import DEFAULT_LOSS
 from yolo_wiou.training.model import YOLO
 from yolo_wiou.training.preflight import check_data_file, read_yaml
 from yolo_wiou.training.ultralytics_errors import raised_by, users_mistakes
 from yolo_wiou.training.weights import check_weights
 
-KNOWN = {**DEFAULT_CFG_DICT, "loss": DEFAULT_LOSS, "noise": 0.3, "audit": True}
+KNOWN = {**DEFAULT_CFG_DICT, "loss": "wiou3", "noise": 0.3, "audit": True}
 """The arguments that a misspelt one may have been meant to be, each with an example of its value."""
 
 CHOICES = {

@@ -18,6 +18,8 @@ DEMO_MODELS = {
     "obb": "yolo11n-obb.yaml",
 }
 """From scratch, so that nothing is downloaded."""
+DEMO_LOSS = "wiou3"
+"""What is shown where no loss is named: the one that this package is called after."""
 
 
 def take_shapes(arguments: dict[str, Any]) -> dict[str, Any]:

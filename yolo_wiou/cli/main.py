@@ -18,7 +18,7 @@ from yolo_wiou.cli.audit import audit_labels
 from yolo_wiou.cli.catalogue import listing
 from yolo_wiou.cli.checks import check_installation, describe_checkpoint, versions
 from yolo_wiou.cli.compare import compare
-from yolo_wiou.cli.demo import DEMO_MODELS, demo_data, take_shapes, yaml_section
+from yolo_wiou.cli.demo import DEMO_LOSS, DEMO_MODELS, demo_data, take_shapes, yaml_section
 from yolo_wiou.cli.places import pasted, where
 from yolo_wiou.cli.plant import plant_labels
 from yolo_wiou.cli.plots import draw_curves, draw_simulation
@@ -26,7 +26,7 @@ from yolo_wiou.cli.values import unquoted
 from yolo_wiou.errors import ConfigError, ContractError
 from yolo_wiou.files import CFG, read_mapping
 from yolo_wiou.losses import LossConfig, load_config
-from yolo_wiou.losses.presets import DEFAULT_LOSS, take_loss
+from yolo_wiou.losses.presets import take_loss
 from yolo_wiou.training.audited import take_audit
 from yolo_wiou.training.crash_safety import checkpoint_to_resume
 from yolo_wiou.training.model import NO_TUNE, YOLO
@@ -108,11 +108,13 @@ def train(argv: list[str]) -> None:
         raise ConfigError(
             f"'{foreign[0]}' belongs to compare: yolo-wiou compare data=my.yaml losses=ciou,wiou3 seeds=6"
         )
+    task = arguments.get("task") or "detect"
+    is_demo = not arguments.get("data") and not arguments.get("resume") and task in DEMO_MODELS
+    if is_demo:
+        arguments.setdefault("loss", DEMO_LOSS)
     loss = take_one_loss(arguments)
     audit = take_audit(arguments)
     shapes = take_shapes(arguments)
-    task = arguments.get("task") or "detect"
-    is_demo = not arguments.get("data") and not arguments.get("resume") and task in DEMO_MODELS
     if shapes and not is_demo:
         raise ConfigError("'noise' and 'shapes.…' belong to the demo, which has no 'data='.")
     if is_demo:
@@ -215,12 +217,12 @@ def show_losses(argv: list[str]) -> None:
 
 def show_checks(argv: list[str]) -> None:
     """`checks loss=NAME`: is everything as it should be; `checks model=best.pt`: what was it trained with."""
-    options = parse_options(argv, {"model": "", "loss": DEFAULT_LOSS})
+    options = parse_options(argv, {"model": "", "loss": DEMO_LOSS})
     if options["model"]:
         print(describe_checkpoint(options["model"]))
         return
     del options["model"]
-    print(check_installation(take_loss(options) or load_config()))
+    print(check_installation(take_loss(options) or load_config(DEMO_LOSS)))
     checks.collect_system_info()
 
 
@@ -236,7 +238,7 @@ def show_help(argv: list[str]) -> None:
         name = own.pop()
         print(*(cfg_text(file) for file in (f"help-{name}.txt", f"{name}.yaml")), sep="\n")
     else:
-        print(cfg_text("help.txt").format(version=__version__, loss=DEFAULT_LOSS))
+        print(cfg_text("help.txt").format(version=__version__, loss=DEMO_LOSS))
 
 
 def cfg_text(name: str) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 from ultralytics.utils import TQDM
 
 from yolo_wiou.cli.arguments import out_folder, parse_options
+from yolo_wiou.cli.demo import DEMO_LOSS
 from yolo_wiou.cli.places import where
 from yolo_wiou.cli.values import as_list
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import LossConfig
-from yolo_wiou.losses.presets import DEFAULT_LOSS, take_loss
+from yolo_wiou.losses.presets import take_loss
 from yolo_wiou.simulation import curves, population, regression
 from yolo_wiou.simulation.plotting import write_csv
 
@@ -21,7 +22,7 @@ def draw_curves(argv: list[str]) -> None:
 
     How heavy the gains make the box term is printed.
     """
-    options = parse_options(argv, {"losses": DEFAULT_LOSS, "means": list(curves.MEANS), "out": "runs/curves"})
+    options = parse_options(argv, {"losses": DEMO_LOSS, "means": list(curves.MEANS), "out": "runs/curves"})
     folder = out_folder(options["out"])
     losses = load_configs(options)
     points = curves.curves(losses, options["means"])

@@ -53,7 +53,8 @@ class BoxLossModel(Model):
 
         Args:
             trainer: a trainer class, as in Ultralytics; for a stock one, ours of the same kind is taken.
-            loss: a preset's name, a YAML file, a mapping or a LossConfig; wiou3 by default. A resumed run has its own.
+            loss: a preset's name, a YAML file, a mapping or a LossConfig; Ultralytics' own by default. A resumed run
+                has its own.
             audit: record what the training sees of every label (`yolo_wiou.training.label_history`). A resumed run goes
                 on as it was.
             **kwargs: any argument of Ultralytics' `train`, and settings of the loss (`**{"loss.gain.delta": 5}`).
@@ -99,7 +100,8 @@ class BoxLossModel(Model):
         """
         if not use_ray:
             raise ConfigError(NO_TUNE)
-        config = take_loss(kwargs, {} if loss is None else {"loss": loss}) or load_config()
+        asked = take_loss(kwargs, {} if loss is None else {"loss": loss})
+        config = asked or load_config(trainer_for(self._smart_load("trainer")).stock_loss)
         self.check_loss(config)
         self.overrides["loss"] = as_plain(config)  # reaches the workers; Ray's arguments cannot hold it
         try:

@@ -28,6 +28,10 @@ from yolo_wiou.training.ultralytics_errors import users_mistakes
 OWN_KEYS = ("loss", "audit")
 """Arguments of ours among a run's `args`; Ultralytics' validator and stock releases refuse them."""
 
+NOT_ASKED = (
+    "yolo-wiou: no 'loss=', so this is Ultralytics' own: of the others none has helped on loose boxes and done no harm "
+    "elsewhere (docs/study.md). 'yolo-wiou compare' tries them on your data."
+)
 UNREACHED = (
     "yolo-wiou: no box reached '{}' in this epoch, or none with a finite loss. Either the data has no boxes, or "
     "freeze= holds all that predicts them, or a callback has exchanged the criterion, which trains with its own loss."
@@ -67,7 +71,7 @@ class BoxLossMixin(AuditMixin):
         overrides = dict(overrides or {})
         stock = dict(cfg2dict(cfg))
         self.requested = take_loss(stock, overrides)
-        self.config = self.requested or load_config()
+        self.config = self.requested or load_config(self.stock_loss)
         self.audit = take_audit(stock, overrides)
         self.heads: Heads = {}
         self.balance: ALWA | None = None
@@ -90,6 +94,8 @@ class BoxLossMixin(AuditMixin):
                 )
         self.check_loss(self.config)
         self.resolve_audit(self.state)
+        if not (self.requested or self.resume):
+            LOGGER.info(NOT_ASKED)
         self.args.loss = as_plain(self.config)  # what reaches args.yaml, loggers and other processes
         check_run(self.args)
         self.claim_folder()
