@@ -11,6 +11,7 @@ from yolo_wiou.data.planting import PLANTED, PlantConfig, plant
 from yolo_wiou.data.relabelled import check_relabelled
 from yolo_wiou.errors import ConfigError, explain
 from yolo_wiou.training.preflight import check_split, describe, images_of
+from yolo_wiou.training.ultralytics_errors import log_only
 
 SHARES: dict[str, Any] = PlantConfig().model_dump()
 
@@ -30,7 +31,8 @@ def plant_labels(argv: list[str]) -> None:
     if not (data := describe(options["data"])):
         raise ConfigError(f"'data={options['data']}' has no label files to plant errors in: give a data set's YAML.")
     images = images_of(data, split)
-    check_split(split, data, "detect", single_cls=False, fraction=1.0)
+    with log_only(lambda record: False):
+        check_split(split, data, "pose" if "kpt_shape" in data else "detect", single_cls=False, fraction=1.0)
     file, planted = plant(folder, data, images, split, config)
     counts = Counter(error.kind for error in planted)
     print(f"Planted {len(planted)} errors: {', '.join(f'{count} {kind}' for kind, count in counts.items()) or 'none'}.")
