@@ -65,8 +65,8 @@ class LabelRecorder:
         rows = torch.stack((1 - iou_loss, outlier_degree(iou_loss, self.running_mean.mean), ones))
         self.by_box.index_add_(1, numbers[objects.index], rows)
         best = scores.new_zeros(3, objects.count)
-        best.scatter_reduce_(1, objects.index.expand(3, -1), torch.cat((scores, ones[None].to(scores))), "amax")
-        own, other, present = best.float()
+        best.scatter_reduce_(1, objects.index.expand(3, -1), torch.cat((scores, ones[None])), "amax")
+        own, other, present = best
         self.by_object.index_add_(1, numbers.clamp(min=0), torch.stack((own - other, present)) * present)
 
     def end_epoch(self, epoch: int) -> None:
@@ -99,12 +99,12 @@ def class_scores(scores: Tensor, classes: Tensor) -> Tensor:
         classes: (N,) of each positive's object.
 
     Returns:
-        (2, N).
+        (2, N), float32.
     """
     column = classes.long().view(-1, 1)
     own = scores.gather(1, column)
     other = scores.scatter(1, column, 0).amax(1, keepdim=True)
-    return torch.cat((own, other), 1).T
+    return torch.cat((own, other), 1).T.float()
 
 
 def labels_of(table: str) -> list[list[str]]:
