@@ -9,7 +9,8 @@ they are. Then each method ranks the labels of the copy that its model was train
 
     audit        one pass, and with what the training saw of every label (audit=true)
     FiftyOne     mistakenness as its documentation describes it: the larger of the two for class and for place, of the
-                 detection that a label is matched with at IoU 0.5; labels without one come first
+                 detection that a label is matched with at IoU 0.5; labels without one have none, so they come
+                 first, or last
     ObjectLab    cleanlab's own code: the smaller of its two scores of a label, for place and for class; as it is, and
                  with the thresholds that, knowing the truth, are best (pip install cleanlab)
 
@@ -147,7 +148,8 @@ def measure(name: str, run: Run, out: Path) -> Iterator[dict[str, Any]]:
     if name.endswith("clean"):
         return
     methods: dict[str, Callable[[Case], Floats]] = {
-        "FiftyOne": mistakenness,
+        "FiftyOne, unmatched first": mistakenness,
+        "FiftyOne, unmatched last": lambda case: np.where((score := mistakenness(case)) > 1, 0, score),
         "ObjectLab": objectlab,
         "ObjectLab, tuned with the truth": tuned_objectlab,
     }
@@ -246,7 +248,7 @@ def ranking(case: Case, score: Floats) -> dict[str, float]:
 
 
 def mistakenness(case: Case) -> Floats:
-    """FiftyOne's, of every label: the larger of two, each from 0 to 1; unmatched labels above all.
+    """FiftyOne's, of every label: the larger of two, each from 0 to 1; 2 of an unmatched label.
 
     For the class (1 + m c) / 2, where c is the confidence of the matched detection and m is 1 where its class is
     another one, else -1. For the place (1 + c (2 i - 1)) / 2, where i is 0 at IoU 1 and 1 at IoU 0.5.
@@ -268,23 +270,32 @@ def mistakenness(case: Case) -> Floats:
     return score
 
 
-def objectlab(case: Case, low: float | None = None, high: float | None = None, alpha: float | None = None) -> Floats:
-    """1 - the smaller of cleanlab's two scores of a label; None for a threshold of its own."""
+def objectlab(case: Case) -> Floats:
+    """1 - the smaller of cleanlab's two scores of a label, with its own thresholds."""
+    return 1 - np.minimum(of_cleanlab(case, "place"), of_cleanlab(case, "kind"))
+
+
+def of_cleanlab(case: Case, of: str, threshold: float | None = None, alpha: float | None = None) -> Floats:
+    """One of cleanlab's scores of every label: of its place or of its kind; None for what cleanlab takes itself."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         rank: Any = import_module("cleanlab.object_detection.rank")
     labels, detections = [], []
     classes = int(max(case.labels.cls.max(), case.seen.cls.max())) + 1
     for image in range(len(case.labels.files)):
-        of, found = case.labels.image == image, case.seen.image == image
-        labels.append({"bboxes": corners(case.labels.box[of]), "labels": case.labels.cls[of]})
+        here, found = case.labels.image == image, case.seen.image == image
+        labels.append({"bboxes": corners(case.labels.box[here]), "labels": case.labels.cls[here]})
         rows = np.column_stack([corners(case.seen.box[found]), case.seen.confidence[found]])
-        detections.append(np.array([rows[case.seen.cls[found] == cls] for cls in range(classes)] + [None], object)[:-1])
-    both = {"labels": labels, "predictions": detections, "alpha": alpha}
-    place = rank.compute_badloc_box_scores(**both, low_probability_threshold=low)
-    kind = rank.compute_swap_box_scores(**both, high_probability_threshold=high, overlapping_label_check=False)
-    score: Floats = 1 - np.minimum(np.concatenate(place), np.concatenate(kind)).astype(np.float64)
-    return score
+        by_class = [rows[case.seen.cls[found] == cls] for cls in range(classes)]
+        detections.append(np.array([*by_class, None], object)[:-1])  # of arrays, whatever their shapes
+    both: dict[str, Any] = {"labels": labels, "predictions": detections, "alpha": alpha}
+    if of == "place":
+        found = rank.compute_badloc_box_scores(**both, low_probability_threshold=threshold)
+    else:
+        found = rank.compute_swap_box_scores(
+            **both, high_probability_threshold=threshold, overlapping_label_check=False
+        )
+    return np.concatenate(found).astype(np.float64)
 
 
 def corners(boxes: Boxes) -> Boxes:
@@ -294,12 +305,9 @@ def corners(boxes: Boxes) -> Boxes:
 
 def tuned_objectlab(case: Case) -> Floats:
     """With those of some thresholds that, knowing the truth, give the best AP."""
-    tried = [
-        objectlab(case, low, high, alpha)
-        for low in (0.05, 0.1, 0.2, 0.3)
-        for high in (0.1, 0.2, 0.3, 0.5)
-        for alpha in (0.9, 0.99)
-    ]
+    places = [of_cleanlab(case, "place", low, alpha) for low in (0.05, 0.1, 0.2, 0.3) for alpha in (0.9, 0.99)]
+    kinds = [of_cleanlab(case, "kind", high, alpha) for high in (0.1, 0.2, 0.3, 0.5) for alpha in (0.9, 0.99)]
+    tried = [1 - np.minimum(place, kind) for place in places for kind in kinds]
     return max(tried, key=lambda score: ranking(case, score)["AP"])
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,13 @@ def test_an_image_that_has_gone_leaves_its_boxes(shapes: Path, tmp_path: Path) -
     text = write_page(report, tmp_path).read_text(encoding="utf-8")
     assert text.count("data:image/jpeg") == 6
     assert text.count('<article class="card"') == 7
+
+
+def test_a_split_without_labels_has_a_report(shapes: Path, tmp_path: Path) -> None:
+    report = replace(a_report(shapes), labels=[], missing=[], duplicates=[], classes=[])
+    assert report.sentence.startswith("0 of 0 labels are flagged, about 0")
+    assert report.save(tmp_path).read_text().count("\n") == 1
+    assert "<article" not in write_page(report, tmp_path).read_text(encoding="utf-8")
 
 
 def test_only_the_worst_are_shown(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:

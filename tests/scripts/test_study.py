@@ -121,3 +121,41 @@ def test_published_pairs_saw_the_same_data(name):
     assert streams
     assert all(len(checksums) == 1 for checksums in streams.values())
     assert len(set.union(*streams.values())) == len(streams)
+
+
+RANKINGS = """
+import json, sys
+from pathlib import Path
+import numpy as np
+sys.path[:0] = sys.argv[1:]
+from audit import Case, mistakenness, ranking
+from yolo_wiou.auditing.evidence import Seen
+from yolo_wiou.auditing.labels import Labels
+
+boxes = np.array([[0.0, 0, 10, 10], [20, 0, 10, 10], [40, 0, 10, 10], [60, 0, 10, 10], [80, 0, 10, 10]])
+ones = np.zeros(5, int)
+labels = Labels((Path("a.jpg"),), np.array([[100, 100]]), ones, ones, ones, boxes)
+seen = Seen.of(np.array([
+    [0, 0, 0, 10, 10, 0.8, 0], [0, 20, 0, 10, 8, 0.9, 0], [0, 40, 0, 10, 10, 0.6, 1], [0, 60, 0, 10, 4, 0.9, 0],
+], np.float32))
+kind = np.array(["", "loose", "wrong", "spurious", "duplicate"], object)
+case = Case("case", labels, seen, kind, ones, boxes, Path())
+print(json.dumps([mistakenness(case).tolist(), ranking(case, np.array([3.0, 2, 4, 1, 9]))]))
+"""
+
+
+def test_the_rankings_of_the_label_audit_are_what_they_say(tmp_path: Path) -> None:
+    done = shell("-c", RANKINGS, str(ROOT / "scripts" / "study"), cwd=tmp_path)
+    score, found = json.loads(done.stdout)
+    # the class fits: (1 - c) / 2; IoU 0.8 is i = 0.4: (1 - 0.9 * 0.2) / 2; another class: (1 + 0.6) / 2; IoU 0.4: none
+    assert score == pytest.approx([0.1, 0.41, 0.8, 2, 2])
+    # in order of the score right and wrong are 1 0 1 1
+    assert found["AP"] == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
+    assert found["AUROC"] == pytest.approx(1 / 3)
+
+
+def test_the_label_audit_needs_a_data_set(tmp_path: Path) -> None:
+    done = shell(str(ROOT / "scripts" / "study" / "audit.py"), "seeds=1", cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "the folder of bccd.yaml" in done.stderr
+    assert list(tmp_path.iterdir()) == []

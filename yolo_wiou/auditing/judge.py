@@ -13,7 +13,7 @@ from yolo_wiou.auditing.evidence import HIT, Evidence, Indices, Seen, by_image, 
 from yolo_wiou.auditing.findings import AuditedLabel, Box, DuplicateLabels, MissingLabel, Reason
 from yolo_wiou.auditing.history import Past
 from yolo_wiou.auditing.labels import Labels
-from yolo_wiou.auditing.overlap import Boxes, Floats, iou
+from yolo_wiou.auditing.overlap import Boxes, Floats, iou, iou_of_pairs
 from yolo_wiou.auditing.scores import misplacement, score
 
 CHANGE = 1.5
@@ -266,11 +266,6 @@ def shows_two(labels: Labels, seen: Seen, pair: Indices, found: Indices, typical
     shares = iou(labels.box[pair], seen.box[of_class])
     shares = shares[:, shares.max(0) >= HIT]
     return bool((shares[0] > shares[1]).any() and (shares[1] > shares[0]).any())
-
-
-def iou_of_pairs(boxes: Boxes, others: Boxes) -> Floats:
-    """IoU of each box with the other one in its place, (N,)."""
-    return np.array([iou(a[None], b[None])[0, 0] for a, b in zip(boxes, others, strict=True)]).reshape(-1)
 
 
 def centre(boxes: Boxes) -> Floats:

@@ -20,9 +20,22 @@ def iou(boxes: Boxes, others: Boxes) -> Floats:
     """
     if boxes.shape[1] == 5:
         return rotated_iou(boxes, others)
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, :2] + boxes[:, None, 2:], others[None, :, :2] + others[None, :, 2:])
-    overlap = (high - low).clip(0).prod(2)
-    union = boxes[:, 2:].prod(1)[:, None] + others[:, 2:].prod(1) - overlap
+    return _upright(boxes[:, None], others[None])
+
+
+def iou_of_pairs(boxes: Boxes, others: Boxes) -> Floats:
+    """IoU of every box with the other one in its place, (N,)."""
+    if boxes.shape[1] == 5:
+        pairs = zip(boxes, others, strict=True)
+        return np.array([rotated_iou(box[None], other[None]).item() for box, other in pairs])
+    return _upright(boxes, others)
+
+
+def _upright(boxes: Boxes, others: Boxes) -> Floats:
+    """IoU of upright boxes (..., 4), of which either may be repeated."""
+    low = np.maximum(boxes[..., :2], others[..., :2])
+    high = np.minimum(boxes[..., :2] + boxes[..., 2:], others[..., :2] + others[..., 2:])
+    overlap = (high - low).clip(0).prod(-1)
+    union = boxes[..., 2:].prod(-1) + others[..., 2:].prod(-1) - overlap
     shares: Floats = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
     return shares
