@@ -10,7 +10,8 @@ sides and left out here; scripts/bench/train.py has it.
 
 Each round times every loss once, in turn, so that a slow moment of the machine meets all alike; a ratio is the median
 over rounds, with the middle half of the rounds beside it. Operators, peak and moved bytes are counted, and exact. One
-thread; CUDA where there is one. Prints the tables, and writes docs/bench/loss.json.
+thread; CUDA where there is one, and there the launches and the time of the kernels alone beside it. Prints the tables,
+and writes docs/bench/loss.json.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from performance_page import LEAST, loss_tables
-from timing import OUT, machine, paired
+from timing import OUT, kernels, machine, paired, wait
 
 from helpers.cost import Count, Term, boxes, our_term, peak_bytes, step, stock_term  # isort: skip
 from yolo_wiou import available_losses
@@ -52,12 +53,11 @@ def count(term: Term, n: int = 2_000) -> dict[str, float]:
 
 def seconds(run: Callable[[], Any], device: str, repeats: int) -> float:
     """Time a call."""
-    wait: Callable[[], Any] = torch.cuda.synchronize if device == "cuda" else lambda: None
-    wait()
+    wait(device)
     start = time.perf_counter()
     for _ in range(repeats):
         run()
-    wait()
+    wait(device)
     return (time.perf_counter() - start) / repeats
 
 
@@ -79,7 +79,7 @@ def times(terms: dict[str, Term], n: int, device: str) -> dict[str, dict[str, fl
 
 def main(names: list[str]) -> None:
     """Measure, print, write."""
-    report: dict[str, Any] = {"machine": machine(), "times": {}}
+    report: dict[str, Any] = {"machine": machine(), "times": {}, "kernels": {}}
     torch.set_num_threads(1)
     terms = terms_on("cpu", names)
     OUT.mkdir(parents=True, exist_ok=True)
@@ -88,6 +88,9 @@ def main(names: list[str]) -> None:
         measured = report["times"].setdefault(device, {})
         for n in SIZES:
             measured[n] = times(terms_on(device, names), n, device)
+            if device == "cuda" and n:
+                terms, data = terms_on(device, names), boxes(n, device)
+                report["kernels"][n] = {name: kernels(partial(step, term, data)) for name, term in terms.items()}
             (OUT / "loss.json").write_text(json.dumps(report, indent=1))  # a run may be cut short
     print(loss_tables(report))
     print(

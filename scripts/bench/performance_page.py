@@ -48,7 +48,19 @@ def loss_tables(report: Report) -> str:
         rows = [[name, *(spread(cells[name]) for cells in sizes.values())] for name in counts]
         rows[0] = ["stock, ms", *(milliseconds(cells["stock"]) for cells in sizes.values())]
         text += f"\nTime on {device}, ratio to stock and the middle half of the rounds:\n\n" + table(heads, rows)
-    return text
+    return text + kernel_table(report.get("kernels", {}), list(counts))
+
+
+def kernel_table(kernels: Report, names: list[str]) -> str:
+    """What a GPU does in a step, without the host that launches it."""
+    if not kernels:
+        return ""
+    rows = []
+    for name in names:
+        cells = [of_size[name] for of_size in kernels.values()]
+        rows.append([name, str(cells[0]["launches"]), *(f"{cell['kernel ms']:.3g}" for cell in cells)])
+    heads = ["loss", "launches", *(f"N = {int(n):,}, ms" for n in kernels)]
+    return "\nKernels on cuda, without the host:\n\n" + table(heads, rows)
 
 
 def train_tables(report: Report) -> str:
@@ -62,7 +74,7 @@ def train_tables(report: Report) -> str:
         text += f"\nNot measured in this run: {', '.join(missing)}.\n" if missing else ""
         text += f"\n{device}:\n\n" + table(["part", "loss", "ms", "ratio to stock"], rows)
     for device, counts in report["counts"].items():
-        rows = [[name, *(str(value) for value in row.values())] for name, row in counts.items()]
+        rows = [[name, *(f"{value:.4g}" for value in row.values())] for name, row in counts.items()]
         heads = ["loss", *counts["stock"]]
         text += f"\nCounted on {device} in a step of the criterion, forward and backward:\n\n" + table(heads, rows)
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,26 @@ def paired(taken: dict[str, np.ndarray[Any, Any]]) -> dict[str, dict[str, float]
         low, median, high = np.quantile(values / taken["stock"], (0.25, 0.5, 0.75))
         table[name] = {"ms": float(np.median(values)) * 1e3, "ratio": median, "low": low, "high": high}
     return table
+
+
+def wait(device: str) -> None:
+    """Until the device has done all that it was given."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def kernels(run: Callable[[], Any]) -> dict[str, float]:
+    """Kernels that a step launches on CUDA, and the milliseconds that they take, whatever the host needs beside them.
+
+    Copies and fills are among them: each is a launch.
+    """
+    run()
+    wait("cuda")
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as trace:
+        run()
+        wait("cuda")
+    on_device = [event for event in trace.events() or [] if event.device_type.name == "CUDA"]
+    return {"launches": len(on_device), "kernel ms": sum(event.device_time for event in on_device) / 1e3}
 
 
 def machine() -> dict[str, str]:

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import ultralytics
 from performance_page import train_tables
-from timing import OUT, machine, paired
+from timing import OUT, kernels, machine, paired, wait
 from torch import Tensor
 from torch.utils._pytree import tree_map
 from ultralytics.nn.tasks import DetectionModel
@@ -83,21 +83,20 @@ def steps(names: list[str], device: str) -> dict[str, dict[str, Step]]:
 
 def times(run: dict[str, Step], device: str) -> dict[str, dict[str, float]]:
     """Time steps in turn."""
-    wait: Callable[[], Any] = torch.cuda.synchronize if device == "cuda" else lambda: None
     taken = {name: np.empty(ROUNDS) for name in run}
     for i in range(-1, ROUNDS):  # the first round warms up, and the next one overwrites it
         for name, step in run.items():
-            wait()
+            wait(device)
             start = time.perf_counter()
             step()
-            wait()
+            wait(device)
             taken[name][i] = time.perf_counter() - start
     return paired(taken)
 
 
-def counts(run: dict[str, Step], device: str) -> dict[str, dict[str, int]]:
-    """Operators and host syncs of a step."""
-    result = {}
+def counts(run: dict[str, Step], device: str) -> dict[str, dict[str, float]]:
+    """Operators and host syncs of a step; on CUDA its kernels too."""
+    result: dict[str, dict[str, float]] = {}
     for name, step in run.items():
         with Count() as counted:
             step()
@@ -108,7 +107,7 @@ def counts(run: dict[str, Step], device: str) -> dict[str, dict[str, int]]:
                 warnings.simplefilter("always")
                 step()
             torch.cuda.set_sync_debug_mode("default")
-            result[name]["CUDA syncs"] = len(caught)
+            result[name] |= {"CUDA syncs": len(caught), **kernels(step)}
     return result
 
 

@@ -97,13 +97,12 @@ def stock_term(pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 def our_term(name: str, device: str = "cpu") -> Term:
     """Compute the IoU term as PluggableBboxLoss does, the running mean's share included."""
     loss = load_loss(name).to(device)
-    loss.self_advancing, is_stock = False, loss.config.is_stock
+    loss.self_advancing = False
+    if loss.config.is_stock:
+        return stock_term
 
     def term(pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        pair = BoxPair.of(pred.detach() if is_stock else pred, target, 8.0, (640.0, 640.0))
-        if is_stock:
-            loss.observe(pair, torch.ones_like(pair.iou_loss))
-            return stock_term(pred, target, weight)
+        pair = BoxPair.of(pred, target, 8.0, (640.0, 640.0))
         gain, unweighted = loss.gain_and_loss(pair, weight.squeeze(-1))
         loss.observe(pair, gain)
         return weighted_sum(unweighted, gain, weight, 100.0)

@@ -21,8 +21,8 @@ def operators(term, n: int = 50) -> int:
 @pytest.mark.parametrize("name", available_losses())
 def test_no_preset_takes_more_operators_than_stock_and_none_waits_for_a_device(name):
     stock, ours = operators(stock_term), operators(our_term(name))
-    if load_loss(name).config.is_stock:  # it is stock, and looks at the plain IoU beside it
-        assert stock < ours <= 1.2 * stock
+    if load_loss(name).config.is_stock:
+        assert ours == stock
     else:
         assert ours <= stock * (0.5 if name in {"wiou1", "wiou2", "wiou3"} else 1.0)
 

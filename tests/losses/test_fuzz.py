@@ -80,7 +80,7 @@ class TestFuzz:
         bad = ~(value.isfinite() & gradient.isfinite().all(1) & (value >= -1e-5))
         assert not bad.any(), describe(bad, pred, target, value, gradient)
         assert 0 < loss.running_mean.mean <= 1
-        assert loss.running_mean.steps == 1
+        assert loss.running_mean.steps == loss.keeps_mean
 
     @settings(max_examples=EXAMPLES // 3, deadline=None, derandomize=True)
     @given(
@@ -149,7 +149,8 @@ def test_the_stock_loss_of_a_nan_is_nan_too():
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in available_losses() if OBBTrainer.takes(load_config(n)) and not load_config(n).is_stock]
+    "name",
+    [n for n in available_losses() if OBBTrainer.takes(c := load_config(n)) and not c.is_unmodified("ciou")],
 )
 def test_rotated_boxes(name):
     """25 × 4096 pairs up to 1000 long, with sides of zero and below (a head without DFL): as finite as stock is."""

@@ -121,7 +121,7 @@ def test_recording_costs_some_operators_and_no_wait_for_the_device(shapes, tmp_p
         criterion = model.init_criterion()
         head = install(criterion, load_config("ciou"), label_ids=ids)[""]
         if ids:
-            head.recorder = LabelRecorder(ids, head.box_loss.running_mean, tmp_path, 0)
+            head.record(LabelRecorder(ids, head.box_loss.running_mean, tmp_path, 0))
         predictions = model(batch["img"])
         with Count() as counted:
             if ids:
@@ -131,7 +131,7 @@ def test_recording_costs_some_operators_and_no_wait_for_the_device(shapes, tmp_p
     assert head.recorder.by_box[2].sum() > 0
     plain, recorded = counts
     assert recorded.syncs == plain.syncs > 0
-    assert recorded.total <= plain.total + 70  # small ones
+    assert recorded.total <= plain.total + 110  # small ones; a third of them for the IoU and its mean
 
 
 class Stopped(Exception):

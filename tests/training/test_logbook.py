@@ -9,10 +9,12 @@ from types import SimpleNamespace
 import polars
 import pytest
 import torch
+from helpers.cost import Count
 from helpers.running import MODEL, TINY, argv_of, columns, shell
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from yolo_wiou.losses import load_loss
+from yolo_wiou.losses import BoxLoss, BoxPair, load_loss
+from yolo_wiou.training.heaviness import SeenStep
 from yolo_wiou.training.logbook import BINS, HISTOGRAM, Logbook, write_histogram
 
 
@@ -69,18 +71,76 @@ def test_an_epoch_that_runs_again_replaces_its_row_and_what_followed(tmp_path):
     assert table.row(1)[1:] == tuple(float(i == 3) for i in range(BINS))
 
 
-def an_epoch(folder, *batches: list[float]) -> Logbook:
+def an_epoch(folder, *batches: list[float], name: str = "ciou") -> Logbook:
     """A logbook at the end of its first epoch; a batch of None never reached the loss."""
-    loss = load_loss("ciou", **{"running_mean.momentum": 0.1})
-    mean = loss.running_mean
-    book = Logbook({"": SimpleNamespace(box_loss=loss, pair=None, seen=None)}, folder)
+    loss = load_loss(name, **{"running_mean.momentum": 0.1})
+    head = SimpleNamespace(box_loss=loss, pair=BoxPair.of, seen=None, is_stock=loss.config.is_stock)
+    book = Logbook({"": head}, folder)
     for batch in batches:
-        mean.discard()  # as a trainer begins a batch
         if batch is not None:
-            mean.observe(torch.tensor(batch), torch.ones(len(batch)))
-        book.add("", mean.advance())
+            head.seen = a_step(loss, torch.tensor(batch))
+        book.add("", loss.running_mean.advance() if loss.keeps_mean else None)
+    book.close()
     book.end_epoch(0)
     return book
+
+
+def a_step(loss: BoxLoss, iou_loss: torch.Tensor) -> SeenStep:
+    """What a head has seen of boxes of these IoU losses, and has observed of them."""
+    target = torch.tensor([[0.0, 0.0, 1.0, 1.0]]).expand(len(iou_loss), 4)
+    pred = target.clone()
+    pred[:, 2] -= iou_loss
+    pred[iou_loss.isinf()] = math.inf
+    if loss.config.is_stock:
+        return SeenStep(pred, target)
+    pair = BoxPair.of(pred, target)
+    gain, _ = loss.gain_and_loss(pair)
+    loss.running_mean.observe(pair.iou_loss, gain) if loss.keeps_mean else None
+    return SeenStep(pred, target, (), torch.ones_like(gain), gain, pair.iou_loss)
+
+
+LOSSES = ["ciou", "siou", "wiou3"]
+"""What the stock term is computed by, and computes no IoU; what keeps no running mean; and what does."""
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("together", [1, 3, 100])
+def test_the_columns_are_those_of_all_boxes_however_many_batches_are_summed_up_at_once(
+    name, together, tmp_path, monkeypatch
+):
+    """A batch without boxes, one that never reached the loss, and one that is not finite count for nothing."""
+    monkeypatch.setattr("yolo_wiou.training.logbook.TOGETHER", together)
+    batches = [[0.2, 0.4], None, [0.6], [], [math.nan, 0.1], [0.1, 0.3, 0.8], [0.5]]
+    book = an_epoch(tmp_path, *batches, name=name)
+    columns, mean, gains = book.columns(), 1.0, []
+    for batch in ([0.2, 0.4], [0.6], [0.1, 0.3, 0.8], [0.5]):
+        betas = [iou_loss / mean for iou_loss in batch]
+        gains += [beta / (3 * 1.9 ** (beta - 3)) if name == "wiou3" else 1.0 for beta in betas]
+        mean += 0.1 * (sum(batch) / len(batch) - mean)
+    assert columns["wiou/iou"] == pytest.approx(1 - 2.9 / 7, rel=1e-5)
+    assert columns["wiou/running_mean"] == pytest.approx(mean, rel=1e-5)
+    assert columns["wiou/gain"] == pytest.approx(sum(gains) / 7, rel=1e-5)
+    assert book.heads[""].box_loss.running_mean.steps == 4
+    shares = polars.read_csv(tmp_path / HISTOGRAM).drop("epoch").row(0)
+    assert sum(shares) == pytest.approx(1)
+    book.start_epoch()
+    assert book.is_empty
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_step_pays_little_for_what_is_logged(name):
+    """Nothing for references; what 32 steps are summed up with, an operator or two for each."""
+    loss = load_loss(name)
+    head = SimpleNamespace(box_loss=loss, pair=BoxPair.of, seen=None, is_stock=loss.config.is_stock)
+    book, total = Logbook({"": head}, None), 0
+    for _ in range(96):
+        head.seen = a_step(loss, torch.tensor([0.1, 0.2]))
+        observed = loss.running_mean.advance() if loss.keeps_mean else None
+        with Count() as counted:
+            book.add("", observed)
+        total += counted.total
+        assert counted.syncs == 0
+    assert total <= 96 * {"ciou": 2.5, "siou": 2.5, "wiou3": 0}[name]
 
 
 @pytest.mark.parametrize("batch", [[], [math.nan, math.nan], [math.inf]])
@@ -132,3 +192,15 @@ def test_a_damaged_row_costs_that_row(tmp_path):
     file.write_bytes(header + first + b"\xff\xfe\n" + second)
     write_histogram(file, 2, torch.zeros(4).numpy())
     assert polars.read_csv(file)["epoch"].to_list() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_what_all_ranks_have_seen_is_summed_up_once_an_epoch_or_by_the_mean(name, tmp_path, monkeypatch):
+    """Here another rank has seen the same: of a loss that keeps a mean its sums are those of all ranks already."""
+    calls = []
+    monkeypatch.setattr("yolo_wiou.training.logbook.sum_over_ranks", lambda table: calls.append(table.mul_(2)))
+    book = an_epoch(tmp_path, [0.2, 0.4], None, [0.6], name=name)
+    keeps_mean = book.heads[""].box_loss.keeps_mean
+    assert book.columns()["wiou/iou"] == pytest.approx(0.6)
+    assert book.logs[""].table[:, 1].tolist() == ([2, 0, 1] if keeps_mean else [4, 0, 2])
+    assert len(calls) == (not keeps_mean)

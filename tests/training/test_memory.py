@@ -12,7 +12,7 @@ from ultralytics.utils.loss import v8DetectionLoss
 from yolo_wiou import FocusedDetectionLoss
 
 
-@pytest.mark.parametrize("loss", ["ciou", "wiou3", "inner-siou"])
+@pytest.mark.parametrize("loss", ["ciou", "wiou3", "inner-siou", "iou-balanced"])
 def test_a_training_step_peaks_no_higher_than_stock_s(loss):
     torch.manual_seed(0)
     model = DetectionModel("yolo11n.yaml", nc=4, verbose=False)

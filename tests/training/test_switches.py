@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +19,7 @@ from yolo_wiou.losses.presets import load_config
 from yolo_wiou.losses.settings import Scale, TaskBalance
 from yolo_wiou.training.bbox_loss import PluggableBboxLoss
 from yolo_wiou.training.cls_weighting import WeightedBCE
-from yolo_wiou.training.task_balance import ALWA, BalancedBCE
+from yolo_wiou.training.task_balance import ALWA, BalancedGains
 
 
 class Assigner(nn.Module):
@@ -178,11 +180,15 @@ def test_alwa_state_travels():
 def test_alwa_weighs_training_only():
     balance = ALWA(TaskBalance(name="alwa"), torch.device("cpu"))
     balance.weight.fill_(0.5)
-    bce = nn.BCEWithLogitsLoss(reduction="none")
-    scores, target = torch.randn(3, 2), torch.rand(3, 2)
-    weighted = BalancedBCE(bce, balance)
-    torch.testing.assert_close(weighted(scores.clone().requires_grad_(), target), 0.5 * bce(scores, target))
-    torch.testing.assert_close(weighted(scores, target), bce(scores, target))
+    gains = SimpleNamespace(box=7.5, cls=0.6)
+    weighted = BalancedGains(gains, balance)
+    assert weighted.cls == pytest.approx(0.3)
+    assert copy.deepcopy(weighted).cls == weighted.cls
+    with torch.no_grad():
+        assert weighted.cls == 0.6
+    assert (weighted.box, vars(gains)) == (7.5, {"box": 7.5, "cls": 0.6})
+    with pytest.raises(AttributeError, match="dfl"):
+        _ = weighted.dfl
 
 
 @pytest.mark.parametrize("rule", ["multiplicative", "paper"])

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from yolo_wiou.losses._geometry import in_transform
 from yolo_wiou.losses.boxes import BoxPair, ImageSize, Stride
+from yolo_wiou.losses.cls_weighting import CLS_WEIGHTINGS
 from yolo_wiou.losses.config import LossConfig
 from yolo_wiou.losses.gain import GAINS
 from yolo_wiou.losses.overlap import OVERLAPS, focaler
@@ -53,9 +54,9 @@ def to_power(x: Tensor, power: float) -> Tensor:
 class BoxLoss(nn.Module):
     """A box regression loss, one value per box; reduction is the caller's.
 
-    A step is judged by the running mean of the steps before it. The mean advances at the end of each call whose
-    prediction requires a gradient, whatever `.training` says; who makes several calls per step, or has several
-    processes, sets `self_advancing = False` and calls `advance` of running_mean.py at the end of a step.
+    A gain that asks for the running mean judges a step by the mean of the steps before it. The mean advances at the end
+    of each call whose prediction requires a gradient, whatever `.training` says; who makes several calls per step, or
+    has several processes, sets `self_advancing = False` and calls `advance` of running_mean.py at the end of a step.
 
     `torch.compile` takes it whole. In a transform of torch.func (`grad`, `vmap`, ...) a call is a pure function: it
     reads the running mean and moves nothing.
@@ -69,6 +70,8 @@ class BoxLoss(nn.Module):
 
     Attributes:
         running_mean: the state; a submodule, so `state_dict()` holds it.
+        keeps_mean: whether it is shown every step, which the gain or the classification weighting asks for; who else
+            reads it says so here. Where nobody does it stays at its start.
         self_advancing: whether a call is a step.
         progress: share of the run that is over, for a loss with a schedule (Unified-IoU).
     """
@@ -83,11 +86,10 @@ class BoxLoss(nn.Module):
         self.asked = asks(GAINS.functions[config.gain.name])
         self.scales_overlap = "overlap_loss" in asks(PENALTIES.functions[config.penalty.name])
         self.has_plain_overlap = config.overlap == OVERLAPS.parse("iou") and config.power == 1
-        self.running_mean = RunningMean(
-            config.running_mean.value,
-            with_sizes="expected" in self.asked,
-            with_first=getattr(config.gain, "norm", None) == "first",
-        )
+        weighting = CLS_WEIGHTINGS.functions[config.cls_weighting.name]
+        with_first = getattr(config.gain, "norm", None) == "first"
+        self.keeps_mean = with_first or has_running_mean(config) or "usual_iou" in asks(weighting)
+        self.running_mean = RunningMean(config.running_mean.value, "expected" in self.asked, with_first)
         self.self_advancing = True
         self.progress = 0.0
 
@@ -160,7 +162,9 @@ class BoxLoss(nn.Module):
         return gain, loss
 
     def observe(self, pair: AnyPair, gain: Tensor) -> None:
-        """Show a call's boxes to the running mean."""
+        """Show a call's boxes to the running mean, if it is kept."""
+        if not self.keeps_mean:
+            return
         side = pair.target_side if "expected" in self.asked else None
         self.running_mean.observe(pair.iou_loss, gain, side)
         if self.self_advancing:
@@ -191,9 +195,14 @@ def weighted_sum(loss: Tensor, gain: Tensor, weight: Tensor, normaliser: Tensor 
     return torch.dot(loss, gain * weight.squeeze(-1) / normaliser)
 
 
+def has_running_mean(config: LossConfig) -> bool:
+    """Return whether a loss judges a box by the running mean."""
+    return not {"mean", "expected"}.isdisjoint(asks(GAINS.functions[config.gain.name]))
+
+
 def warn_of_slow_mean(config: LossConfig) -> None:
     """Warn that nobody knows how many steps a running mean has; Python shows it once per line of the user's code."""
-    if {"mean", "expected"} & set(asks(GAINS.functions[config.gain.name])) and config.running_mean.momentum == "auto":
+    if has_running_mean(config) and config.running_mean.momentum == "auto":
         warnings.warn(
             f"outside a trainer the running mean of '{config.name}' takes {PAPER_UPDATES:,} calls to leave its start, "
             "as in its authors' runs. Set running_mean.momentum: 0.01 for some hundred calls, 3 / calls for more.",

@@ -98,8 +98,8 @@ class LossConfig(Settings):
 
     @property
     def is_stock(self) -> bool:
-        """Whether this is Ultralytics' own loss, CIoU without any change."""
-        return self.is_unmodified("ciou")
+        """Whether this is Ultralytics' own loss, CIoU without any change; weighted classification is one."""
+        return self.is_unmodified("ciou") and self.cls_weighting.name == "none"
 
     def is_unmodified(self, penalty: str) -> bool:
         """Whether this is IoU with a penalty and nothing else."""

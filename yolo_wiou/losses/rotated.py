@@ -125,7 +125,7 @@ def check_rotated(config: LossConfig) -> None:
         ConfigError: says which part, and what to use instead.
     """
     instead = f"Use penalty {', '.join(PENALTIES[:-1])} or {PENALTIES[-1]}, with any modifier of the overlap"
-    if config.is_stock:
+    if config.is_unmodified("ciou"):  # ProbIoU, the stock loss of rotated boxes
         return
     if config.penalty.name not in PENALTIES:
         raise ConfigError(

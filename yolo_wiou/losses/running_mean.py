@@ -40,7 +40,6 @@ class RunningMean(nn.Module):
         seen: float32 (3 + 2·SIZES + 2,) buffer of the step so far: sum of IoU losses, number of boxes, sum of gains
             (for the log); then the sums of IoU losses and the numbers of boxes by size class; then the gain's sums.
         steps: int64 scalar buffer, the number of steps that counted.
-        last: the IoU losses and gains that the step observed last, (N,) each, kept for histograms; None before.
         sums: of the call whose gain was computed last, for `observe`.
     """
 
@@ -54,7 +53,6 @@ class RunningMean(nn.Module):
         """Start at 1.0."""
         super().__init__()
         self.momentum = momentum
-        self.last: tuple[Tensor, Tensor] | None = None
         self.register_buffer("mean", torch.ones(()))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         self.register_buffer("sizes", torch.zeros(2, SIZES * with_sizes), persistent=with_sizes)
@@ -72,8 +70,7 @@ class RunningMean(nn.Module):
 
         Float32; a gain is a constant already.
         """
-        self.last = iou_loss, gain = iou_loss.detach(), gain
-        rows = torch.stack((iou_loss, torch.ones_like(gain), gain))
+        rows = torch.stack((iou_loss.detach(), torch.ones_like(gain), gain))
         sums = rows.sum(1)  # nothing waits for the host
         if side is not None:
             members = size_class(side)[:, None] == torch.arange(SIZES, device=side.device)
@@ -105,24 +102,32 @@ class RunningMean(nn.Module):
 
         A step without boxes, or with a loss that is not finite, does not count.
         """
-        counts = (self.seen[1] > 0) & self.seen.isfinite().all()
-        seen = torch.where(counts, self.seen, 0.0)
-        by_size, sums = seen[3 : 3 + self.sizes.numel()], seen[3 + self.sizes.numel() :]
-        boxes = seen[1].clamp(min=1)
-        moved = torch.lerp(self.mean, seen[0] / boxes, self.momentum)
+        seen, by_size = self.seen, slice(3, 3 + self.sizes.numel())
+        per_box = seen / seen[1]  # not a number without boxes
+        counts = (per_box * 0).sum() == 0  # 0 for what is finite
+        moved = torch.lerp(self.mean, per_box[0], self.momentum)
         self.mean = torch.where(counts, moved.clamp_min_(LEAST_MEAN), self.mean)
         if self.sizes.numel():
-            moved = torch.lerp(self.sizes, by_size.view_as(self.sizes) / boxes, self.momentum)
+            moved = torch.lerp(self.sizes, per_box[by_size].view_as(self.sizes), self.momentum)
             self.sizes = torch.where(counts, moved, self.sizes)
         if self.first.numel():
-            self.first = torch.where((self.first[1] == 0) & (sums[1] > EPS), sums, self.first)
+            sums = seen[by_size.stop :]
+            self.first = torch.where(counts & (self.first[1] == 0) & (sums[1] > EPS), sums, self.first)
         self.steps = self.steps + counts
         self.seen = torch.zeros_like(self.seen)
         return seen
 
+    def replay(self, steps: Tensor) -> None:
+        """Advance by steps that nobody has observed: what each of them saw, (steps, 3) float32; the host computes."""
+        mean = RunningMean(self.momentum)
+        mean.import_state(self.export_state())
+        for mean.seen in steps.cpu():
+            mean.advance()
+        self.import_state(mean.export_state())
+
     def discard(self) -> None:
         """Begin a step with nothing seen, whatever became of the one before."""
-        self.seen, self.last = torch.zeros_like(self.seen), None
+        self.seen = torch.zeros_like(self.seen)
 
     def export_state(self) -> dict[str, Any]:
         """The state as plain numbers, exact."""
@@ -161,6 +166,12 @@ def broadcast_from_rank0(value: Any) -> Any:
     if is_distributed():
         dist.broadcast_object_list(held, 0)
     return held[0]
+
+
+def sum_over_ranks(values: Tensor) -> None:
+    """Sum a tensor over all ranks, in place; every rank must call it. Without a process group it does nothing."""
+    if is_distributed():
+        dist.all_reduce(values)
 
 
 def reduce_over_ranks(means: Sequence[RunningMean]) -> None:

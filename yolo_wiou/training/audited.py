@@ -87,7 +87,7 @@ class AuditMixin(CrashSafeMixin):
             head = next(head for path, head in self.heads.items() if not suffix(path))  # the one that predicts
             folder = self.save_dir if RANK in {-1, 0} else None
             self.recorder = LabelRecorder(self.label_ids, head.box_loss.running_mean, folder, self.start_epoch)
-            head.recorder = self.recorder
+            head.record(self.recorder)
             if folder:
                 LOGGER.info(
                     f"{colorstr('yolo-wiou:')} {HISTORY} records what is seen of {len(self.label_ids):,} labels"

@@ -10,7 +10,7 @@ from torch import Tensor
 from ultralytics.utils.loss import BboxLoss, RotatedBboxLoss
 from ultralytics.utils.metrics import probiou
 
-from yolo_wiou.losses import BoxLoss, BoxPair, RotatedPair
+from yolo_wiou.losses import BoxLoss, BoxPair, LossConfig, RotatedPair
 from yolo_wiou.losses.box_loss import to_float32, weighted_sum
 from yolo_wiou.losses.positives import AnyPair, Objects
 from yolo_wiou.training.distance_term import without_iou_term
@@ -42,7 +42,7 @@ class IoUTermMixin(BboxLoss):
 
     Attributes:
         kind: the stock class.
-        seen: the positives of the last training step; None of the stock term, whose gain is 1.
+        seen: the positives of the last training step.
         label_ids: the numbers of the training split's labels; None where nobody asks for them.
         recorder: what is shown every step's positives; None where nothing is recorded.
 
@@ -60,7 +60,7 @@ class IoUTermMixin(BboxLoss):
         """Build the stock loss around ours."""
         super().__init__(reg_max)
         self.reg_max = reg_max
-        self.box_loss, self.is_stock = box_loss, box_loss.config.is_stock
+        self.box_loss, self.is_stock = box_loss, self.is_own(box_loss.config)
         self.strides = strides
         self.seen: SeenStep | None = None
         self.label_ids: LabelIds | None = None
@@ -68,12 +68,21 @@ class IoUTermMixin(BboxLoss):
         self._positives: tuple[Tensor, tuple[Tensor, ...]] | None = None
         self._assigned: tuple[Tensor, int] | None = None
 
+    @staticmethod
+    def is_own(config: LossConfig) -> bool:
+        """Return whether a loss is the stock term, which is kept then."""
+        return config.is_stock
+
     def listen(self, assigner: Any) -> None:
         """Hear what the head's assigner is told and answers, where somebody asks for it."""
         if self.label_ids:
             assigner.register_forward_pre_hook(self.read_labels)
         if self.label_ids or "misfit" in self.box_loss.asked:
             assigner.register_forward_hook(self.remember_objects)
+
+    def record(self, recorder: LabelRecorder) -> None:
+        """Show every training step's positives to a recorder, which reads the running mean too."""
+        self.recorder, self.box_loss.keeps_mean = recorder, True
 
     def read_labels(self, assigner: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """Hook: read the labels' numbers among the targets, and put their classes there."""
@@ -140,49 +149,45 @@ class IoUTermMixin(BboxLoss):
         """
         index = self.positives(fg_mask)
         anchors = index[-1]
-        weight = target_scores[index].sum(-1, keepdim=True)
+        scores = target_scores[index]
         pred, target = pred_bboxes[index], target_bboxes[index]
-        extra: tuple[Any, ...] = ()
-        if stride is None:
-            stride, imgsz = infer_grid(anchor_points, self.strides)
-            stride = stride[anchors]
-        else:
-            stride = stride[anchors]
-            extra = (imgsz, stride)
-
-        config, learning = self.box_loss.config, pred.requires_grad and torch.is_grad_enabled()
-        boxes = to_float32(pred.detach() if self.is_stock else pred)
-        context = stride.flatten().float(), imgsz
-        pair = self.pair(boxes, target.float(), *context)
-        objects = self.objects(index)
-        labels = self.label_ids.of(self._numbers, objects) if self.label_ids and objects and learning else None
-        gain, loss = (
-            (torch.ones_like(pair.iou_loss), pair.iou_loss)
-            if self.is_stock
-            else self.box_loss.gain_and_loss(pair, weight.squeeze(-1), objects, labels)
-        )
-        if learning:
-            if self.recorder and objects:
-                self.recorder.add(objects, self._numbers, self._scores, pair.iou_loss)
-            self.box_loss.observe(pair, gain)
-            if not self.is_stock:
-                self.seen = SeenStep(boxes.detach(), target.float(), context, weight.flatten().detach(), gain)
-        stock = self.kind.forward
-        forward = stock if self.is_stock else without_iou_term(stock, self.kind, self.reg_max)  # type: ignore[arg-type]
-        stock_term, distance_term = forward(
-            self,
-            pred_dist[index],
-            pred if self.is_stock else pred.detach(),
-            anchor_points[anchors],
-            target,
-            weight * gain[:, None] if config.gain.dfl else weight,
-            target_scores_sum,
-            cast("Tensor", AllPositive()),
-            *extra,
-        )
+        learning = pred.requires_grad and torch.is_grad_enabled()
+        pixels = None if stride is None else stride[anchors]
+        told = () if pixels is None else (imgsz, pixels)
+        rest = target_scores_sum, cast("Tensor", AllPositive()), *told
         if self.is_stock:
-            return stock_term, distance_term
+            if learning:
+                self.seen = SeenStep(pred.detach(), target)
+                if self.box_loss.keeps_mean:  # somebody else asks for it: the stock term has no gain
+                    pair = self.pair(pred.detach().float(), target.float())
+                    self._show(pair, torch.ones_like(pair.iou_loss), self.objects(index))
+            terms: tuple[Tensor, Tensor] = super().forward(
+                pred_dist[index], pred, anchor_points[anchors], target, scores, *rest
+            )
+            return terms
+
+        boxes, goals, weight = to_float32(pred), target.float(), scores.sum(-1, keepdim=True)
+        if pixels is None:
+            grid, imgsz = infer_grid(anchor_points, self.strides)
+            pixels = grid[anchors]
+        context = pixels.flatten().float(), imgsz
+        pair, objects = self.pair(boxes, goals, *context), self.objects(index)
+        labels = self.label_ids.of(self._numbers, objects) if self.label_ids and objects and learning else None
+        gain, loss = self.box_loss.gain_and_loss(pair, weight.squeeze(-1), objects, labels)
+        if learning:
+            self._show(pair, gain, objects)
+            weights = weight.flatten().detach()
+            self.seen = SeenStep(boxes.detach(), goals, context, weights, gain, pair.iou_loss.detach())
+        forward = without_iou_term(self.kind.forward, self.kind, self.reg_max)  # type: ignore[arg-type]
+        share = weight * gain[:, None] if self.box_loss.config.gain.dfl else weight
+        _, distance_term = forward(self, pred_dist[index], pred.detach(), anchor_points[anchors], target, share, *rest)
         return weighted_sum(loss, gain, weight, target_scores_sum), distance_term
+
+    def _show(self, pair: AnyPair, gain: Tensor, objects: Objects | None) -> None:
+        """Show a step's positives to who looks at every step."""
+        if self.recorder and objects:
+            self.recorder.add(objects, self._numbers, self._scores, pair.iou_loss)
+        self.box_loss.observe(pair, gain)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> IoUTermMixin:
         """Return the same object, as the class says."""
@@ -197,6 +202,11 @@ class PluggableRotatedBboxLoss(IoUTermMixin, RotatedBboxLoss):
     """Ultralytics' RotatedBboxLoss with our overlap term: ProbIoU with the head's floor, its modifiers and gains."""
 
     kind = RotatedBboxLoss
+
+    @staticmethod
+    def is_own(config: LossConfig) -> bool:
+        """Return whether a loss is ProbIoU without any change, whatever weighs the classification."""
+        return config.is_unmodified("ciou")
 
     def pair(self, pred: Tensor, target: Tensor, stride: Tensor | float = 1.0, imgsz: Tensor | None = None) -> AnyPair:
         """Return the geometry of rotated boxes."""

@@ -51,18 +51,30 @@ class WeightedBCE(nn.Module):
         (boxes, targets, mask), self._assigned = self._assigned, None
         if "logits" in self.asked:
             return self._weigh(Entries(pred.float(), target.float(), target > 0))
-        loss: Tensor = self.bce(pred, target)
         index = self.box_loss.positives(mask)
-        entries = Entries(pred[index], target[index], target[index] > 0)
-        entropy = self.bce(entries.logits, entries.target)
+        logits = pred.view_as(pred)  # nobody else's, so that its gradient is this loss's alone
+        loss: Tensor = self.bce(logits, target)
+        is_fresh = type(self.bce) is nn.BCEWithLogitsLoss  # nobody else has its result yet, nor its gradient
+        if not is_fresh:
+            loss = loss.clone()
         with torch.no_grad():
-            entries.entropy = entropy.float()
+            entropy, of_positives = loss[index], target[index]
+            entries = Entries(pred, of_positives, of_positives > 0, entropy.float())
             entries.usual_iou = 1 - self.box_loss.box_loss.running_mean.mean
             if {"iou", "mean_iou"} & set(self.asked):
                 entries.iou = self.box_loss.iou(boxes[index].float(), targets[index].float())
             weight = torch.where(entries.positive, self._weigh(entries), 1.0)
-        # Added to the rows of the positives in place: no pass over all rows, forward or backward.
-        return loss.index_put_(index, (entropy * (weight - 1)).to(loss.dtype), accumulate=True)
+            loss.index_put_(index, (entropy * weight).to(loss.dtype))
+
+        def weigh(gradient: Tensor) -> Tensor:
+            rows = (gradient[index] * weight).to(gradient.dtype)
+            return gradient.index_put_(index, rows) if is_fresh else gradient.index_put(index, rows)
+
+        # A constant weight weighs the gradient as it does the loss: both in the positives' rows alone, in place, so
+        # that there is no pass over all rows, forward or backward.
+        if logits.requires_grad:
+            logits.register_hook(weigh)  # type: ignore[no-untyped-call]
+        return loss
 
     def _weigh(self, entries: Entries) -> Tensor:
         result: Tensor = self.weighting(*(getattr(entries, name) for name in self.asked))

@@ -17,7 +17,7 @@ from yolo_wiou.training.cls_weighting import WeightedBCE
 from yolo_wiou.training.compatibility import broken_contract, check_contract, check_head
 from yolo_wiou.training.label_ids import LabelIds
 from yolo_wiou.training.rtdetr import PluggableDETRLoss, install_detr
-from yolo_wiou.training.task_balance import ALWA, BalancedBCE
+from yolo_wiou.training.task_balance import ALWA, BalancedGains
 
 BoxHead = IoUTermMixin | PluggableDETRLoss
 Heads = dict[str, BoxHead]
@@ -48,7 +48,7 @@ def install(
     balance: ALWA | None = None,
     label_ids: LabelIds | None = None,
 ) -> Heads:
-    """Replace the box loss on every head of a criterion, and weight its BCE where the loss asks for it, in place.
+    """Replace the box loss on every head of a criterion, and weight its BCE or its gain where the loss asks for it.
 
     Args:
         criterion: any Ultralytics criterion that regresses boxes, already on its device.
@@ -79,7 +79,7 @@ def install(
         if config.cls_weighting.name != "none":
             head.bce = WeightedBCE(head.bce, head.assigner, head.bbox_loss, config.cls_weighting)
         if balance:
-            head.bce = BalancedBCE(head.bce, balance)
+            head.hyp = BalancedGains(head.hyp, balance)
         installed[path] = head.bbox_loss
     if not installed:
         raise broken_contract(f"regresses no boxes in {type(criterion).__name__}")

@@ -29,15 +29,17 @@ class SeenStep(NamedTuple):
         pred: (N, 4 or 5) predicted boxes, detached.
         target: (N, 4 or 5).
         context: what the head makes a pair of them with.
-        weight: (N,) the assigner's.
-        gain: (N,).
+        weight: (N,) the assigner's; None of the stock term.
+        gain: (N,); None of the stock term: 1.
+        iou_loss: (N,) plain, detached; None of the stock term, which does not compute it.
     """
 
     pred: Tensor
     target: Tensor
-    context: tuple[Tensor | None, ...]
-    weight: Tensor
-    gain: Tensor
+    context: tuple[Tensor | None, ...] = ()
+    weight: Tensor | None = None
+    gain: Tensor | None = None
+    iou_loss: Tensor | None = None
 
 
 def measure(box_loss: BoxLoss, pair: Callable[..., AnyPair], steps: Iterable[SeenStep]) -> Heaviness:
@@ -61,6 +63,8 @@ def _ratios(box_loss: BoxLoss, pair: Callable[..., AnyPair], step: SeenStep) -> 
         pred = step.pred.clone().requires_grad_()
         loss = box_loss.unweighted(pair(pred, step.target, *step.context))
         (slope,) = torch.autograd.grad(loss.sum(), pred)  # a box's loss has a gradient in that box alone
+    assert step.weight is not None
+    assert step.gain is not None  # the stock term has none, and is not measured
     weight, gain, loss, slope = (x.detach().double() for x in (step.weight, step.gain, loss, slope))
     objective = torch.dot(weight * gain, loss) / torch.dot(weight, loss)
     slope = slope.norm(dim=-1)

@@ -58,7 +58,7 @@ class PluggableDETRLoss:
 
     Attributes:
         imgsz: height and width of the network's input in pixels, which the criterion is not told; boxes are shares.
-        seen: what the main layer matched in the last training step; None of the stock term, whose gain is 1.
+        seen: what the main layer matched in the last training step.
         label_ids: the numbers of the training split's labels; None where nobody asks for them.
         numbers: (n,) int64, those of the batch.
         recorder: what is shown every step's matches of the main layer; None where nothing is recorded.
@@ -89,6 +89,10 @@ class PluggableDETRLoss:
         target = target.to(classes.device)
         return Objects(target, len(self.numbers)), class_scores(logits[query].detach().sigmoid(), classes[target])
 
+    def record(self, recorder: LabelRecorder) -> None:
+        """Show every training step's positives to a recorder, which reads the running mean too."""
+        self.recorder, self.box_loss.keeps_mean = recorder, True
+
     def new_step(self, *_: Any) -> None:
         """Begin a forward of the criterion: the first call after this is the main layer's."""
         self.is_main = True
@@ -107,8 +111,12 @@ class PluggableDETRLoss:
         is_main, self.is_main = self.is_main and not postfix, False
         if not len(target):
             return self.stock(pred, target, postfix)
-        pair = self.pair(pred.detach() if self.is_stock else pred, target)
         is_main = is_main and pred.requires_grad and torch.is_grad_enabled()
+        if self.is_stock and not (is_main and self.box_loss.keeps_mean):
+            if is_main:
+                self.seen = SeenStep(pred.detach(), target)
+            return self.stock(pred, target, postfix)
+        pair = self.pair(pred.detach() if self.is_stock else pred, target)
         labels = None
         if is_main and self.label_ids:
             objects, scores = self.matched()
@@ -118,8 +126,7 @@ class PluggableDETRLoss:
         gain, loss = self.box_loss.gain_and_loss(pair, labels=labels)
         if is_main:
             self.box_loss.observe(pair, gain)
-            if not self.is_stock:
-                self.seen = SeenStep(pred.detach(), target, (), torch.ones_like(gain), gain)
+            self.seen = SeenStep(pred.detach(), target, (), torch.ones_like(gain), gain, pair.iou_loss.detach())
         if self.box_loss.config.gain.dfl:  # L1 between boxes times a gain is the gain times their L1
             pred, target = pred * gain[:, None], target * gain[:, None]
         terms = self.stock(pred, target, postfix)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from ultralytics.utils import LOGGER
 
 from yolo_wiou.losses.running_mean import is_distributed
@@ -82,21 +82,27 @@ class ALWA:
         return self
 
 
-class BalancedBCE(nn.Module):
-    """The head's BCE times ALWA's weight where it trains; validation stays comparable between runs.
+class BalancedGains:
+    """Ultralytics' loss gains, of which `cls` holds ALWA's weight where gradients flow: validation stays comparable.
+
+    The weight belongs to the whole classification loss, and here it meets a scalar.
 
     Args:
-        bce: the head's own loss, without reduction.
+        gains: the head's `hyp`.
         balance: holds the weight.
     """
 
-    def __init__(self, bce: nn.Module, balance: ALWA) -> None:
-        """Wrap the head's own loss."""
-        super().__init__()
-        self.bce, self.balance = bce, balance
-        self.reduction = "none"
+    def __init__(self, gains: Any, balance: ALWA) -> None:
+        """Stand before the head's own gains, which are never edited."""
+        self.gains, self.balance = gains, balance
 
-    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Return the weighted loss of every entry."""
-        loss: Tensor = self.bce(pred, target)
-        return loss * self.balance.weight if pred.requires_grad and torch.is_grad_enabled() else loss
+    @property
+    def cls(self) -> Any:
+        """Gain of the classification loss: a number, or a scalar on the device."""
+        return self.gains.cls * self.balance.weight if torch.is_grad_enabled() else self.gains.cls
+
+    def __getattr__(self, name: str) -> Any:
+        """Return any other setting."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.gains, name)

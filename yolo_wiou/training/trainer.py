@@ -116,15 +116,18 @@ class BoxLossMixin(AuditMixin):
                     self._resolve_momentum(epochs)
                     self._write_loss()
             case "on_train_batch_start":  # a step that ended early, out of memory say, is forgotten
-                for mean in self.means.values():
-                    mean.discard()
+                for head in self.heads.values():
+                    head.box_loss.running_mean.discard()
+                    head.seen = None
             case "on_train_batch_end":
-                reduce_over_ranks(list(self.means.values()))
-                for path, mean in self.means.items():
-                    self.logbook.add(path, mean.advance())
+                kept = {path: mean for path, mean in self.means.items() if self.heads[path].box_loss.keeps_mean}
+                reduce_over_ranks(list(kept.values()))
+                for path in self.heads:
+                    self.logbook.add(path, kept[path].advance() if path in kept else None)
                 if self.balance:
                     self.balance.observe(*self._box_and_cls())
             case "on_train_epoch_end":  # results.csv and every logger write the learning rates, and so our columns
+                self.logbook.close()
                 self.lr.update(self._columns())
                 self.logbook.end_epoch(self.epoch)
                 if self.logbook.is_empty and RANK in {-1, 0}:
