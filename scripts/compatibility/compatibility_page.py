@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from markdown import render, table, write_or_check
 
 HOLDS = {True: "✓", False: "**fails**"}
-SIGNS = {"passed": "✓", "absent": "–", "stock fails": "stock fails", "failed": "**fails**"}
+SIGNS = {"passed": "✓", "absent": "–", "not run": "not run", "stock fails": "stock fails", "failed": "**fails**"}
 Section = dict[str, str]
 
 
@@ -48,9 +48,25 @@ def families(seen: dict[str, Any]) -> Section:
     return {"table": table([*names, *checks], cells), "notes": "".join(notes)}
 
 
+def gpu(seen: dict[str, Any]) -> Section:
+    """One row per check, and the ratios of the times to stock's."""
+    rows = seen["rows"]
+    ran = ", ".join(f"{key} {value}" for key, value in seen["machine"].items())
+    checks = table(["check", "", "seen"], [[row["check"], SIGNS[row["outcome"]], row["note"]] for row in rows])
+    times = {name: cells for row in rows for name, cells in row.get("figures", {}).items()}
+    names = dict.fromkeys(name for cells in times.values() for name in cells)
+    ratios = [[name, *(spread(cells.get(name)) for cells in times.values())] for name in names]
+    return {"ran": ran, "table": checks, "times": table(["loss", *times], ratios) if times else ""}
+
+
+def spread(cell: dict[str, float] | None) -> str:
+    """A ratio with the middle half of its rounds."""
+    return f"{cell['ratio']:.2f} ({cell['low']:.2f}–{cell['high']:.2f})" if cell else ""
+
+
 def page(data: Path) -> str:
     """The whole page."""
-    sections = {"releases": releases, "families": families}
+    sections = {"releases": releases, "families": families, "gpu": gpu}
     seen = {name: data / f"{name}.json" for name in sections}
     found = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in seen.items() if file.exists()}
     template = Path(__file__).with_name("compatibility.md.j2")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
 from pathlib import Path
 
+import pytest
+import torch
 from helpers.release_suite import CHECKS, outcomes, run_suite
 from helpers.running import ROOT, shell
 
@@ -128,3 +131,56 @@ def test_models_are_shown_where_they_were_checked(tmp_path):
     page = page_of(tmp_path, families={"rows": [good, bad]})
     assert "| YOLO11 | obb | yolo11n-obb | ✓ | ✓ |\n| RT-DETR | detect | rtdetr-l | **fails** | ✓ |\n" in page
     assert "- rtdetr-l: no\n" in page
+
+
+GPU = ROOT / "scripts" / "compatibility" / "gpu.py"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here is a GPU")
+@pytest.mark.parametrize("argument", [[], ["device=mps"]])
+def test_without_a_gpu_nothing_is_checked_and_nothing_written(argument, tmp_path):
+    done = shell(str(GPU), *argument, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "device=cpu" in done.stderr
+    assert not (ROOT / "docs" / "compatibility" / "gpu.json").exists()
+
+
+def test_a_check_says_what_it_saw_or_why_it_did_not_run(monkeypatch):
+    monkeypatch.syspath_prepend(str(GPU.parent))
+    look = importlib.import_module("gpu").look
+    assert "2 rank" in look("collectives", "cpu", 120)["note"]
+    assert look("two GPUs", "cpu", 60) == {
+        "check": "two GPUs",
+        "outcome": "not run",
+        "note": "needs 2 GPU(s), and there are 0",
+    }
+    assert "time was over" in look("resume", "cpu", 0)["note"]
+    assert "time was over" in look("resume", "cpu", 0.1)["note"]
+    failed = look("host syncs", "nowhere", 60)
+    assert failed["outcome"] == "failed"
+    assert "nowhere" in failed["note"]
+
+
+@pytest.mark.slow
+def test_the_rehearsal_goes_through_all_that_a_processor_can(tmp_path):
+    done = shell(str(GPU), "device=cpu", cwd=tmp_path, timeout=900)
+    outcomes = [line.split(": ")[1].split(",")[0] for line in done.stdout.splitlines()[:-1]]
+    assert outcomes.count("passed") == 10
+    assert outcomes.count("not run") == 2
+    assert "nothing is written" in done.stdout
+
+
+def test_the_page_shows_what_a_gpu_has_said(tmp_path):
+    cell = {"ms": 2.0, "ratio": 0.9, "low": 0.85, "high": 0.95}
+    rows = [
+        {"check": "resume", "outcome": "passed", "note": "12 steps"},
+        {"check": "two GPUs", "outcome": "not run", "note": "needs 2"},
+        {"check": "criterion", "outcome": "passed", "note": "", "figures": {"criterion": {"wiou3": cell}}},
+    ]
+    (tmp_path / "gpu.json").write_text(json.dumps({"machine": {"GPU": "H200"}, "rows": rows}))
+    script = str(ROOT / "scripts" / "compatibility" / "compatibility_page.py")
+    shell(script, str(tmp_path), str(tmp_path / "page.md"), cwd=tmp_path)
+    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert "saw on GPU H200" in page
+    assert "| two GPUs | not run | needs 2 |" in page
+    assert "| wiou3 | 0.90 (0.85–0.95) |" in page
