@@ -8,13 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
+from helpers.running import ROOT
 from helpers.studies import a_study
 from PIL import Image
 from ultralytics import YOLO
 from ultralytics.utils.patches import imread
 
 from yolo_wiou.compare.coco import read_truth
-from yolo_wiou.compare.detections import DetectionRecorder, compact, detect, detections, truth
+from yolo_wiou.compare.detections import DetectionRecorder, compact, detect, detections, record, truth
 
 
 def photograph(file: Path, orientation: int) -> None:
@@ -43,6 +44,17 @@ def test_an_image_has_the_size_in_which_ultralytics_reads_it(tmp_path: Path) -> 
         height, width, _ = imread(image["file_name"]).shape
         assert (image["width"], image["height"]) == (width, height)
         assert box["bbox"] == pytest.approx([width / 4, height / 4, width / 2, height / 2])
+
+
+def test_a_model_can_be_recorded_again(shapes: Path, tmp_path: Path) -> None:
+    model = YOLO(ROOT / "tests" / "fixtures" / "tiny.yaml")
+    small = {"data": str(shapes), "imgsz": 64, "batch": 4, "workers": 0, "conf": 1e-6}
+    recorders = [record(model, tmp_path / "val", **small)[0] for _ in range(2)]
+    first, again = (detections(recorder.found, recorder.labels()) for recorder in recorders)
+    assert len(first) > 0
+    assert again.tolist() == first.tolist()
+    assert recorders[1].validator.jdict == []  # a row of it takes a kilobyte
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_boxes_are_shares_of_the_size_that_the_image_was_read_in() -> None:

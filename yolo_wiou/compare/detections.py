@@ -74,6 +74,7 @@ def record(model: Any, folder: Path, is_limited: bool = False, **arguments: Any)
         with log_only(lambda line: "Results saved to" not in str(line.msg)):
             metrics = model.val(**arguments, **where, save_json=True, plots=False, verbose=False)
     finally:
+        model.callbacks["on_val_start"].remove(recorder.watch)  # the model may be validated again
         shutil.rmtree(folder, ignore_errors=True)
     return recorder, metrics
 
