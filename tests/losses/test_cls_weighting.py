@@ -19,10 +19,12 @@ from yolo_wiou.losses.registry import asks
 IOUS = [0.15, 0.55, 0.7, 0.98]
 MEAN = sum(IOUS) / 4
 USUAL = 0.45
+GAINS = [0.3, 1.2, 0.9, 2.0]
 
 VALUES: dict[str, dict[str, tuple[float, float]]] = {
     "none": {},
     "iou-balanced": {"eta": (0.5, 3.0)},
+    "gain": {},
     "varifocal": {"alpha": (0.25, 1.0), "gamma": (0.0, 1.5)},
     "quality-focal": {"beta": (1.0, 3.0)},
     "mal": {"gamma": (0.5, 3.0)},
@@ -64,7 +66,8 @@ def entries(dtype: torch.dtype = torch.float64) -> Entries:
         target[row, column] = q
     entropy = binary_cross_entropy_with_logits(logits, target, reduction="none").detach()
     iou = torch.tensor(IOUS, dtype=dtype)
-    return Entries(logits, target, target > 0, entropy, iou, torch.tensor(USUAL, dtype=dtype))
+    usual, gain = torch.tensor(USUAL, dtype=dtype), torch.tensor(GAINS, dtype=dtype)
+    return Entries(logits, target, target > 0, entropy, iou, usual, gain)
 
 
 def compute(name: str, of: Entries, **settings: float) -> Tensor:
@@ -78,11 +81,14 @@ def weights(name: str, of: Entries, **settings: float) -> list[list[float]]:
     rows = of.target.tolist()
     if name == "none":
         return [[1.0] * 3] * 4
-    if name == "iou-balanced":
-        entropy = of.entropy.tolist()
-        own = [(entropy[i][j], IOUS[i] ** settings.get("eta", 1.5)) for i in range(4) for j in range(3) if rows[i][j]]
+    if name in {"iou-balanced", "gain"}:
+        entropy, raw = (
+            of.entropy.tolist(),
+            GAINS if name == "gain" else [iou ** settings.get("eta", 1.5) for iou in IOUS],
+        )
+        own = [(entropy[i][j], raw[i]) for i in range(4) for j in range(3) if rows[i][j]]
         factor = math.fsum(e for e, _ in own) / math.fsum(e * w for e, w in own)
-        return [[factor * iou ** settings.get("eta", 1.5)] * 3 for iou in IOUS]
+        return [[factor * weight] * 3 for weight in raw]
     threshold = MEAN if name == "slide" else USUAL
     return [[slide_weight(q, threshold, settings.get("margin", 0.1)) for q in row] for row in rows]
 
@@ -168,6 +174,14 @@ def test_sections_of_old_files_keep_their_meaning():
     for setting in ({"name": "none", "eta": 1.2}, {"eta": 1.5, "name": "varifocal"}):
         with pytest.raises(ConfigError, match="'eta' belongs to cls_weighting iou-balanced"):
             load_config({"cls_weighting": setting})
+
+
+def test_a_gain_that_weighs_the_classification_needs_to_be_one_and_to_come_first():
+    assert load_config({"gain": "nonmonotonic", "cls_weighting": "gain"}).cls_weighting.name == "gain"
+    with pytest.raises(ConfigError, match="gain 'none' has nothing to say"):
+        load_config({"cls_weighting": "gain"})
+    with pytest.raises(ConfigError, match="gain 'iou-balanced' needs the box loss, which comes after"):
+        load_config({"gain": "iou-balanced", "cls_weighting": "gain"})
 
 
 def test_a_weighting_from_outside(monkeypatch):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from yolo_wiou import load_loss
 from yolo_wiou.losses import BoxLoss, BoxPair, RunningMean
+from yolo_wiou.losses.gain import MAX_GAIN
 from yolo_wiou.losses.positives import Objects
 from yolo_wiou.losses.running_mean import PRIOR
 
@@ -37,10 +38,10 @@ def gains(loss: BoxLoss, pair: BoxPair, weight: Tensor | None = None, objects: O
 
 
 def test_the_formula_by_hand():
-    """Three boxes, the first two of one object: β is (0.1 + 0.3)/2/0.2 = 1 and 0.5/0.2 = 2.5; a = 1 - 2·0.2 = 0.6."""
+    """Three boxes, the first two of one object: L_o is (0.1 + 0.3)/2 = 0.2 and 0.5; a = (0.5 - 0.4)/0.15 = 2/3."""
     weight = torch.tensor([1.0, 0.5, 0.25])
-    found = gains(trust(0.2, **{"gain.k": 2}), losing(0.1, 0.3, 0.5), weight, Objects(torch.tensor([3, 3, 0]), 4))
-    raw = [1.0, 1.0, math.exp(-2 * 0.6 * 1.5)]
+    found = gains(trust(0.4, **{"gain.k": 3}), losing(0.1, 0.3, 0.5), weight, Objects(torch.tensor([3, 3, 0]), 4))
+    raw = [math.exp(2 * 0.2)] * 2 + [math.exp(-2 * 0.1)]
     factor = 1.75 / (1.5 * raw[0] + 0.25 * raw[2])
     assert found == approx([gain * factor for gain in raw], rel=1e-5)
 
@@ -54,6 +55,13 @@ def test_a_bad_anchor_point_is_not_taken_for_a_bad_label():
     assert gains(trust(0.2), pair, objects=apart)[0] > 2 * gains(trust(0.2), pair, objects=apart)[1]
 
 
+def test_where_all_boxes_fit_alike_hardly_anything_happens():
+    """The same spread in shares of the mean, which is what Wise-IoU's β sees, for exact boxes and for loose ones."""
+    exact, loose = (gains(trust(mean), losing(mean / 2, mean, 3 * mean / 2)) for mean in (0.05, 0.3))
+    assert exact[0] / exact[2] == approx(math.exp(2.5 * 0.05), rel=1e-4)
+    assert loose[0] / loose[2] == approx(math.exp(2.5 * 0.3), rel=1e-4)
+
+
 @pytest.mark.parametrize("mean", [0.5, 0.8, 1.0])
 def test_nothing_is_judged_before_the_network_has_learnt_to_fit(mean):
     assert gains(trust(mean), losing(0.0, 0.3, 0.9)) == approx([1, 1, 1])
@@ -63,14 +71,14 @@ def test_the_weights_that_the_assigner_gave_stay_the_same_on_the_whole():
     pair = BoxPair.of(*tensors(random_pairs(60, seed=3), torch.float32))
     weight = torch.rand(60, generator=torch.Generator().manual_seed(0))
     gain = trust(0.3, **{"gain.k": 0.5}).gain_and_loss(pair, weight)[0]
-    assert gain.max() < math.exp(0.5)  # none is cut off
+    assert gain.max() < MAX_GAIN  # none is cut off
     assert torch.dot(gain, weight).item() == approx(weight.sum().item())
     assert gain.std() > 0.1
 
 
 def test_no_box_counts_more_than_the_bound_and_outliers_alone_count_as_ever():
     many = losing(0.02, *[0.95] * 200)
-    assert max(gains(trust(0.05), many)) == approx(math.exp(1.5))
+    assert max(gains(trust(0.05, **{"gain.k": 5}), many)) == approx(MAX_GAIN)
     assert gains(trust(0.05), losing(0.95, 0.95)) == approx([1, 1])
 
 

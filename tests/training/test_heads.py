@@ -83,8 +83,8 @@ def test_no_loss_waits_for_the_device_more_often_than_stock_or_takes_more_operat
     assert 0 < ours.syncs <= stock.syncs
     if loss in {"wiou1", "wiou2", "wiou3"}:
         assert ours.total <= stock.total - 100
-    else:  # where the term is stock's, it takes the strides of the positives beside it, and ALWA its weight
-        assert ours.total <= stock.total + {"ciou": 1, "alwa": 3}.get(loss, 0)
+    else:  # ciou takes the strides of the positives beside the stock term, ALWA its weight, trust the boxes twice
+        assert ours.total <= stock.total + {"ciou": 1, "alwa": 3, "trust": 27}.get(loss, 0)
 
 
 @pytest.mark.parametrize("weighting", sorted(CLS_WEIGHTINGS.functions.keys() - {"none"}))
@@ -92,7 +92,9 @@ def test_a_classification_weighting_adds_its_own_operators_and_nothing_else(weig
     """Forward and backward of the whole criterion, beside stock's."""
     model, batch, predictions, _ = predicted
     counts = []
-    for loss in ("siou", {"penalty": "siou", "cls_weighting": weighting}):
+    gain = "trust" if weighting == "gain" else "none"
+    for switch in ("none", weighting):
+        loss = {"penalty": "siou", "gain": gain, "cls_weighting": switch}
         criterion = model.init_criterion()
         install(criterion, load_config(loss))
         model.zero_grad(set_to_none=True)

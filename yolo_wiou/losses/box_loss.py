@@ -156,10 +156,13 @@ class BoxLoss(nn.Module):
         `labels` are the labels of the training split that the boxes predict, where a trainer numbers them.
         """
         loss = self.unweighted(pair)
-        with torch.no_grad():
-            positives = Positives(pair, loss, weight, objects, self.running_mean, labels)
-            gain: Tensor = self.gain(*(getattr(positives, name) for name in self.asked))
-        return gain, loss
+        return self.gain_of(Positives(pair, loss, weight, objects, self.running_mean, labels)), loss
+
+    @torch.no_grad()
+    def gain_of(self, positives: Positives) -> Tensor:
+        """Return the gain, (N,)."""
+        gain: Tensor = self.gain(*(getattr(positives, name) for name in self.asked))
+        return gain
 
     def observe(self, pair: AnyPair, gain: Tensor) -> None:
         """Show a call's boxes to the running mean, if it is kept."""

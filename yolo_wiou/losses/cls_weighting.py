@@ -11,27 +11,38 @@ whole, which `cls=` undoes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from yolo_wiou.losses.gain import keep_sum
-from yolo_wiou.losses.registry import Registry
+from yolo_wiou.losses.gain import GAINS, keep_sum
+from yolo_wiou.losses.registry import Registry, asks
 from yolo_wiou.losses.settings import Component, FiniteFloat
 
 OF_ALL = ("logits", "target", "positive")
 """What there is for every entry of any classification loss."""
-OFFERED = (*OF_ALL, "entropy", "iou", "mean_iou", "usual_iou")
+OFFERED = (*OF_ALL, "entropy", "iou", "mean_iou", "usual_iou", "gain")
 """What a weighting may ask for: attributes of Entries."""
 LEAST_IOU = 0.2
 """Slide's threshold gets no smaller, as in its authors' code."""
 
 Gamma = Annotated[FiniteFloat, Field(ge=0, le=5)]
 Margin = Annotated[FiniteFloat, Field(ge=0, le=0.5)]
+
+
+def _weighs_by_a_gain(config: Any) -> Iterator[str]:
+    name = config.gain.name
+    if name == "none" or "loss" in asks(GAINS.functions[name]):
+        yield (
+            f"cls_weighting 'gain' lets the gain weigh the classification too, and gain '{name}' "
+            + ("has nothing to say." if name == "none" else "needs the box loss, which comes after.")
+        )
+
 
 CLS_WEIGHTINGS: Registry[Component] = Registry("cls_weighting", Component, "none", offers=OFFERED)
 """The classification weightings by name."""
@@ -48,6 +59,7 @@ class Entries:
         entropy: (N, C) float32 binary cross entropy of the positives, a constant.
         iou: (N,) plain IoU of the positives, a constant; ProbIoU if rotated.
         usual_iou: () running mean of the IoU of all positives.
+        gain: (N,) what the positives count in the box loss, a constant.
     """
 
     logits: Tensor
@@ -56,6 +68,7 @@ class Entries:
     entropy: Tensor | None = None
     iou: Tensor | None = None
     usual_iou: Tensor | None = None
+    gain: Tensor | None = None
 
     @property
     def mean_iou(self) -> Tensor:
@@ -80,6 +93,15 @@ def iou_balanced(
     with the IoU already, so this counts it twice.
     """
     return keep_sum(iou.pow(eta)[:, None], entropy * positive)
+
+
+@CLS_WEIGHTINGS.register("gain", rule=_weighs_by_a_gain)
+def gain(entropy: Tensor, positive: Tensor, gain: Tensor) -> Tensor:
+    """A positive counts as it does in the box loss, scaled so that the sum over the positives stays.
+
+    Its target is a score that grows with the IoU, so a loose label misleads the classification too.
+    """
+    return keep_sum(gain[:, None], entropy * positive)
 
 
 @CLS_WEIGHTINGS.register("varifocal")

@@ -19,6 +19,9 @@ from yolo_wiou.losses.settings import LEAST_MEAN, Component, FiniteFloat
 MAX_GAIN = 20.0
 """The largest gain: the running mean may be tiny, and a batch may have one good box among hundreds."""
 
+IMMATURE, MATURE = 0.5, 0.65
+"""The mean IoU of the positives up to which misfit says nothing of a label, and from which on it says all it can."""
+
 Exponent = Annotated[FiniteFloat, Field(ge=0, le=5)]
 Alpha = Annotated[FiniteFloat, Field(gt=1, le=10)]
 Lambda = Annotated[FiniteFloat, Field(gt=0, le=10)]
@@ -114,17 +117,18 @@ def nonmonotonic(pair: BoxPair, mean: Tensor, *, alpha: Alpha = 1.9, delta: Posi
 
 
 @GAINS.register("trust")
-def trust(weight: Tensor, mean: Tensor, expected: Tensor, misfit: Tensor, *, k: Strength = 1.5) -> Tensor:
-    """Trust: exp(−k·a·(β_o − 1)), an object counts less the worse it fits, once the network has learnt to fit.
+def trust(weight: Tensor, mean: Tensor, expected: Tensor, misfit: Tensor, *, k: Strength = 2.5) -> Tensor:
+    """Trust: exp(−k·a·(L_o − m_s)), an object counts less the worse it fits, once the network has learnt to fit.
 
-    β_o, the outlier degree of an object, is its boxes' mean IoU loss over the running mean of targets of its size: a
-    loose label misfits at all its positives, a single bad anchor point does not, and small objects fit worse by nature.
-    Maturity a = clamp(1 − 2·mean, 0, 1) is 0 while the mean IoU is below one half, when misfit means "not learnt yet".
-    Scaled so that Σ w·g = Σ w, up to the most that a box may count, e^k. The formula is this package's own.
+    L_o, the misfit of an object, is its boxes' mean IoU loss, m_s the running mean of targets of its size: a loose
+    label misfits at all its positives, a single bad anchor point does not, and small objects fit worse by nature.
+    Their difference and not their ratio, Wise-IoU's β: where all boxes are exact, both are small, and hardly anything
+    happens. Maturity a rises from 0 at a mean IoU of 0.5 to 1 at 0.65: before, misfit means "not learnt yet".
+    Scaled so that Σ w·g = Σ w. The formula is this package's own.
     """
-    maturity = (1 - 2 * mean).clamp(0, 1)
-    gain = torch.exp(-k * maturity * (outlier_degree(misfit, expected) - 1))
-    return keep_sum(gain, weight).clamp_max(math.exp(k))
+    maturity = ((1 - mean - IMMATURE) / (MATURE - IMMATURE)).clamp(0, 1)
+    gain = torch.exp(-k * maturity * (misfit - expected))
+    return keep_sum(gain, weight)
 
 
 def outlier_degree(iou_loss: Tensor, mean: Tensor) -> Tensor:

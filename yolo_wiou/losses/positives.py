@@ -40,7 +40,7 @@ class Positives:
 
     Attributes:
         pair: geometry of predictions and targets.
-        loss: (N,) what the gain will weigh, 1 − overlap + penalty.
+        loss: (N,) what the gain will weigh, 1 − overlap + penalty; None before there is one.
         given: (N,) the assigner's weight of each box; None outside a trainer.
         objects: the object of each box; None where every box has one of its own.
         running_mean: of the IoU loss.
@@ -49,7 +49,7 @@ class Positives:
     """
 
     pair: AnyPair
-    loss: Tensor
+    loss: Tensor | None
     given: Tensor | None
     objects: Objects | None
     running_mean: RunningMean
@@ -58,7 +58,7 @@ class Positives:
     @property
     def weight(self) -> Tensor:
         """(N,) what a box weighs in the sum over the batch: the assigner's weight, or 1."""
-        return torch.ones_like(self.loss) if self.given is None else self.given.to(self.loss)
+        return torch.ones_like(self.pair.iou_loss) if self.given is None else self.given.to(self.pair.iou_loss)
 
     @property
     def mean(self) -> Tensor:

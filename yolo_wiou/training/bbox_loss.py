@@ -12,7 +12,7 @@ from ultralytics.utils.metrics import probiou
 
 from yolo_wiou.losses import BoxLoss, BoxPair, LossConfig, RotatedPair
 from yolo_wiou.losses.box_loss import to_float32, weighted_sum
-from yolo_wiou.losses.positives import AnyPair, Objects
+from yolo_wiou.losses.positives import AnyPair, Objects, Positives
 from yolo_wiou.training.distance_term import without_iou_term
 from yolo_wiou.training.heaviness import SeenStep
 from yolo_wiou.training.label_ids import LabelIds
@@ -67,6 +67,7 @@ class IoUTermMixin(BboxLoss):
         self.recorder: LabelRecorder | None = None
         self._positives: tuple[Tensor, tuple[Tensor, ...]] | None = None
         self._assigned: tuple[Tensor, int] | None = None
+        self._gain: Tensor | None = None
 
     @staticmethod
     def is_own(config: LossConfig) -> bool:
@@ -114,6 +115,20 @@ class IoUTermMixin(BboxLoss):
     def pair(self, pred: Tensor, target: Tensor, stride: Tensor | float = 1.0, imgsz: Tensor | None = None) -> AnyPair:
         """Return the geometry of the positives, (N, 4) xyxy or (N, 5) xywhr, float32."""
         return BoxPair.of(pred, target, stride, imgsz)
+
+    @torch.no_grad()
+    def gain(
+        self, pred: Tensor, target: Tensor, weight: Tensor, index: tuple[Tensor, ...], *, learning: bool
+    ) -> Tensor:
+        """Return what positives in pixels count, (N,), in the classification, and then in the box loss too."""
+        objects, mean = self.objects(index), self.box_loss.running_mean
+        labels = self.labels(objects, learning)
+        self._gain = self.box_loss.gain_of(Positives(self.pair(pred, target), None, weight, objects, mean, labels))
+        return self._gain
+
+    def labels(self, objects: Objects | None, learning: bool) -> Objects | None:
+        """Return the labels of the training split that positives predict; None where nobody asks, or validates."""
+        return self.label_ids.of(self._numbers, objects) if self.label_ids and objects and learning else None
 
     def iou(self, pred: Tensor, target: Tensor) -> Tensor:
         """Return the plain overlap of boxes in any unit, (N,): IoU, or ProbIoU if rotated."""
@@ -172,8 +187,11 @@ class IoUTermMixin(BboxLoss):
             pixels = grid[anchors]
         context = pixels.flatten().float(), imgsz
         pair, objects = self.pair(boxes, goals, *context), self.objects(index)
-        labels = self.label_ids.of(self._numbers, objects) if self.label_ids and objects and learning else None
-        gain, loss = self.box_loss.gain_and_loss(pair, weight.squeeze(-1), objects, labels)
+        loss, gain = self.box_loss.unweighted(pair), self._gain
+        if gain is None:
+            mean, labels = self.box_loss.running_mean, self.labels(objects, learning)
+            gain = self.box_loss.gain_of(Positives(pair, loss, weight.squeeze(-1), objects, mean, labels))
+        self._gain = None
         if learning:
             self._show(pair, gain, objects)
             weights = weight.flatten().detach()

@@ -63,6 +63,10 @@ class WeightedBCE(nn.Module):
             entries.usual_iou = 1 - self.box_loss.box_loss.running_mean.mean
             if {"iou", "mean_iou"} & set(self.asked):
                 entries.iou = self.box_loss.iou(boxes[index].float(), targets[index].float())
+            if "gain" in self.asked:
+                pixels, matched = boxes[index].float(), targets[index].float()
+                weights, learning = of_positives.float().sum(-1), logits.requires_grad
+                entries.gain = self.box_loss.gain(pixels, matched, weights, index, learning=learning)
             weight = torch.where(entries.positive, self._weigh(entries), 1.0)
             loss.index_put_(index, (entropy * weight).to(loss.dtype))
 

@@ -34,7 +34,8 @@ def check_detr(config: LossConfig) -> None:
         fitting = ", ".join(name for name in CLS_WEIGHTINGS.functions if name != "none" and weighs_all(name))
         raise ConfigError(
             f"cls_weighting '{config.cls_weighting.name}' weighs the positives of a head's BCE, which RT-DETR has not; "
-            f"its own varifocal loss has the IoU for its target. Leave it out, or take one of {fitting}."
+            "its own varifocal loss has the IoU for its target. Leave it out (loss.cls_weighting.name=none), or take "
+            f"one of {fitting}."
         )
     if config.task_balance.name != "none":
         raise ConfigError(
