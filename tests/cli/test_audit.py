@@ -66,11 +66,12 @@ def test_a_model_of_other_classes_is_refused(shapes, tmp_path, monkeypatch, caps
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_tables_and_a_corrected_copy(shapes, untrained, tmp_path):
-    small = ["imgsz=64", "workers=0"]
-    words = ["-m", "yolo_wiou", "audit", f"data={shapes}", f"model={untrained}", "fix=fixed", "out=tables", *small]
-    done = shell(*words, cwd=tmp_path)
-    found = places(done.stdout)
+def test_tables_and_a_corrected_copy(shapes, untrained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["audit", f"data={shapes}", f"model={untrained}", "fix=fixed", "out=tables", "imgsz=64", "workers=0"]
+    assert run_command(words) == 0
+    said = capsys.readouterr().out
+    found = places(said)
     assert found["results"].parent == tmp_path / "tables"
     assert {file.name for file in found["results"].parent.iterdir()} == {
         "audit.csv",
@@ -81,9 +82,9 @@ def test_tables_and_a_corrected_copy(shapes, untrained, tmp_path):
     }
     assert found["corrected"] == tmp_path / "fixed" / "data.yaml"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fixed", "tables"]
-    plain = json.loads(shell(*words, "--json", cwd=tmp_path).stdout)
+    plain = json.loads(shell("-m", "yolo_wiou", *words, "--json", cwd=tmp_path).stdout)
     assert plain == json.loads((tmp_path / "tables" / "audit.json").read_text())
-    assert plain["found"] in done.stdout
+    assert plain["found"] in said
 
 
 def test_without_jinja2_there_are_the_tables(shapes, untrained, tmp_path, monkeypatch):
