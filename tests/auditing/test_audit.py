@@ -57,6 +57,8 @@ def test_every_label_of_a_task_has_a_row(
     assert report.flagged == report.missing == []
     table = rows(report.save(tmp_path / "out"))
     assert len(table) == len(lines)
+    plain = json.loads((tmp_path / "out" / "audit.json").read_text(), parse_constant=pytest.fail)  # NaN is no JSON
+    assert {row["confidence"] for row in plain["classes"]} == {None}
     assert ("angle" in table[0]) == (task == "obb")
     assert len(report.warnings) == 1
     assert "finds less than half" in report.warnings[0]

@@ -153,6 +153,14 @@ def test_nothing_is_said_of_nothing() -> None:
     assert only_seen.missing == []  # nobody knows how confident this detector is of what is there
 
 
+def test_that_nothing_is_found_says_nothing_where_little_is_found(world: World) -> None:
+    """Of a class that the detector hardly knows, no label is spurious for not being found."""
+    hardly = world.detections[(world.detections[:, 6] != 0) | (world.detections[:, 0] % 4 == 0)]
+    labels = judge(world.labels, Seen.of(hardly), NAMES, 2).labels
+    spurious = {row.cls for row in labels if row.reason == "spurious"}
+    assert spurious == {1, 2}
+
+
 def test_rotated_boxes_are_compared_as_such() -> None:
     """An upright label across a turned object has the same centre and size."""
     boxes = np.array([[100.0, 100, 200, 20, 0.0]])

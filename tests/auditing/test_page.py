@@ -85,7 +85,7 @@ def test_an_image_that_has_gone_leaves_its_boxes(shapes: Path, tmp_path: Path) -
 
 def test_a_split_without_labels_has_a_report(shapes: Path, tmp_path: Path) -> None:
     report = replace(a_report(shapes), labels=[], missing=[], duplicates=[], classes=[])
-    assert report.sentence.startswith("0 of 0 labels are flagged, about 0")
+    assert report.sentence.startswith("0 of 0 labels are flagged, at least about 0")
     assert report.save(tmp_path).read_text().count("\n") == 1
     assert "<article" not in write_page(report, tmp_path).read_text(encoding="utf-8")
 

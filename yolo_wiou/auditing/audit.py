@@ -11,9 +11,9 @@ import numpy as np
 
 from yolo_wiou.auditing.evidence import Seen
 from yolo_wiou.auditing.history import recall
-from yolo_wiou.auditing.judge import Judgement, judge
+from yolo_wiou.auditing.judge import KNOWN, Judgement, judge
 from yolo_wiou.auditing.labels import Labels, collect
-from yolo_wiou.auditing.report import BLIND, ClassSummary, Report
+from yolo_wiou.auditing.report import ClassSummary, Report
 from yolo_wiou.compare.detections import detections, record
 from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.files import read_mapping
@@ -180,7 +180,7 @@ def summaries(judgement: Judgement, names: Mapping[int, str]) -> list[ClassSumma
             labels=len(flags),
             flagged=sum(flags),
             found=round(float(judgement.found[cls]), 3),
-            confidence=round(float(judgement.typical[cls]), 3),
+            confidence=round(float(judgement.typical[cls]), 3) if np.isfinite(judgement.typical[cls]) else None,
         )
         for cls, flags in sorted(of_class.items())
     ]
@@ -192,7 +192,7 @@ def warnings(classes: list[ClassSummary], names: Mapping[int, str], others: Mapp
     different = [f"{names[key]} for {others[key]}" for key in names.keys() & others.keys() if names[key] != others[key]]
     if different:
         said.append(f"The model's classes have other names than the data set's: {', '.join(different[:5])}.")
-    if blind := [entry.name for entry in classes if entry.found < BLIND]:
+    if blind := [entry.name for entry in classes if entry.found < KNOWN]:
         said.append(
             f"The model finds less than half of the labelled objects of {', '.join(blind)}: what is said of them "
             "counts little. Train longer, or with a larger imgsz."

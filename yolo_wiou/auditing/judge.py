@@ -28,6 +28,8 @@ NOTHING = 0.07
 """Confidence, over the typical one, times IoU, below which nothing is where a label says that something is."""
 LEAST_WEIGHT = 0.01
 """Added to confidence times IoU before a logarithm: the least confidence that is looked at."""
+KNOWN = 0.5
+"""Share of a class's labels whose object is found, from which it says something that nothing is found."""
 FAR = 0.4
 """Distance of the centres, in sides of the better box, from which a label is shifted rather than loose."""
 SAME_OBJECT = 0.55
@@ -80,11 +82,12 @@ def judge(
     evidence = weigh(labels, seen)
     classes = max((*names, *labels.cls.tolist(), *seen.cls.tolist()), default=-1) + 1
     typical = typical_confidence(labels, seen, evidence, classes)
-    verdicts = Verdicts(labels, seen, evidence, typical, score(labels, evidence, past), threshold)
-    rows = [verdicts.row(index, names, can_move) for index in range(len(labels))]
     hits = np.bincount(labels.cls[evidence.hit >= 0], minlength=classes)
     with np.errstate(invalid="ignore"):
         found = hits / np.bincount(labels.cls, minlength=classes)
+    is_known = found[labels.cls] >= KNOWN
+    verdicts = Verdicts(labels, seen, evidence, typical, score(labels, evidence, past), is_known, threshold)
+    rows = [verdicts.row(index, names, can_move) for index in range(len(labels))]
     return Judgement(
         labels=sorted(rows, key=lambda row: -row.score),
         missing=missing(labels, seen, verdicts.explained, typical, names),
@@ -108,7 +111,14 @@ class Verdicts:
     """
 
     def __init__(
-        self, labels: Labels, seen: Seen, evidence: Evidence, typical: Floats, unusual: Floats, threshold: float
+        self,
+        labels: Labels,
+        seen: Seen,
+        evidence: Evidence,
+        typical: Floats,
+        unusual: Floats,
+        is_known: NDArray[np.bool_],
+        threshold: float,
     ) -> None:
         """Judge."""
         self.labels, self.seen, self.evidence = labels, seen, evidence
@@ -132,7 +142,7 @@ class Verdicts:
                 is_misnamed,
                 is_misplaced & (shift.max(1) >= FAR),
                 is_misplaced,
-                is_unusual & (presence < NOTHING),
+                is_unusual & is_known & (presence < NOTHING),
                 is_unusual,
             ],
             ["class", "shifted", "loose", "spurious", "unclear"],

@@ -20,8 +20,6 @@ from yolo_wiou.auditing.judge import false_alarms
 from yolo_wiou.data.profile import LARGE, SMALL, TINY
 from yolo_wiou.files import as_text, write_json, write_whole
 
-BLIND = 0.5
-"""Share of a class's labels below which a detector that finds them knows too little of the class."""
 ABOUT = ("data", "model", "split", "task", "threshold", "images", "imgsz")
 BOXES = {"box": "", "proposed_box": "proposed_", "duplicate_box": "duplicate_"}
 SIDES = ("x", "y", "w", "h", "angle")
@@ -29,13 +27,16 @@ SIDES = ("x", "y", "w", "h", "angle")
 
 @dataclass(frozen=True)
 class ClassSummary:
-    """A class: its labels, how many are flagged, the share whose object the detector has found, and how sure it is."""
+    """A class: its labels, how many are flagged, the share whose object is found, and how sure the detector is then.
+
+    The last is None where it has found nothing at all.
+    """
 
     name: str
     labels: int
     flagged: int
     found: float
-    confidence: float
+    confidence: float | None
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Report:
 
     @property
     def expected_wrong(self) -> int:
-        """How many of the flagged labels are expected to be wrong: all but as many as right labels would give."""
+        """How many of the flagged labels are expected to be wrong, at least: all but what right labels would give."""
         return max(0, round(len(self.flagged) - false_alarms(self.threshold) * len(self.labels)))
 
     @property
@@ -121,7 +122,7 @@ class Report:
         flagged = len(self.flagged)
         found = f"{flagged} of {len(self.labels)} labels are flagged{f' ({reasons})' if reasons else ''}"
         return (
-            f"{found}, about {self.expected_wrong} of which are expected to be wrong; beside them "
+            f"{found}, at least about {self.expected_wrong} of which are expected to be wrong; beside them "
             f"{len(self.missing)} objects seem to have no label and {len(self.duplicates)} to have two."
         )
 
