@@ -32,13 +32,15 @@ class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operators: Counter[str] = Counter()
-        self.bytes = 0
+        self.bytes = self.masks = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
         name = func._schema.name.split("::")[1]
+        if name.startswith("index"):  # by a mask, whose true entries the host must have counted
+            self.masks += sum(isinstance(x, torch.Tensor) and x.dtype == torch.bool for x in tree_leaves(args[1:2]))
         touched = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
         made = [t for t in tree_leaves(out) if isinstance(t, torch.Tensor)]
         storages = {t.untyped_storage().data_ptr() for t in touched}
@@ -60,7 +62,7 @@ class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     @property
     def syncs(self) -> int:
         """Those that a device would make the host wait for."""
-        return sum(self.operators[name] for name in SYNCS)
+        return self.masks + sum(self.operators[name] for name in SYNCS)
 
 
 def peak_bytes(step: Callable[[], Any]) -> int:

@@ -41,8 +41,9 @@ def test_views_are_not_counted_and_work_is():
         x.t()[2:].unbind()
         x.add_(1)
         (x + x).sum().item()
-    assert counted.operators == {"add_": 1, "add": 1, "sum": 1, "_local_scalar_dense": 1}
-    assert counted.syncs == 1
+        x[x[:, 0] > 0]
+    assert counted.operators == {"add_": 1, "add": 1, "sum": 1, "_local_scalar_dense": 1, "gt": 1, "index": 1}
+    assert counted.syncs == 2
 
 
 def test_peak_is_what_is_held_at_once():

@@ -118,14 +118,15 @@ def test_running_means_of_ranks_are_those_of_the_joined_batch(world, model, tmp_
 
 
 @pytest.mark.slow
-def test_a_training_in_two_processes_killed_and_resumed(shapes, tmp_path):
+@pytest.mark.parametrize("name", ["wiou3", "ciou"])  # whose mean moves in every step, and after an epoch
+def test_a_training_in_two_processes_killed_and_resumed(name, shapes, tmp_path):
     """Half of the images are without boxes, so that now and then a rank has none."""
     data = shutil.copytree(shapes.parent, tmp_path / "data")
     for label in sorted((data / "labels" / "train").iterdir())[::2]:
         label.write_text("")
     yaml = data / shapes.name
     yaml.write_text(yaml.read_text().replace(str(shapes.parent), str(data)))
-    loss = load_config("wiou3", {"task_balance.name": "alwa", "task_balance.window": 2}).model_dump(mode="json")
+    loss = load_config(name, {"task_balance.name": "alwa", "task_balance.window": 2}).model_dump(mode="json")
     arguments = {**TINY, "mosaic": 0.0, "batch": 2, "model": MODEL, "data": str(yaml), "device": "cpu", "amp": False}
     arguments |= {"project": str(tmp_path), "name": "run", "loss": loss}
     codes = two_processes(tmp_path, arguments, "0", "1")

@@ -82,7 +82,7 @@ def test_no_loss_waits_for_the_device_more_often_than_stock_or_takes_more_operat
         criterion(predictions, batch)[0].sum().backward(retain_graph=True)
     assert 0 < ours.syncs <= stock.syncs
     if loss in {"wiou1", "wiou2", "wiou3"}:
-        assert ours.total <= stock.total - 100
+        assert ours.total <= stock.total - 90
     else:  # ciou takes the strides of the positives beside the stock term, ALWA its weight, trust the boxes twice
         assert ours.total <= stock.total + {"ciou": 1, "alwa": 3, "trust": 27}.get(loss, 0)
 
