@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -140,6 +141,13 @@ def test_what_is_found_stands_in_the_tables(seen: Path, tmp_path: Path) -> None:
 def test_a_higher_threshold_flags_fewer(seen: Path) -> None:
     assert len(audit(seen, detector(), threshold=1000).flagged) < 2
     assert audit(seen, detector(), threshold=3).threshold >= 3
+
+
+def test_as_many_as_right_labels_would_give_are_not_expected_to_be_wrong(seen: Path) -> None:
+    report = audit(seen, detector())
+    many = replace(report, labels=[*report.labels, *[replace(report.labels[-1], reason="")] * 10_000])
+    assert report.expected_wrong == 1
+    assert many.expected_wrong == 0
 
 
 def test_the_model_knows_its_data_set(seen: Path) -> None:

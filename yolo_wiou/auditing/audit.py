@@ -75,6 +75,7 @@ def audit(
         split=split,
         task=task,
         threshold=judgement.threshold,
+        asked=threshold,
         images=len(labels.files),
         imgsz=imgsz,
         labels=judgement.labels,

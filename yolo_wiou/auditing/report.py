@@ -67,6 +67,7 @@ class Report:
         warnings: what speaks against the audit itself.
         description: Ultralytics' of the data set.
         sizes: width and height of each image in pixels.
+        asked: the threshold that was asked for.
     """
 
     data: str
@@ -83,6 +84,7 @@ class Report:
     warnings: list[str] = field(default_factory=list)
     description: dict[str, Any] = field(default_factory=dict, repr=False)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
+    asked: float = 2.0
 
     @property
     def flagged(self) -> list[AuditedLabel]:
@@ -92,7 +94,7 @@ class Report:
     @property
     def expected_wrong(self) -> int:
         """How many of the flagged labels are expected to be wrong, at least: all but what right labels would give."""
-        return max(0, round(len(self.flagged) - false_alarms(self.threshold) * len(self.labels)))
+        return max(0, round(len(self.flagged) - false_alarms(self.asked) * len(self.labels)))
 
     @property
     def counts(self) -> dict[str, int]:
