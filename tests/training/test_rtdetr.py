@@ -158,7 +158,7 @@ def test_own_loss_is_giou_and_a_run_survives_stop_and_resume(detr, shapes, tmp_p
 
 def test_takes_every_loss_but_the_switches_of_a_bce():
     refused = {name for name in available_losses() if not RTDETRTrainer.takes(load_config(name))}
-    assert refused == {"iou-balanced", "iou-balanced-cls", "slide", "ema-slide", "alwa"}
+    assert refused == {"trust", "iou-balanced", "iou-balanced-cls", "slide", "ema-slide", "alwa"}
     for name in refused:
         with pytest.raises(ConfigError, match="RT-DETR"):
             RTDETRTrainer.check_loss(load_config(name))

@@ -157,7 +157,7 @@ def test_resume_with_another_loss_is_refused(killed, tmp_path):
     assert "Traceback" not in done.stderr
     assert sorted(killed.parent.rglob("*")) == before
     with pytest.raises(ConfigError, match="was trained with wiou3"):
-        YOLO(last).train(resume=True, **{"loss.gain.delta": 4})
+        YOLO(last).train(resume=True, loss="wiou3", **{"loss.gain.delta": 4})
 
 
 def test_resume_goes_on_with_loss_and_state(shapes, tmp_path):

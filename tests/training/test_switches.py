@@ -38,7 +38,7 @@ def assigned(pred, targets, mask, weighting="iou-balanced"):
     assigner = Assigner(targets, mask)
     box_loss = PluggableBboxLoss(16, BoxLoss(load_config("ciou")), torch.ones(1))
     box_loss.box_loss.running_mean.mean.fill_(0.55)
-    weighted = WeightedBCE(bce, assigner, box_loss, load_config({"cls_weighting": weighting}).cls_weighting)
+    weighted = WeightedBCE(bce, assigner, box_loss, CLS_WEIGHTINGS.parse(weighting))
     assigner(None, pred)
     return bce, weighted
 

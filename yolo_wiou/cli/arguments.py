@@ -121,8 +121,8 @@ def parse_options(argv: list[str], defaults: dict[str, Any]) -> dict[str, Any]:
             option = parse_means(key, text)
         if isinstance(default, bool) and type(option) is not bool:
             raise ConfigError(f"'{key}' is true or false, not '{text}'.")
-        if isinstance(default, float) and not (isinstance(option, int | float) and 0 < option < math.inf):
-            raise ConfigError(f"'{key}' needs one number above 0, not '{text}'.")
+        if isinstance(default, float) and not (isinstance(option, int | float) and 0 <= option < math.inf):
+            raise ConfigError(f"'{key}' needs one number, 0 or above, not '{text}'.")
         if type(default) is int and (type(option) is not int or option < min(default, 1)):
             raise ConfigError(f"'{key}' needs one whole number, {min(default, 1)} or above, not '{text}'.")
         options[key] = option
