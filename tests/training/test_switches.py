@@ -36,7 +36,7 @@ class Assigner(nn.Module):
 def assigned(pred, targets, mask, weighting="iou-balanced"):
     bce = nn.BCEWithLogitsLoss(reduction="none")
     assigner = Assigner(targets, mask)
-    box_loss = PluggableBboxLoss(16, BoxLoss(load_config("ciou")), torch.ones(1))
+    box_loss = PluggableBboxLoss(16, BoxLoss(load_config("trust" if weighting == "gain" else "ciou")), torch.ones(1))
     box_loss.box_loss.running_mean.mean.fill_(0.55)
     weighted = WeightedBCE(bce, assigner, box_loss, CLS_WEIGHTINGS.parse(weighting))
     assigner(None, pred)

@@ -93,6 +93,8 @@ def read(argv: Sequence[str]) -> Request:
     given = {split_argument(word)[0] for word in own}
     options = parse_options(own, defaults)
     options |= {key: arguments.pop(key) for key in SHARED if key in arguments and key not in given}
+    if not options["threshold"]:
+        raise ConfigError("'threshold' needs to be above 0: at 0 half of all labels would be flagged.")
     for key, why in REFUSED.items():
         if key in arguments and arguments.pop(key) != DEFAULT_CFG_DICT.get(key):
             raise ConfigError(f"'{key}' has no place in an audit: {why}.")
