@@ -27,6 +27,7 @@ from runs import (
     training,
 )
 from torch import nn
+from ultralytics.nn.tasks import DetectionModel
 
 MEMORY, SECONDS, MESSAGE = 1500, 90, 5000
 """More than this, in MB, seconds and characters, is damage done by a file."""
@@ -231,5 +232,6 @@ def save_with_ghost(file: Path, module: str) -> None:
     theirs = sys.modules.get(module) or types.ModuleType(module)
     head = type("GhostHead", (nn.Identity,), {"__module__": module})
     with mock.patch.dict(sys.modules, {module: theirs}), mock.patch.object(theirs, "GhostHead", head, create=True):
-        model = nn.Sequential(nn.Conv2d(3, 8, 3), head())
+        model = DetectionModel("yolo11n.yaml", verbose=False)
+        model.model.append(head())
         torch.save({"epoch": 1, "model": model, "ema": None, "train_args": {}, "optimizer": {}, "version": "8.9"}, file)
