@@ -29,7 +29,7 @@ OWN_KEYS = ("loss", "audit")
 """Arguments of ours among a run's `args`; Ultralytics' validator and stock releases refuse them."""
 
 NOT_ASKED = (
-    "yolo-wiou: no 'loss=', so this is Ultralytics' own: of the others none has helped on loose boxes and done no harm "
+    "yolo-wiou: no 'loss=', so this is Ultralytics' own: no other was shown to help on loose boxes and to do no harm "
     "elsewhere (docs/study.md). 'yolo-wiou compare' tries them on your data."
 )
 UNREACHED = (
