@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,14 @@ def test_that_nothing_is_found_says_nothing_where_little_is_found(world: World) 
     labels = judge(world.labels, Seen.of(hardly), NAMES, 2).labels
     spurious = {row.cls for row in labels if row.reason == "spurious"}
     assert spurious == {1, 2}
+
+
+def test_an_object_is_as_large_as_it_was_detected_not_as_it_was_labelled() -> None:
+    """In shares of the longer side; the second label is four times too large, the third has nothing to show for it."""
+    boxes = np.array([[10.0, 10, 64, 16], [200, 200, 256, 64], [500, 300, 32, 32]])
+    labels = replace(a_set(boxes, np.zeros(3, int)), sizes=np.array([[640, 480]]))
+    seen = Seen.of(np.array([[0, 10, 10, 64, 16, 0.9, 0], [0, 200, 200, 64, 16, 0.9, 0]], np.float32))
+    assert weigh(labels, seen).size.tolist() == pytest.approx([0.05, 0.05, 0.05])
 
 
 def test_rotated_boxes_are_compared_as_such() -> None:

@@ -81,15 +81,3 @@ def test_classes_that_are_read_as_one_keep_their_lines(shapes: Path, tmp_path: P
     one = read(data, "detect", single_cls=True)
     assert set(one.cls.tolist()) == {0}
     assert one.line.tolist() == every.line.tolist()
-
-
-def test_a_size_is_a_share_of_the_longer_side() -> None:
-    labels = Labels(
-        files=(Path("a.jpg"),),
-        sizes=np.array([[200, 100]]),
-        image=np.zeros(1, int),
-        line=np.ones(1, int),
-        cls=np.zeros(1, int),
-        box=np.array([[0.0, 0, 40, 10]]),
-    )
-    assert labels.size.tolist() == [0.1]

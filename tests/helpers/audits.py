@@ -110,16 +110,16 @@ def overlap(a: Any, b: Any) -> float:
 
 
 def oracle_scores(labels: Labels, detections: NDArray[np.float32]) -> list[float]:
-    """The score of every label: the larger of two robust z, each by class, then by quartile of size."""
-    loc, cls = [], []
+    """The score of every label: a robust z by class, then by size, or 1.5 times the log-odds, whichever is larger."""
+    loc, cls, sizes = [], [], []
     for image, kind, box in zip(labels.image.tolist(), labels.cls.tolist(), labels.box.tolist(), strict=True):
         rows = [row for row in detections.tolist() if row[0] == image]
         shares = [(overlap(box, row[1:5]), row[5], row[6] == kind) for row in rows]
         loc.append(1 - max((share for share, _, _ in shares), default=0))
         same = max((share * confidence for share, confidence, is_same in shares if is_same), default=0)
         other = max((share * confidence for share, confidence, is_same in shares if not is_same), default=0)
-        cls.append(other - same)
-    sizes = [math.sqrt(w * h) for _, _, w, h in labels.box.tolist()]
+        cls.append(1.5 * math.log((other + 0.01) / (same + 0.01)))
+        sizes.append(size_of_object(labels.box[labels.image == image].tolist(), box, rows))
     ordered = sorted(sizes)
     edges = []
     for quarter in (0.25, 0.5, 0.75):
@@ -127,8 +127,16 @@ def oracle_scores(labels: Labels, detections: NDArray[np.float32]) -> list[float
         low, rest = int(place), place - int(place)
         edges.append(ordered[low] + rest * (ordered[min(low + 1, len(ordered) - 1)] - ordered[low]))
     quartiles = [sum(size > edge for edge in edges) for size in sizes]
-    both = [oracle_z(oracle_z(values, labels.cls.tolist(), 0.02), quartiles, 0.1) for values in (loc, cls)]
-    return [max(pair) for pair in zip(*both, strict=True)]
+    place = oracle_z(oracle_z(loc, labels.cls.tolist(), 0.02), quartiles, 0.1)
+    return [max(pair) for pair in zip(place, cls, strict=True)]
+
+
+def size_of_object(boxes: list[list[float]], box: list[float], rows: list[list[float]]) -> float:
+    """Side of the detection that is most about a box, and about no other one of its image more; else its own."""
+    own = [row for row in rows if overlap(box, row[1:5]) >= max(overlap(other, row[1:5]) for other in boxes)]
+    best = max(own, key=lambda row: overlap(box, row[1:5]) * row[5], default=None)
+    found = best[1:5] if best and overlap(box, best[1:5]) else box
+    return math.sqrt(found[2] * found[3])
 
 
 def oracle_z(values: list[float], groups: list[int], floor: float) -> list[float]:

@@ -15,6 +15,8 @@ from yolo_wiou.compare.coco import Detections
 Indices = NDArray[np.int64]
 HIT = 0.5
 """IoU from which a detection has found a label's object, as everywhere."""
+LEAST_WEIGHT = 0.01
+"""Added to confidence times IoU before a logarithm: the least confidence that is looked at."""
 FEW = 5
 """Hits of a class below which its typical confidence is that of all classes."""
 
@@ -57,6 +59,8 @@ class Evidence:
         overlap: (N,) its IoU with the label; 0 where there is none.
         rival: (N,) the detection of another class that has the best confidence times IoU; -1 where there is none.
         hit: (N,) the best detection of the label's own class, where it has found the object; -1 where there is none.
+        size: (N,) side of a square of the object's area, in longer sides of its image: of the nearest detection, as a
+            wrong label has another size than its object; the label's own where there is none.
     """
 
     loc: Floats
@@ -66,6 +70,12 @@ class Evidence:
     overlap: Floats
     rival: Indices
     hit: Indices
+    size: Floats
+
+    @property
+    def odds(self) -> Floats:
+        """Logarithm of how many times more speaks for another class than for the label's own, (N,)."""
+        return np.log((self.other + LEAST_WEIGHT) / (self.same + LEAST_WEIGHT))
 
 
 def weigh(labels: Labels, seen: Seen) -> Evidence:
@@ -86,7 +96,9 @@ def weigh(labels: Labels, seen: Seen) -> Evidence:
         own = np.where(shares >= shares.max(0), weights, 0.0)
         nearest[of] = _best(own, first)
         overlap[of] = np.where(own.max(1) > 0, _at_best(shares, own), 0.0)
-    return Evidence(loc, same, other, nearest, overlap, rival, hit)
+    area = np.where(nearest >= 0, np.append(_area(seen.box), 0.0)[nearest], _area(labels.box))
+    size = np.sqrt(area) / labels.sizes.max(1)[labels.image]
+    return Evidence(loc, same, other, nearest, overlap, rival, hit, size)
 
 
 def typical_confidence(labels: Labels, seen: Seen, evidence: Evidence, classes: int) -> Floats:
@@ -107,6 +119,12 @@ def by_image(first: Indices, second: Indices) -> Iterator[tuple[Indices, Indices
         yield tuple(  # type: ignore[misc]
             np.arange(*np.searchsorted(images, (image, image + 1))) for images in (first, second)
         )
+
+
+def _area(boxes: Boxes) -> Floats:
+    """Areas of boxes, (N,)."""
+    area: Floats = boxes[:, 2] * boxes[:, 3]
+    return area
 
 
 def _best(weights: Floats, first: int) -> Indices:

@@ -26,8 +26,6 @@ SOMETHING = 0.05
 """Least IoU of a label with a detection that can be of its object."""
 NOTHING = 0.07
 """Confidence, over the typical one, times IoU, below which nothing is where a label says that something is."""
-LEAST_WEIGHT = 0.01
-"""Added to confidence times IoU before a logarithm: the least confidence that is looked at."""
 KNOWN = 0.5
 """Share of a class's labels whose object is found, from which it says something that nothing is found."""
 FAR = 0.4
@@ -128,9 +126,8 @@ class Verdicts:
         self.score, self.better = unusual, boxes[nearest]
         speaks = (confidence[nearest] >= SURE) & (evidence.overlap >= SOMETHING)
         self.place = np.where(speaks, misplacement(labels, evidence, confidence[nearest]), 0)
-        odds = np.log((evidence.other + LEAST_WEIGHT) / (evidence.same + LEAST_WEIGHT))
         speaks = (confidence[rival] >= SURE) & (iou_of_pairs(labels.box, boxes[rival]) >= HIT)
-        self.kind = np.where(speaks, odds, 0)
+        self.kind = np.where(speaks, evidence.odds, 0)
         self.threshold = threshold = raised(threshold, np.maximum(self.place, self.kind))
         is_misplaced, is_misnamed = self.place >= threshold, self.kind >= threshold
         of_rival = np.append(typical[seen.cls], 1.0)[rival]

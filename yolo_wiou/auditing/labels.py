@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_wiou.auditing.overlap import Boxes, Floats
+from yolo_wiou.auditing.overlap import Boxes
 from yolo_wiou.compare.detections import rotated_box
 from yolo_wiou.data import yolo_format
 from yolo_wiou.data.yolo_format import label_file, parse, read_lines
@@ -45,12 +45,6 @@ class Labels:
     def __len__(self) -> int:
         """How many there are."""
         return len(self.cls)
-
-    @property
-    def size(self) -> Floats:
-        """Side of a square of each label's area, in longer sides of its image, (N,)."""
-        side: Floats = np.sqrt(self.box[:, 2] * self.box[:, 3]) / self.sizes.max(1)[self.image]
-        return side
 
 
 def collect(found: Sequence[dict[str, Any]], task: str, is_single: bool = False) -> Labels:

@@ -16,6 +16,8 @@ SCALE = 1.4826
 """Standard deviations of a normal distribution in its median absolute deviation."""
 FLOOR, LOG_FLOOR = 0.02, 0.1
 """Least spread of an IoU and of its logarithm: where a detector is almost exact, a difference of a digit is none."""
+CLASS = 1.5
+"""Standard deviations of the place that count as much as e times the evidence for another class."""
 OFFSET = 0.03
 """Added before a logarithm of 1 - IoU, so that hardly any is as good as none."""
 
@@ -23,15 +25,15 @@ OFFSET = 0.03
 def score(labels: Labels, evidence: Evidence, past: Past | None = None) -> Floats:
     """Return how unusual each label is, in robust standard deviations, (N,).
 
-    By class and then by size, the larger of two: of 1 - the best IoU with any detection, and of how much more a
-    detection of another class speaks for the place than one of its own. Each is the mean with what the training saw,
-    where that is known.
+    The larger of two: 1 - the best IoU with any detection, beside labels of the class and then of objects of the size;
+    and 1.5 times the logarithm of how many times more speaks for another class than for the label's own. Each is the
+    mean with what the training saw, where that is known.
     """
 
     def unusual(values: Floats) -> Floats:
-        return robust_z(robust_z(values, labels.cls, FLOOR), quartile(labels.size))
+        return robust_z(robust_z(values, labels.cls, FLOOR), quartile(evidence.size))
 
-    loc, cls = unusual(evidence.loc), unusual(evidence.other - evidence.same)
+    loc, cls = unusual(evidence.loc), CLASS * evidence.odds
     if past:
         loc, cls = (
             np.where(np.isnan(then), now, (now + unusual(np.nan_to_num(then, nan=np.nanmedian(then)))) / 2)
@@ -53,7 +55,7 @@ def misplacement(labels: Labels, evidence: Evidence, confidence: Floats) -> Floa
         confidence: (N,) of the detection that is most about each label, over the typical one of its class.
     """
     values = robust_z(np.log(evidence.loc + OFFSET), quartile(confidence), LOG_FLOOR)
-    return robust_z(robust_z(values, labels.cls), quartile(labels.size))
+    return robust_z(robust_z(values, labels.cls), quartile(evidence.size))
 
 
 def quartile(values: Floats) -> Indices:
