@@ -17,7 +17,8 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "scripts" / "docs")]
+from latex import latex
 from markdown import render, write_or_check
 
 from yolo_wiou.cli.catalogue import settings_of, tasks_of
@@ -30,13 +31,13 @@ from yolo_wiou.simulation import curves
 DOCS = ROOT / "docs"
 
 
-def describe(name: str, description: dict[str, str], config: LossConfig) -> dict[str, str]:
+def describe(name: str, description: dict[str, str], config: LossConfig) -> dict[str, Any]:
     """What the template shows of a loss."""
     paper = description["paper"]
     arxiv = re.findall(r"\d{4}\.\d{5}", paper)
     source = ", ".join(f"[arXiv:{number}](https://arxiv.org/abs/{number})" for number in arxiv) or paper or "—"
     shown = {"source": source, "tasks": tasks_of(config), "parts": parts(config), "yaml": changes(config)}
-    return {"name": name, **description, **shown}
+    return {"name": name, **description, **shown, "latex": latex(description["formula"])}
 
 
 def changes(config: LossConfig) -> str:
