@@ -46,13 +46,18 @@ def test_a_loss_in_another_unit_is_found_out(monkeypatch):
 @pytest.mark.parametrize(
     "broken", [ImportError("no torchvision"), RuntimeError("operator torchvision::nms does not exist")]
 )
-def test_a_torchvision_of_another_pytorch_is_named(broken, monkeypatch, capsys):
+@pytest.mark.parametrize("command", ["checks", "train"])
+def test_a_torchvision_of_another_pytorch_is_named(broken, command, monkeypatch, capsys, caplog, tmp_path):
     def fails(*args):
         raise broken
 
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("torchvision.ops.nms", fails)
-    assert run_command(["checks"]) == 2
-    assert f"torchvision does not work with torch {torch.__version__} on cpu: {broken}." in capsys.readouterr().err
+    assert run_command([command]) == 2
+    said = capsys.readouterr()
+    assert f"torchvision does not work with torch {torch.__version__} on cpu: {broken}." in said.err
+    assert said.out + caplog.text == ""  # nor that this is the demo
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_says_what_it_was_trained_with(shapes, tmp_path):

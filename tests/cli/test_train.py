@@ -174,11 +174,20 @@ def test_other_mistakes(argv, message, capsys, caplog, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("word", ["train project=/there", "curves out=there", "simulate out=there"])
-def test_where_nothing_may_be_written_is_told_at_once(word, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train project=/there data=data.yaml model=yolo11n.yaml",
+        "train project=/there",
+        "curves out=there",
+        "simulate out=there",
+    ],
+)
+def test_where_nothing_may_be_written_is_told_at_once(command, monkeypatch, capsys, caplog):
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
-    assert run_command([*word.split(), *["data=data.yaml", "model=yolo11n.yaml"] * word.startswith("train")]) == 2
+    assert run_command(command.split()) == 2
     assert "there' cannot be made: you may not write in" in capsys.readouterr().err
+    assert "this is the demo" not in caplog.text
 
 
 def test_a_file_of_the_name_of_a_relative_project_is_in_nobody_s_way(trained, tmp_path):
@@ -313,10 +322,26 @@ def test_losses_resolves_files_too(capsys):
 def test_version_help_and_nothing(capsys):
     assert run_command(["version"]) == 0
     assert f"yolo-wiou {__version__} (ultralytics " in capsys.readouterr().out
-    for argv in ([], ["help"], ["--help"], ["train", "--help"], ["losses", "-h"]):
+    for argv in ([], ["help"], ["--help"], ["losses", "-h"]):
         assert run_command(argv) == 0
         out = capsys.readouterr().out
         assert all(words in out for words in ("yolo-wiou train data=my.yaml", "compare --help", "--json"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "shown"),
+    [
+        (["train", "--help"], ("loss.gain.delta=5", "audit=true", "alpha: 1.9 # (float, 1-10)", "yolo-wiou cfg")),
+        (["help", "train"], ("loss.gain.delta=5", "running_mean:")),
+        (["segment", "train", "data=my.yaml", "-h"], ("loss.gain.delta=5",)),
+        (["compare", "--help"], ("--json", "seeds: 6 # (int, >= 1)")),
+        (["audit", "help"], ("--json", "threshold: 2.0 # (float, above 0)")),
+    ],
+)
+def test_the_help_of_a_command_has_its_settings(argv, shown, capsys):
+    assert run_command(argv) == 0
+    out = capsys.readouterr().out
+    assert [words for words in shown if words not in out] == []
 
 
 def test_other_commands_are_ultralytics_own(monkeypatch):

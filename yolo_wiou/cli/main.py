@@ -28,6 +28,7 @@ from yolo_wiou.files import CFG, read_mapping
 from yolo_wiou.losses import LossConfig, load_config
 from yolo_wiou.losses.presets import take_loss
 from yolo_wiou.training.audited import take_audit
+from yolo_wiou.training.compatibility import check_torchvision
 from yolo_wiou.training.crash_safety import checkpoint_to_resume
 from yolo_wiou.training.model import NO_TUNE, YOLO
 from yolo_wiou.training.preflight import check_run_folder
@@ -37,6 +38,8 @@ from yolo_wiou.version import __version__
 UNTRAINED = ("sam_", "sam2", "sam3", "fastsam", "yolo_nas")
 """Parts of the names of models that `yolo` knows, but not how to train."""
 ULTRALYTICS_OWN = ("settings", "cfg", "login", "logout", "copy-cfg", "solutions")
+SETTINGS = {"train": "default.yaml", "compare": "compare.yaml", "audit": "audit.yaml"}
+"""The commands whose help shows their settings, and the file in cfg/ that has them."""
 
 
 def run_command(argv: list[str]) -> int:
@@ -124,10 +127,11 @@ def train(argv: list[str]) -> None:
     if loss:
         model.check_loss(loss)
     if is_demo:
-        check_run_folder(get_cfg(DEFAULT_CFG_DICT, {**arguments, "task": model.task, "mode": "train"}))
         demo = demo_data({"task": model.task, **shapes})
-        LOGGER.warning("yolo-wiou: no 'data=', so this is the demo, on a rendered data set.")
+        check_torchvision()
+        check_run_folder(get_cfg(DEFAULT_CFG_DICT, {**arguments, "task": model.task, "mode": "train"}))
         arguments["data"] = str(demo.render())
+        LOGGER.warning("yolo-wiou: no 'data=', so this is the demo, on a rendered data set.")
     started = time.time()
     try:
         model.train(loss=loss, audit=audit, **arguments)
@@ -233,10 +237,9 @@ def show_version(argv: list[str]) -> None:
 
 
 def show_help(argv: list[str]) -> None:
-    """`help`; of compare and audit their settings too."""
-    if own := {"compare", "audit"} & set(argv):
-        name = own.pop()
-        print(*(cfg_text(file) for file in (f"help-{name}.txt", f"{name}.yaml")), sep="\n")
+    """`help`; of the commands that have settings, these too."""
+    if asked := next((word for word in argv if word in SETTINGS), None):
+        print(*(cfg_text(file) for file in (f"help-{asked}.txt", SETTINGS[asked])), sep="\n")
     else:
         print(cfg_text("help.txt").format(version=__version__, loss=DEMO_LOSS))
 
