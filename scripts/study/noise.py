@@ -137,12 +137,17 @@ def pretrain(out: Path) -> None:
         shutil.copy(model.trainer.last, weights)
 
 
+def prepare(out: Path) -> None:
+    """Render the data and train the common start, unless they are there."""
+    for name in (*NOISE, "judge"):
+        render(out, name)
+    pretrain(out)
+
+
 def main(*argv: str) -> None:
     """Train what is missing, and report."""
     request = parse(argv, "runs/study_noise", studies)
-    for name in (*NOISE, "judge"):
-        render(request.out, name)
-    pretrain(request.out)
+    prepare(request.out)
     sys.exit(run_studies(request))
 
 

@@ -47,9 +47,9 @@ NOISE: dict[str, dict[str, float]] = {
     "loose": {"noise": 0.4, "jitter": 0.3},
     "outliers": {"outliers": 0.05},
 }
-LOSSES = ("wiou3", "iou-balanced", "alpha-ciou", "trust")
-CHOICE, JUDGED = range(100, 106), range(12)
-"""Seeds that something may be chosen by, and seeds that are judged."""
+OTHERS = ("wiou3", "iou-balanced", "alpha-ciou")
+JUDGED = range(12)
+"""Seeds that nothing was chosen by: what `trust` was chosen by are those from 100 on."""
 
 
 def studies(out: Path, weights: Path) -> dict[str, Study]:
@@ -67,9 +67,10 @@ def studies(out: Path, weights: Path) -> dict[str, Study]:
 
     v8, v11 = ({**FINETUNE, "model": str(weights / f"{name}-coco.pt")} for name in ("yolov8n", "yolo11n"))
     return {
-        "choice": ask(("trust",), ("loose", "exact"), CHOICE, v8),
-        "loose": ask(LOSSES, ("loose",), JUDGED, v8),
-        "elsewhere": ask(LOSSES, ("exact", "outliers", "real"), JUDGED, v8),
+        "loose": ask(("trust",), ("loose",), JUDGED, v8),
+        "exact": ask(("trust",), ("exact",), JUDGED, v8),
+        "elsewhere": ask(("trust",), ("real", "outliers"), JUDGED, v8),
+        "others": ask(OTHERS, ("loose", "exact", "real", "outliers"), JUDGED, v8),
         "scratch": ask(("trust",), ("loose", "exact"), JUDGED, SCRATCH),
         "yolo11n": ask(("trust",), ("loose", "exact"), JUDGED, v11),
     }

@@ -239,7 +239,7 @@ def nonmonotonic(c: Case, alpha: float = 1.9, delta: float = 3.0) -> float:
     return beta / (delta * alpha ** (beta - delta))
 
 
-def trust(c: Case, k: float = 2.5) -> float:
+def trust(c: Case, k: float = 3.0) -> float:
     """Of a box that is its object's only one, in a size class that has not been seen yet: its mean is that of all."""
     maturity = min(max((0.5 - c.mean) / 0.15, 0.0), 1.0)
     return c.factor * math.exp(-k * maturity * (1 - c.at.iou - c.mean))

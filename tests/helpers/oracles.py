@@ -121,7 +121,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "inner-focaler-ciou": {"overlap.inner": 0.75, "overlap.focaler": (0.0, 0.95), "penalty": "ciou"},
     "focal-eiou": {"penalty": "eiou", "gain": "iou-power", "gain.gamma": 0.5},
     "focal-l1": {"overlap": "none", "penalty": "focal-l1", "penalty.beta": 0.8},
-    "trust": {"penalty": "ciou", "gain": "trust", "gain.k": 2.5},
+    "trust": {"penalty": "ciou", "gain": "trust", "gain.k": 3.0},
     "wiou1": {"penalty": "wiou"},
     "wiou2": {"penalty": "wiou", "gain": "monotonic", "gain.gamma": 0.5},
     "wiou3": {"penalty": "wiou", "gain": "nonmonotonic", "gain.alpha": 1.9, "gain.delta": 3.0},

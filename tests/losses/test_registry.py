@@ -141,7 +141,7 @@ def test_number_is_the_old_name_of_finite_float_and_says_so_once(tmp_path):
 
 def test_a_gain_that_asks_for_what_nobody_knows_is_refused(registries):
     with pytest.raises(
-        ConfigError, match=r"^gain 'mine' asks for 'means'\. Did you mean 'mean'\? Valid: expected, first"
+        ConfigError, match=r"^gain 'mine' asks for 'means'\. Did you mean 'mean'\? Valid: excess, expected"
     ):
 
         @GAINS.register("mine")

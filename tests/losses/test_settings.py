@@ -50,7 +50,7 @@ VALUES: dict[tuple[str, str], dict[str, tuple[Any, Any]]] = {
     ("gain", "constant"): {"weight": (0.4, 2.5)},
     ("gain", "iou-power"): {"gamma": (0.0, 2.0)},
     ("gain", "iou-balanced"): {"lam": (0.0, 3.0), "norm": ("first", "none")},
-    ("gain", "trust"): {"k": (0.5, 3.0)},
+    ("gain", "trust"): {"k": (0.5, 4.0)},
     ("gain", "piou2"): {"lam": (0.7, 4.0)},
     ("gain", "monotonic"): {"gamma": (0.0, 2.0)},
     ("gain", "nonmonotonic"): {"alpha": (1.4, 3.0), "delta": (1.5, 5.0)},

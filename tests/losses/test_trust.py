@@ -58,8 +58,8 @@ def test_a_bad_anchor_point_is_not_taken_for_a_bad_label():
 def test_where_all_boxes_fit_alike_hardly_anything_happens():
     """The same spread in shares of the mean, which is what Wise-IoU's β sees, for exact boxes and for loose ones."""
     exact, loose = (gains(trust(mean), losing(mean / 2, mean, 3 * mean / 2)) for mean in (0.05, 0.3))
-    assert exact[0] / exact[2] == approx(math.exp(2.5 * 0.05), rel=1e-4)
-    assert loose[0] / loose[2] == approx(math.exp(2.5 * 0.3), rel=1e-4)
+    assert exact[0] / exact[2] == approx(math.exp(3 * 0.05), rel=1e-4)
+    assert loose[0] / loose[2] == approx(math.exp(3 * 0.3), rel=1e-4)
 
 
 @pytest.mark.parametrize("mean", [0.5, 0.8, 1.0])

@@ -14,6 +14,7 @@ from helpers.running import MODEL, TINY, columns
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG
 
+from yolo_wiou.losses.memory import LabelMemory
 from yolo_wiou.losses.presets import load_config
 from yolo_wiou.losses.running_mean import broadcast_from_rank0, reduce_over_ranks
 from yolo_wiou.losses.settings import TaskBalance
@@ -31,8 +32,19 @@ STEPS = {
 BOX_AND_CLS = [[[1.0, 9.0], [3.0, 1.0], [0.5, 8.0]], [[2.0, 3.0], [4.0, 0.0], [0.5, 0.0]]]  # of each rank, by step
 
 
+EXCESSES = [{0: 0.1, 1: 0.3}, {1: -0.2}, {1: 0.5, 2: 0.4}]  # of each rank, by label
+
+
 def alwa() -> ALWA:
     return ALWA(TaskBalance(name="alwa", window=2), torch.device("cpu"))
+
+
+def memory_of(*ranks: dict[int, float]) -> LabelMemory:
+    memory = LabelMemory(4)
+    for excesses in ranks:
+        memory.observe(torch.tensor(list(excesses)), torch.tensor(list(excesses.values())))
+    memory.end_epoch()
+    return memory
 
 
 class Process:
@@ -87,7 +99,8 @@ def _rank(rank: int, world: int, model: str, meeting: str, out) -> None:
         balance.observe(*torch.tensor(step[rank]))
     weights = process.balance.weight.item(), balance.weight.item()
     epochs = broadcast_from_rank0(100 + rank)
-    out[rank] = states, weights, [int(mean.steps) for mean in process.means], epochs
+    past = memory_of(EXCESSES[rank]).past.nan_to_num(9).tolist()
+    out[rank] = states, weights, [int(mean.steps) for mean in process.means], epochs, past
     dist.destroy_process_group()
 
 
@@ -114,6 +127,7 @@ def test_running_means_of_ranks_are_those_of_the_joined_batch(world, model, tmp_
     assert ranks[0][1][1] == pytest.approx(balance.weight.item())
     assert 0 < balance.weight < 1
     assert ranks[0][2] == [3] * len(whole.means)
+    assert ranks[0][4] == pytest.approx(memory_of(*EXCESSES[:world]).past.nan_to_num(9).tolist())
     assert len(set(whole.state)) == len(whole.state) == 3 * len(whole.means)
 
 

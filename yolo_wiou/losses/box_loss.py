@@ -13,6 +13,7 @@ from yolo_wiou.losses.boxes import BoxPair, ImageSize, Stride
 from yolo_wiou.losses.cls_weighting import CLS_WEIGHTINGS
 from yolo_wiou.losses.config import LossConfig
 from yolo_wiou.losses.gain import GAINS
+from yolo_wiou.losses.memory import LabelMemory
 from yolo_wiou.losses.overlap import OVERLAPS, focaler
 from yolo_wiou.losses.penalty import PENALTIES
 from yolo_wiou.losses.positives import AnyPair, Objects, Positives
@@ -70,6 +71,7 @@ class BoxLoss(nn.Module):
 
     Attributes:
         running_mean: the state; a submodule, so `state_dict()` holds it.
+        memory: of the labels of a training split, if a trainer numbers them and the gain asks for `excess`.
         keeps_mean: whether it is shown every step, which the gain or the classification weighting asks for; who else
             reads it says so here. Where nobody does it stays at its start.
         self_advancing: whether a call is a step.
@@ -89,7 +91,9 @@ class BoxLoss(nn.Module):
         weighting = CLS_WEIGHTINGS.functions[config.cls_weighting.name]
         with_first = getattr(config.gain, "norm", None) == "first"
         self.keeps_mean = with_first or has_running_mean(config) or "usual_iou" in asks(weighting)
-        self.running_mean = RunningMean(config.running_mean.value, "expected" in self.asked, with_first)
+        self.by_size = not {"expected", "excess"}.isdisjoint(self.asked)
+        self.running_mean = RunningMean(config.running_mean.value, self.by_size, with_first)
+        self.memory: LabelMemory | None = None
         self.self_advancing = True
         self.progress = 0.0
 
@@ -151,24 +155,40 @@ class BoxLoss(nn.Module):
         objects: Objects | None = None,
         labels: Objects | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Return (gain, 1 − overlap + penalty), (N,) each; nothing is observed. Weight and objects as in `forward`.
+        """Return (gain, 1 − overlap + penalty), (N,) each; the running mean observes nothing.
 
-        `labels` are the labels of the training split that the boxes predict, where a trainer numbers them.
+        Weight and objects as in `forward`; `labels` are those of the training split that the boxes predict, where a
+        trainer numbers them.
         """
         loss = self.unweighted(pair)
-        return self.gain_of(Positives(pair, loss, weight, objects, self.running_mean, labels)), loss
+        return self.gain_of(pair, loss, weight, objects, labels), loss
 
     @torch.no_grad()
-    def gain_of(self, positives: Positives) -> Tensor:
-        """Return the gain, (N,)."""
+    def gain_of(
+        self,
+        pair: AnyPair,
+        loss: Tensor | None,
+        weight: Tensor | None = None,
+        objects: Objects | None = None,
+        labels: Objects | None = None,
+    ) -> Tensor:
+        """Return the gain, (N,); a memory is shown the boxes, if their labels are numbered."""
+        positives = Positives(pair, loss, weight, objects, self.running_mean, labels, self.memory)
+        if self.memory is not None and labels:
+            self.memory.observe(labels.index, pair.iou_loss - positives.expected)
         gain: Tensor = self.gain(*(getattr(positives, name) for name in self.asked))
         return gain
+
+    def remember(self, labels: int, fingerprint: int) -> None:
+        """Keep a memory of as many labels, if the gain asks for one."""
+        if "excess" in self.asked:
+            self.memory = LabelMemory(labels, fingerprint)
 
     def observe(self, pair: AnyPair, gain: Tensor) -> None:
         """Show a call's boxes to the running mean, if it is kept."""
         if not self.keeps_mean:
             return
-        side = pair.target_side if "expected" in self.asked else None
+        side = pair.target_side if self.by_size else None
         self.running_mean.observe(pair.iou_loss, gain, side)
         if self.self_advancing:
             self.running_mean.advance()
@@ -200,7 +220,7 @@ def weighted_sum(loss: Tensor, gain: Tensor, weight: Tensor, normaliser: Tensor 
 
 def has_running_mean(config: LossConfig) -> bool:
     """Return whether a loss judges a box by the running mean."""
-    return not {"mean", "expected"}.isdisjoint(asks(GAINS.functions[config.gain.name]))
+    return not {"mean", "expected", "excess"}.isdisjoint(asks(GAINS.functions[config.gain.name]))
 
 
 def warn_of_slow_mean(config: LossConfig) -> None:

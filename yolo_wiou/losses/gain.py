@@ -39,7 +39,7 @@ class Gain(Component):
     dfl: bool = False
 
 
-OFFERED = ("pair", "loss", "weight", "mean", "expected", "misfit", "first", "labels")
+OFFERED = ("pair", "loss", "weight", "mean", "expected", "misfit", "excess", "first", "labels")
 """What a gain may ask for: attributes of Positives."""
 GAINS: Registry[Gain] = Registry("gain", Gain, "none", offers=OFFERED)
 """The gains by name: `(attributes of Positives, *, settings) -> (N,)`, called without a graph."""
@@ -117,17 +117,19 @@ def nonmonotonic(pair: BoxPair, mean: Tensor, *, alpha: Alpha = 1.9, delta: Posi
 
 
 @GAINS.register("trust")
-def trust(weight: Tensor, mean: Tensor, expected: Tensor, misfit: Tensor, *, k: Strength = 2.5) -> Tensor:
-    """Trust: exp(−k·a·(L_o − m_s)), an object counts less the worse it fits, once the network has learnt to fit.
+def trust(weight: Tensor, mean: Tensor, excess: Tensor, *, k: Strength = 3.0) -> Tensor:
+    """Trust: exp(−k·a·e), a label counts less the worse it has fitted, once the network has learnt to fit.
 
-    L_o, the misfit of an object, is its boxes' mean IoU loss, m_s the running mean of targets of its size: a loose
-    label misfits at all its positives, a single bad anchor point does not, and small objects fit worse by nature.
-    Their difference and not their ratio, Wise-IoU's β: where all boxes are exact, both are small, and hardly anything
-    happens. Maturity a rises from 0 at a mean IoU of 0.5 to 1 at 0.65: before, misfit means "not learnt yet".
-    Scaled so that Σ w·g = Σ w. The formula is this package's own.
+    e, the excess of a label, is the mean over its boxes of L − m_s: their IoU loss above the running mean of targets of
+    their size. A loose label misfits at all its positives, a single bad anchor point does not, and small objects fit
+    worse by nature. A trainer that can number the labels of its split takes the mean over the epochs before this one,
+    the latest counts half; elsewhere it is the mean over the object's boxes in this step. A difference and not a ratio,
+    as Wise-IoU's β is: where all boxes are exact, both are small, and hardly anything happens. Maturity a rises from 0
+    at a mean IoU of 0.5 to 1 at 0.65: before, misfit means "not learnt yet". Scaled so that Σ w·g = Σ w. The formula
+    is this package's own.
     """
     maturity = ((1 - mean - IMMATURE) / (MATURE - IMMATURE)).clamp(0, 1)
-    gain = torch.exp(-k * maturity * (misfit - expected))
+    gain = torch.exp(-k * maturity * excess)
     return keep_sum(gain, weight)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from yolo_wiou.losses.boxes import BoxPair
+from yolo_wiou.losses.memory import LabelMemory
 from yolo_wiou.losses.rotated import RotatedPair
 from yolo_wiou.losses.running_mean import RunningMean
 
@@ -46,6 +47,7 @@ class Positives:
         running_mean: of the IoU loss.
         labels: the label of the training split that each box predicts, the same number in every epoch; None where
             nobody numbers them: outside a trainer, in validation, in RT-DETR's auxiliary layers.
+        memory: of these labels; None where no gain asks for it.
     """
 
     pair: AnyPair
@@ -54,6 +56,7 @@ class Positives:
     objects: Objects | None
     running_mean: RunningMean
     labels: Objects | None = None
+    memory: LabelMemory | None = None
 
     @property
     def weight(self) -> Tensor:
@@ -79,3 +82,10 @@ class Positives:
     def misfit(self) -> Tensor:
         """(N,) IoU loss of each box's object: the mean over all its boxes."""
         return self.objects.mean(self.pair.iou_loss) if self.objects else self.pair.iou_loss
+
+    @property
+    def excess(self) -> Tensor:
+        """(N,) misfit of each box's label above the expected, in the epochs before, or in this step without numbers."""
+        if self.memory is not None and self.labels:
+            return self.memory.recall(self.labels.index)
+        return self.misfit - self.expected

@@ -18,7 +18,7 @@ from yolo_wiou.training.logbook import suffix
 
 
 class AuditMixin(CrashSafeMixin):
-    """Numbers the labels of the training split where something asks for it: `audit=true`, or a gain for "labels".
+    """Numbers the labels of the training split where something asks for it: `audit=true`, or a gain.
 
     Attributes:
         kind: what it trains, as users call it.
@@ -60,14 +60,25 @@ class AuditMixin(CrashSafeMixin):
 
     @property
     def needs_labels(self) -> bool:
-        """Whether anything asks which label is which."""
+        """Whether something cannot do without knowing which label is which."""
         return bool(self.audit) or "labels" in asks(GAINS.functions[self.config.gain.name])
+
+    @property
+    def wants_labels(self) -> bool:
+        """Whether something asks which label is which; a gain that asks for `excess` can do without."""
+        remembers = "excess" in asks(GAINS.functions[self.config.gain.name])
+        return self.needs_labels or (remembers and self.takes_labels)
 
     def build_dataset(self, img_path: Any, mode: str = "train", *args: Any, **kwargs: Any) -> Any:
         """Read a split, and number the labels of the training's."""
         dataset = super().build_dataset(img_path, mode, *args, **kwargs)
-        if mode == "train" and self.needs_labels:
-            self.label_ids = LabelIds(dataset)
+        if mode == "train" and self.wants_labels:
+            try:
+                self.label_ids = LabelIds(dataset)
+            except ConfigError as error:
+                if self.needs_labels:
+                    raise
+                LOGGER.warning(f"yolo-wiou: {self.config.name} judges every step by itself: {error}")
         return dataset
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ultralytics.utils.metrics import probiou
 
 from yolo_wiou.losses import BoxLoss, BoxPair, LossConfig, RotatedPair
 from yolo_wiou.losses.box_loss import to_float32, weighted_sum
-from yolo_wiou.losses.positives import AnyPair, Objects, Positives
+from yolo_wiou.losses.positives import AnyPair, Objects
 from yolo_wiou.training.distance_term import without_iou_term
 from yolo_wiou.training.heaviness import SeenStep
 from yolo_wiou.training.label_ids import LabelIds
@@ -78,7 +78,7 @@ class IoUTermMixin(BboxLoss):
         """Hear what the head's assigner is told and answers, where somebody asks for it."""
         if self.label_ids:
             assigner.register_forward_pre_hook(self.read_labels)
-        if self.label_ids or "misfit" in self.box_loss.asked:
+        if self.label_ids or not {"misfit", "excess"}.isdisjoint(self.box_loss.asked):
             assigner.register_forward_hook(self.remember_objects)
 
     def record(self, recorder: LabelRecorder) -> None:
@@ -121,14 +121,16 @@ class IoUTermMixin(BboxLoss):
         self, pred: Tensor, target: Tensor, weight: Tensor, index: tuple[Tensor, ...], *, learning: bool
     ) -> Tensor:
         """Return what positives in pixels count, (N,), in the classification, and then in the box loss too."""
-        objects, mean = self.objects(index), self.box_loss.running_mean
-        labels = self.labels(objects, learning)
-        self._gain = self.box_loss.gain_of(Positives(self.pair(pred, target), None, weight, objects, mean, labels))
+        self._gain = self._gain_of(self.pair(pred, target), None, weight, self.objects(index), learning)
         return self._gain
 
-    def labels(self, objects: Objects | None, learning: bool) -> Objects | None:
-        """Return the labels of the training split that positives predict; None where nobody asks, or validates."""
-        return self.label_ids.of(self._numbers, objects) if self.label_ids and objects and learning else None
+    def _gain_of(
+        self, pair: AnyPair, loss: Tensor | None, weight: Tensor, objects: Objects | None, learning: bool
+    ) -> Tensor:
+        labels = None
+        if self.label_ids and objects and learning:
+            labels = self.label_ids.of(self._numbers, objects)
+        return self.box_loss.gain_of(pair, loss, weight, objects, labels)
 
     def iou(self, pred: Tensor, target: Tensor) -> Tensor:
         """Return the plain overlap of boxes in any unit, (N,): IoU, or ProbIoU if rotated."""
@@ -189,8 +191,7 @@ class IoUTermMixin(BboxLoss):
         pair, objects = self.pair(boxes, goals, *context), self.objects(index)
         loss, gain = self.box_loss.unweighted(pair), self._gain
         if gain is None:
-            mean, labels = self.box_loss.running_mean, self.labels(objects, learning)
-            gain = self.box_loss.gain_of(Positives(pair, loss, weight.squeeze(-1), objects, mean, labels))
+            gain = self._gain_of(pair, loss, weight.squeeze(-1), objects, learning)
         self._gain = None
         if learning:
             self._show(pair, gain, objects)

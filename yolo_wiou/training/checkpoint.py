@@ -12,6 +12,7 @@ from ultralytics.utils import LOGGER
 
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses import LossConfig
+from yolo_wiou.losses.memory import LabelMemory
 from yolo_wiou.training.criterion import BoxHead
 from yolo_wiou.training.task_balance import ALWA
 from yolo_wiou.training.weights import model_of
@@ -24,11 +25,13 @@ VERSION = 1
 def write_state(
     ema: nn.Module, config: LossConfig, heads: Mapping[str, BoxHead], balance: ALWA | None, audit: bool = False
 ) -> None:
-    """Put the loss, its running means, the task balance and `audit` on the module that the checkpoint pickles."""
+    """Put the loss, its state, the task balance and `audit` on the module that the checkpoint pickles."""
     means = {path: head.box_loss.running_mean.export_state() for path, head in heads.items()}
     state = {"version": VERSION, "loss": config.model_dump(mode="json"), "heads": means}
     if balance:
         state["task_balance"] = balance.export_state()
+    if memories := memories_of(heads):
+        state["memory"] = {path: memory.export_state() for path, memory in memories.items()}
     if audit:
         state["audit"] = True
     for module in (ema, getattr(ema, "student_model", None)):  # a distilled run ends with the student alone
@@ -60,3 +63,12 @@ def restore_state(state: Mapping[str, Any], heads: Mapping[str, BoxHead], balanc
             LOGGER.warning(f"yolo-wiou: the checkpoint has no running mean of head '{path}'; it starts at 1.")
     if balance and "task_balance" in state:
         balance.import_state(state["task_balance"])
+    for path, memory in memories_of(heads).items():
+        if not memory.import_state(state.get("memory", {}).get(path)):
+            LOGGER.warning("yolo-wiou: the checkpoint remembers other labels than the data has; they start afresh.")
+
+
+def memories_of(heads: Mapping[str, BoxHead]) -> dict[str, LabelMemory]:
+    """Return the memory of every head that has one."""
+    memories = {path: head.box_loss.memory for path, head in heads.items()}
+    return {path: memory for path, memory in memories.items() if memory is not None}

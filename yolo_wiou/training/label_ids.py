@@ -7,6 +7,7 @@ carried, and float32 holds them exactly. What computes with classes gets them ba
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,10 @@ class LabelIds:
     def __len__(self) -> int:
         """Return the number of labels."""
         return len(self.classes)
+
+    def fingerprint(self) -> int:
+        """Return a checksum of all labels in their order: what is known of each by its number is then still of it."""
+        return zlib.crc32(self.boxes().tobytes(), zlib.crc32(self.classes.cpu().numpy().tobytes()))
 
     def read(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return the labels' numbers, int64 and -1 where there is none, and the classes; both of the values' shape."""

@@ -15,7 +15,7 @@ from yolo_wiou.losses import LossConfig, RunningMean, load_config
 from yolo_wiou.losses.presets import as_plain, take_loss
 from yolo_wiou.losses.running_mean import broadcast_from_rank0, reduce_over_ranks
 from yolo_wiou.training.audited import AuditMixin, take_audit
-from yolo_wiou.training.checkpoint import read_state, restore_state, write_state
+from yolo_wiou.training.checkpoint import memories_of, read_state, restore_state, write_state
 from yolo_wiou.training.compatibility import check_contract
 from yolo_wiou.training.crash_safety import checkpoint_to_resume
 from yolo_wiou.training.criterion import Heads, criterion_of, install, is_installed, unwrap
@@ -128,6 +128,8 @@ class BoxLossMixin(AuditMixin):
                     self.balance.observe(*self._box_and_cls())
             case "on_train_epoch_end":  # results.csv and every logger write the learning rates, and so our columns
                 self.logbook.close()
+                for memory in memories_of(self.heads).values():
+                    memory.end_epoch()
                 self.lr.update(self._columns())
                 self.logbook.end_epoch(self.epoch)
                 if self.logbook.is_empty and RANK in {-1, 0}:
