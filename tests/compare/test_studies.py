@@ -136,6 +136,13 @@ def test_another_study_is_refused(study, shapes):
     assert sorted(study.rglob("*")) == before
 
 
+def test_a_loss_that_tells_labels_apart_sees_the_same_data(shapes, tmp_path):
+    arguments = {"model": "yolo11n.yaml", "imgsz": 32, "epochs": 1, "batch": 2, "workers": 0, "data": str(shapes)}
+    runs = [Run(data="set", loss=loss, seed=0, spec=loss, arguments=arguments) for loss in ("ciou", "trust")]
+    first, second = (first_batches(run, tmp_path).stream for run in runs)
+    assert first == second
+
+
 def test_images_and_objects_of_a_data_set_are_counted(shapes, tmp_path):
     shutil.copytree(shapes.parent, tmp_path / "set", ignore=shutil.ignore_patterns("*.cache"))
     first, second, *_ = sorted((tmp_path / "set" / "labels" / "train").iterdir())

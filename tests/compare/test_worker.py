@@ -41,7 +41,8 @@ def batch(value: float, boxes: int = 2) -> dict[str, torch.Tensor]:
 
 def watched(*batches: dict[str, torch.Tensor]) -> list[int]:
     """Checksums of a training with one batch per epoch."""
-    stream, trainer = Stream(), SimpleNamespace(preprocess_batch=lambda batch: ("prepared", batch))
+    stream = Stream()
+    trainer = SimpleNamespace(preprocess_batch=lambda batch: ("prepared", batch), with_classes=lambda batch: batch)
     stream.watch(trainer)
     for given in batches:
         assert trainer.preprocess_batch(given) == ("prepared", given)  # the trainer sees what it saw before

@@ -154,8 +154,9 @@ class Stream:
         preprocess = trainer.preprocess_batch
 
         def seen(batch: dict[str, Any]) -> Any:
+            shown = trainer.with_classes(batch)
             for key in ("img", "bboxes", "cls"):
-                self.crc = zlib.crc32(np.ascontiguousarray(batch[key].cpu().numpy()).data, self.crc)
+                self.crc = zlib.crc32(np.ascontiguousarray(shown[key].cpu().numpy()).data, self.crc)
             return preprocess(batch)
 
         trainer.preprocess_batch = seen

@@ -90,7 +90,11 @@ class AuditMixin(CrashSafeMixin):
 
     def plot_training_samples(self, batch: dict[str, Any], ni: int) -> None:
         """Draw a batch, with its classes."""
-        super().plot_training_samples(self.label_ids.with_classes(batch) if self.label_ids else batch, ni)
+        super().plot_training_samples(self.with_classes(batch), ni)
+
+    def with_classes(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return a batch of the loader as a stock training has it, for who looks at it: classes, no numbers."""
+        return self.label_ids.with_classes(batch) if self.label_ids else batch
 
     def run_callbacks(self, event: str) -> None:
         """Do our part of an event, then let all other callbacks run."""
