@@ -77,11 +77,13 @@ def losing(*iou_losses: float) -> BoxPair:
 
 def test_a_gain_recalls_the_label_and_not_the_step():
     """Label 2 misfitted by .3 more than usual in the epoch before, and fits now as well as label 0."""
-    loss = trusting()
-    loss.gain_and_loss(losing(0.5, 0.2), labels=Objects(labels(2, 0), 3))
+    loss, both = trusting(), Objects(labels(2, 0), 3)
+    loss.observe(losing(0.5, 0.2), torch.ones(2), both)
+    loss.running_mean.mean.fill_(0.2)
+    loss.running_mean.sizes.zero_()
     assert loss.memory is not None
     loss.memory.end_epoch()
-    gain = loss.gain_and_loss(losing(0.2, 0.2), labels=Objects(labels(2, 0), 3))[0]
+    gain = loss.gain_and_loss(losing(0.2, 0.2), labels=both)[0]
     assert (gain[0] / gain[1]).item() == approx(math.exp(-3 * 0.3), rel=1e-5)
 
 
@@ -89,8 +91,10 @@ def test_where_no_label_is_numbered_the_step_speaks_and_nothing_is_remembered():
     loss, plain = trusting(), load_loss("trust", **{"running_mean.momentum": 0.1})
     plain.running_mean.mean.fill_(0.2)
     objects = Objects(labels(0, 0, 1), 2)
-    found, expected = (each.gain_and_loss(losing(0.1, 0.3, 0.6), objects=objects)[0] for each in (loss, plain))
+    pair = losing(0.1, 0.3, 0.6)
+    found, expected = (each.gain_and_loss(pair, objects=objects)[0] for each in (loss, plain))
     assert torch.equal(found, expected)
+    loss.observe(pair, found)
     assert loss.memory is not None
     assert not loss.memory.seen.any()
 

@@ -154,5 +154,5 @@ def test_what_a_gain_may_ask_for_is_there(name):
     boxes = torch.tensor([[0.0, 0.0, 4.0, 2.0]])
     pair = BoxPair.of(boxes, boxes)
     one = Objects(torch.zeros(1, dtype=torch.long), 1)
-    positives = Positives(pair, pair.iou_loss, None, None, RunningMean(0.1, with_sizes=True), labels=one)
+    positives = Positives(lambda: pair, pair.iou_loss, None, None, RunningMean(0.1, with_sizes=True), labels=one)
     assert getattr(positives, name) is not None

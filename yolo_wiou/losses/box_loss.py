@@ -155,27 +155,19 @@ class BoxLoss(nn.Module):
         objects: Objects | None = None,
         labels: Objects | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Return (gain, 1 − overlap + penalty), (N,) each; the running mean observes nothing.
+        """Return (gain, 1 − overlap + penalty), (N,) each; nothing is observed.
 
         Weight and objects as in `forward`; `labels` are those of the training split that the boxes predict, where a
         trainer numbers them.
         """
         loss = self.unweighted(pair)
-        return self.gain_of(pair, loss, weight, objects, labels), loss
+        given = None if weight is None else weight.to(pair.iou_loss)
+        positives = Positives(lambda: pair, loss, given, objects, self.running_mean, labels, self.memory)
+        return self.gain_of(positives), loss
 
     @torch.no_grad()
-    def gain_of(
-        self,
-        pair: AnyPair,
-        loss: Tensor | None,
-        weight: Tensor | None = None,
-        objects: Objects | None = None,
-        labels: Objects | None = None,
-    ) -> Tensor:
-        """Return the gain, (N,); a memory is shown the boxes, if their labels are numbered."""
-        positives = Positives(pair, loss, weight, objects, self.running_mean, labels, self.memory)
-        if self.memory is not None and labels:
-            self.memory.observe(labels.index, pair.iou_loss - positives.expected)
+    def gain_of(self, positives: Positives) -> Tensor:
+        """Return the gain, (N,)."""
         gain: Tensor = self.gain(*(getattr(positives, name) for name in self.asked))
         return gain
 
@@ -184,12 +176,13 @@ class BoxLoss(nn.Module):
         if "excess" in self.asked:
             self.memory = LabelMemory(labels, fingerprint)
 
-    def observe(self, pair: AnyPair, gain: Tensor) -> None:
-        """Show a call's boxes to the running mean, if it is kept."""
+    def observe(self, pair: AnyPair, gain: Tensor, labels: Objects | None = None) -> None:
+        """Show a call's boxes, and their labels, to the memory and the running mean, as far as they are kept."""
+        if self.memory is not None and labels:
+            self.memory.observe(labels.index, pair.iou_loss.detach() - self.running_mean.by_size(pair.target_side))
         if not self.keeps_mean:
             return
-        side = pair.target_side if self.by_size else None
-        self.running_mean.observe(pair.iou_loss, gain, side)
+        self.running_mean.observe(pair.iou_loss, gain, pair.target_side if self.by_size else None)
         if self.self_advancing:
             self.running_mean.advance()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import torch
@@ -40,9 +41,9 @@ class Positives:
     """The N boxes of a step. A gain asks for these attributes by the names of its parameters.
 
     Attributes:
-        pair: geometry of predictions and targets.
+        geometry: makes `pair`, for a gain that asks for it.
         loss: (N,) what the gain will weigh, 1 − overlap + penalty; None before there is one.
-        given: (N,) the assigner's weight of each box; None outside a trainer.
+        given: (N,) the assigner's weight of each box, in the dtype of the losses; None outside a trainer.
         objects: the object of each box; None where every box has one of its own.
         running_mean: of the IoU loss.
         labels: the label of the training split that each box predicts, the same number in every epoch; None where
@@ -50,7 +51,7 @@ class Positives:
         memory: of these labels; None where no gain asks for it.
     """
 
-    pair: AnyPair
+    geometry: Callable[[], AnyPair]
     loss: Tensor | None
     given: Tensor | None
     objects: Objects | None
@@ -58,10 +59,15 @@ class Positives:
     labels: Objects | None = None
     memory: LabelMemory | None = None
 
+    @cached_property
+    def pair(self) -> AnyPair:
+        """Geometry of predictions and targets."""
+        return self.geometry()
+
     @property
     def weight(self) -> Tensor:
         """(N,) what a box weighs in the sum over the batch: the assigner's weight, or 1."""
-        return torch.ones_like(self.pair.iou_loss) if self.given is None else self.given.to(self.pair.iou_loss)
+        return torch.ones_like(self.pair.iou_loss) if self.given is None else self.given
 
     @property
     def mean(self) -> Tensor:

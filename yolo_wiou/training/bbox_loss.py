@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from ultralytics.utils.metrics import probiou
 
 from yolo_wiou.losses import BoxLoss, BoxPair, LossConfig, RotatedPair
 from yolo_wiou.losses.box_loss import to_float32, weighted_sum
-from yolo_wiou.losses.positives import AnyPair, Objects
+from yolo_wiou.losses.positives import AnyPair, Objects, Positives
 from yolo_wiou.training.distance_term import without_iou_term
 from yolo_wiou.training.heaviness import SeenStep
 from yolo_wiou.training.label_ids import LabelIds
@@ -32,6 +33,14 @@ class AllPositive(tuple[slice]):
     def nonzero(self, as_tuple: bool = True) -> AllPositive:
         """Return where it is true, which is everywhere."""
         return self
+
+
+class Judged(NamedTuple):
+    """What N positives count, and what of."""
+
+    gain: Tensor
+    objects: Objects | None
+    labels: Objects | None
 
 
 class IoUTermMixin(BboxLoss):
@@ -67,7 +76,7 @@ class IoUTermMixin(BboxLoss):
         self.recorder: LabelRecorder | None = None
         self._positives: tuple[Tensor, tuple[Tensor, ...]] | None = None
         self._assigned: tuple[Tensor, int] | None = None
-        self._gain: Tensor | None = None
+        self._judged: Judged | None = None
 
     @staticmethod
     def is_own(config: LossConfig) -> bool:
@@ -121,16 +130,22 @@ class IoUTermMixin(BboxLoss):
         self, pred: Tensor, target: Tensor, weight: Tensor, index: tuple[Tensor, ...], *, learning: bool
     ) -> Tensor:
         """Return what positives in pixels count, (N,), in the classification, and then in the box loss too."""
-        self._gain = self._gain_of(self.pair(pred, target), None, weight, self.objects(index), learning)
-        return self._gain
+        self._judged = self._judge(lambda: self.pair(pred, target), None, weight, index, learning)
+        return self._judged.gain
 
-    def _gain_of(
-        self, pair: AnyPair, loss: Tensor | None, weight: Tensor, objects: Objects | None, learning: bool
-    ) -> Tensor:
-        labels = None
-        if self.label_ids and objects and learning:
-            labels = self.label_ids.of(self._numbers, objects)
-        return self.box_loss.gain_of(pair, loss, weight, objects, labels)
+    def _judge(
+        self,
+        geometry: Callable[[], AnyPair],
+        loss: Tensor | None,
+        weight: Tensor,
+        index: tuple[Tensor, ...],
+        learning: bool,
+    ) -> Judged:
+        objects = self.objects(index)
+        labels = self.label_ids.of(self._numbers, objects) if self.label_ids and objects and learning else None
+        mean, memory = self.box_loss.running_mean, self.box_loss.memory
+        gain = self.box_loss.gain_of(Positives(geometry, loss, weight, objects, mean, labels, memory))
+        return Judged(gain, objects, labels)
 
     def iou(self, pred: Tensor, target: Tensor) -> Tensor:
         """Return the plain overlap of boxes in any unit, (N,): IoU, or ProbIoU if rotated."""
@@ -177,7 +192,7 @@ class IoUTermMixin(BboxLoss):
                 self.seen = SeenStep(pred.detach(), target)
                 if self.box_loss.keeps_mean:  # somebody else asks for it: the stock term has no gain
                     pair = self.pair(pred.detach().float(), target.float())
-                    self._show(pair, torch.ones_like(pair.iou_loss), self.objects(index))
+                    self._show(pair, Judged(torch.ones_like(pair.iou_loss), self.objects(index), None))
             terms: tuple[Tensor, Tensor] = super().forward(
                 pred_dist[index], pred, anchor_points[anchors], target, scores, *rest
             )
@@ -188,13 +203,12 @@ class IoUTermMixin(BboxLoss):
             grid, imgsz = infer_grid(anchor_points, self.strides)
             pixels = grid[anchors]
         context = pixels.flatten().float(), imgsz
-        pair, objects = self.pair(boxes, goals, *context), self.objects(index)
-        loss, gain = self.box_loss.unweighted(pair), self._gain
-        if gain is None:
-            gain = self._gain_of(pair, loss, weight.squeeze(-1), objects, learning)
-        self._gain = None
+        pair = self.pair(boxes, goals, *context)
+        loss = self.box_loss.unweighted(pair)
+        judged = self._judged or self._judge(lambda: pair, loss, weight.squeeze(-1).to(loss), index, learning)
+        self._judged, gain = None, judged.gain
         if learning:
-            self._show(pair, gain, objects)
+            self._show(pair, judged)
             weights = weight.flatten().detach()
             self.seen = SeenStep(boxes.detach(), goals, context, weights, gain, pair.iou_loss.detach())
         forward = without_iou_term(self.kind.forward, self.kind, self.reg_max)  # type: ignore[arg-type]
@@ -202,11 +216,11 @@ class IoUTermMixin(BboxLoss):
         _, distance_term = forward(self, pred_dist[index], pred.detach(), anchor_points[anchors], target, share, *rest)
         return weighted_sum(loss, gain, weight, target_scores_sum), distance_term
 
-    def _show(self, pair: AnyPair, gain: Tensor, objects: Objects | None) -> None:
+    def _show(self, pair: AnyPair, judged: Judged) -> None:
         """Show a step's positives to who looks at every step."""
-        if self.recorder and objects:
-            self.recorder.add(objects, self._numbers, self._scores, pair.iou_loss)
-        self.box_loss.observe(pair, gain)
+        if self.recorder and judged.objects:
+            self.recorder.add(judged.objects, self._numbers, self._scores, pair.iou_loss)
+        self.box_loss.observe(pair, judged.gain, judged.labels)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> IoUTermMixin:
         """Return the same object, as the class says."""

@@ -126,7 +126,7 @@ class PluggableDETRLoss:
                 self.recorder.add(objects, self.numbers, scores, pair.iou_loss)
         gain, loss = self.box_loss.gain_and_loss(pair, labels=labels)
         if is_main:
-            self.box_loss.observe(pair, gain)
+            self.box_loss.observe(pair, gain, labels)
             self.seen = SeenStep(pred.detach(), target, (), torch.ones_like(gain), gain, pair.iou_loss.detach())
         if self.box_loss.config.gain.dfl:  # L1 between boxes times a gain is the gain times their L1
             pred, target = pred * gain[:, None], target * gain[:, None]
