@@ -55,11 +55,11 @@ JUDGED = range(12)
 def studies(out: Path, weights: Path) -> dict[str, Study]:
     """Return the studies, the most important first. They were written down before any of their runs."""
 
-    def ask(losses: tuple[str, ...], data: tuple[str, ...], seeds: range, arguments: dict[str, Any]) -> Study:
+    def ask(losses: tuple[str, ...], data: tuple[str, ...], arguments: dict[str, Any], start: str = "") -> Study:
         return Study(
             losses={loss: loss for loss in ("ciou", *losses)},
-            data={name: str(out / "data" / name / "data.yaml") for name in data},
-            seeds=tuple(seeds),
+            data={f"{start}{name}": str(out / "data" / name / "data.yaml") for name in data},
+            seeds=tuple(JUDGED),
             arguments=arguments,
             eval_data=str(out / "data" / "exact" / "data.yaml"),
             checkpoints=("last",),
@@ -67,12 +67,12 @@ def studies(out: Path, weights: Path) -> dict[str, Study]:
 
     v8, v11 = ({**FINETUNE, "model": str(weights / f"{name}-coco.pt")} for name in ("yolov8n", "yolo11n"))
     return {
-        "loose": ask(("trust",), ("loose",), JUDGED, v8),
-        "exact": ask(("trust",), ("exact",), JUDGED, v8),
-        "elsewhere": ask(("trust",), ("real", "outliers"), JUDGED, v8),
-        "others": ask(OTHERS, ("loose", "exact", "real", "outliers"), JUDGED, v8),
-        "scratch": ask(("trust",), ("loose", "exact"), JUDGED, SCRATCH),
-        "yolo11n": ask(("trust",), ("loose", "exact"), JUDGED, v11),
+        "loose": ask(("trust",), ("loose",), v8),
+        "exact": ask(("trust",), ("exact",), v8),
+        "elsewhere": ask(("trust",), ("real", "outliers"), v8),
+        "scratch": ask(("trust",), ("loose", "exact"), SCRATCH, "scratch-"),
+        "others": ask(OTHERS, ("loose", "exact", "real", "outliers"), v8),
+        "yolo11n": ask(("trust",), ("loose", "exact"), v11, "yolo11n-"),
     }
 
 
