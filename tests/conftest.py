@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ["YOLO_OFFLINE"] = "true"  # before the first import of ultralytics
@@ -29,6 +30,24 @@ backbone:
 head:
   - [[1, 2, 3], 1, RTDETRDecoder, [nc, 16, 20, 2, 2, 3, 32]]
 """
+
+
+OPTIONAL = ("mlflow", "playwright", "ray", "tensorboard")
+"""What only the extra `dev-all` installs; a test of it has the mark `needs`."""
+
+
+def pytest_report_header() -> list[str]:
+    """Say what is not tried."""
+    absent = [name for name in OPTIONAL if not find_spec(name)]
+    return [f"not installed, and their tests skipped: {', '.join(absent)}; pip install -e '.[dev-all]'"] if absent else []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test of what is not installed, before its fixtures ask for it."""
+    for mark in item.iter_markers("needs"):
+        if absent := [name for name in mark.args if not find_spec(name)]:
+            pytest.skip(f"needs {', '.join(absent)}: pip install -e '.[dev-all]'")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

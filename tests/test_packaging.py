@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,21 @@ def test_the_wheel_works_from_another_folder(installed, tmp_path):
         assert "delta: 3.0" in shell(*command, "losses", "wiou3", cwd=tmp_path, env=env).stdout
     for file in ("py.typed", "cfg/shapes.yaml", "compare/report/template.html.j2"):
         assert (installed / "yolo_wiou" / file).exists()
+
+
+def test_the_sdist_holds_the_tests_and_what_they_read(installed):
+    with tarfile.open(next(installed.parent.glob("*.tar.gz"))) as sdist:
+        held = {name.partition("/")[2] for name in sdist.getnames()}
+    for folder in ("cfg", "docs", "notebooks", "scripts", "tests"):
+        ours = {file for file in (ROOT / folder).rglob("*") if file.is_file() and "__pycache__" not in file.parts}
+        assert {file.relative_to(ROOT).as_posix() for file in ours} <= held
+
+
+def test_links_of_the_readme_lead_somewhere_on_pypi_too(installed):
+    metadata = next(installed.glob("*.dist-info/METADATA")).read_text(encoding="utf-8")
+    assert "](https://github.com/yolo-wiou/yolo-wiou/raw/main/docs/img/" in metadata
+    assert "](https://github.com/yolo-wiou/yolo-wiou/blob/main/docs/" in metadata
+    assert not re.search(r"\]\((?!https?:|#)", metadata)
 
 
 def test_the_wheel_holds_the_package_alone(installed):

@@ -115,10 +115,11 @@ def test_a_place_is_within_its_image_and_shows_all_boxes() -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
+    from playwright.sync_api import sync_playwright
+
     if not CHROMIUM:
         pytest.skip("no chromium here")
-    with playwright.sync_playwright() as driver:
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         yield browser
         browser.close()
@@ -139,6 +140,7 @@ def view(request: pytest.FixtureRequest, browser: Any, page: Path) -> Iterator[A
     assert troubles == []
 
 
+@pytest.mark.needs("playwright")
 def test_it_fits_the_screen(view: Any) -> None:
     assert view.evaluate("document.documentElement.scrollWidth <= innerWidth")
     for card in view.locator(".card").all():
@@ -149,6 +151,7 @@ def test_it_fits_the_screen(view: Any) -> None:
     assert min(widths) > 100
 
 
+@pytest.mark.needs("playwright")
 def test_it_is_filtered_by_reason_and_by_class(view: Any) -> None:
     def reasons() -> list[str]:
         return [card.get_attribute("data-reason") for card in view.locator(".card:visible").all()]
@@ -164,6 +167,7 @@ def test_it_is_filtered_by_reason_and_by_class(view: Any) -> None:
     assert "1 of 7 findings" in view.locator("#shown").inner_text()
 
 
+@pytest.mark.needs("playwright")
 def test_what_is_decided_is_saved_as_fix_reads_it(view: Any, shapes: Path, tmp_path: Path) -> None:
     report = a_report(shapes)
     view.locator(".card").first.focus()

@@ -17,6 +17,7 @@ from yolo_wiou.errors import ConfigError
 
 ray = pytest.importorskip("ray")
 ray_runner = pytest.importorskip("yolo_wiou.compare.ray_runner")
+pytestmark = pytest.mark.needs("ray")
 HELPERS = ROOT / "tests" / "helpers"
 
 

@@ -145,10 +145,11 @@ def test_where_no_image_is_shown_it_says_why(study: tuple[Path, Findings], tmp_p
 @pytest.fixture(params=[1280, 390])
 def page(report: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     """The report in a browser without a network, as wide as a desk's or a phone's; it must raise no error."""
-    playwright = pytest.importorskip("playwright.sync_api")
+    from playwright.sync_api import sync_playwright
+
     if not CHROMIUM:
         pytest.skip("no Chromium here")
-    with playwright.sync_playwright() as driver:
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         page = browser.new_context(viewport={"width": request.param, "height": 900}, offline=True).new_page()
         trouble: list[str] = []
@@ -161,6 +162,7 @@ def page(report: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
         browser.close()
 
 
+@pytest.mark.needs("playwright")
 def test_a_reader_can_look_around(page: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")  # nothing sticks out
     assert "closer is better than ciou" in page.locator("#verdicts .verdict.better").inner_text()
@@ -170,6 +172,7 @@ def test_a_reader_can_look_around(page: Any) -> None:
     assert runs.locator("table.runs").is_visible()
 
 
+@pytest.mark.needs("playwright")
 def test_a_legend_switches_a_loss_off_and_on(page: Any) -> None:
     figure = page.locator(".grid .plotly-graph-div").first
     hidden = "figure => figure.data.filter(trace => trace.visible === 'legendonly').length"
@@ -182,6 +185,7 @@ def test_a_legend_switches_a_loss_off_and_on(page: Any) -> None:
     page.wait_for_function(f"figure => ({hidden})(figure) === 0", arg=figure.element_handle())
 
 
+@pytest.mark.needs("playwright")
 def test_a_picture_shows_both_losses(page: Any) -> None:
     pair = page.locator("details[open] .pair").first
     boxes = pair.locator("svg")

@@ -192,9 +192,11 @@ def test_boxes_of_other_tasks(task, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.needs("ray")
 def test_ray_trains_the_same(study, tmp_path):
     """Detections and data of a run are equal, whatever runner did it."""
-    ray = pytest.importorskip("ray")
+    import ray
+
     from yolo_wiou.compare.ray_runner import RayRunner
 
     run = Study.load(study).runs()[-1]

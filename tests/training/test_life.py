@@ -238,6 +238,7 @@ def test_tuning_is_refused_where_it_would_silently_train_ciou(shapes, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.needs("ray")
 def test_ray_s_workers_train_with_the_loss(shapes, tmp_path):
     tune = pytest.importorskip("ray.tune", exc_type=ImportError)
     model = YOLO(MODEL)

@@ -11,7 +11,6 @@ import pytest
 import torch
 from helpers.cost import Count
 from helpers.running import MODEL, TINY, argv_of, columns, shell
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from yolo_wiou.losses import BoxLoss, BoxPair, load_loss
 from yolo_wiou.training.heaviness import SeenStep
@@ -33,7 +32,10 @@ def run(shapes, tmp_path_factory):
     return folder / "run"
 
 
+@pytest.mark.needs("tensorboard")
 def test_tensorboard_has_columns_and_histograms_of_every_epoch(run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     events = EventAccumulator(str(run), size_guidance={"histograms": 0})
     events.Reload()
     table = columns(run)
@@ -45,6 +47,7 @@ def test_tensorboard_has_columns_and_histograms_of_every_epoch(run):
     assert last.sum / last.num == pytest.approx(table["wiou/gain"][-1], rel=1e-3)
 
 
+@pytest.mark.needs("mlflow")
 def test_mlflow_has_the_columns_of_every_epoch(run):
     table = columns(run)
     for name in ("iou", "running_mean", "gain"):
@@ -143,6 +146,7 @@ def test_a_step_pays_little_for_what_is_logged(name):
     assert total <= 96 * {"ciou": 2.5, "siou": 2.5, "wiou3": 0}[name]
 
 
+@pytest.mark.needs("tensorboard")
 @pytest.mark.parametrize("batch", [[], [math.nan, math.nan], [math.inf]])
 def test_an_epoch_without_a_finite_box_leaves_the_run_alone(batch, tmp_path, monkeypatch):
     """TensorBoard draws no empty histogram; NaN recovery comes after the logs."""

@@ -80,6 +80,7 @@ def test_columns_in_results_csv(run):
     assert all(0 < table[name][i] != 1 for name in COLUMNS[3:] for i in (0, 1))
 
 
+@pytest.mark.needs("tensorboard")
 def test_columns_in_tensorboard(run):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
