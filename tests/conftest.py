@@ -36,10 +36,10 @@ OPTIONAL = ("mlflow", "playwright", "ray", "tensorboard")
 """What only the extra `dev-all` installs; a test of it has the mark `needs`."""
 
 
-def pytest_report_header() -> list[str]:
+def pytest_report_header() -> str | None:
     """Say what is not tried."""
-    absent = [name for name in OPTIONAL if not find_spec(name)]
-    return [f"not installed, and their tests skipped: {', '.join(absent)}; pip install -e '.[dev-all]'"] if absent else []
+    absent = ", ".join(name for name in OPTIONAL if not find_spec(name))
+    return f"not installed, so not tried: {absent} (pip install -e '.[dev-all]')" if absent else None
 
 
 @pytest.hookimpl(tryfirst=True)
