@@ -147,6 +147,10 @@ def test_it_fits_the_screen(view: Any) -> None:
         box = card.bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= view.viewport_size["width"]
+    save = view.locator("#save").bounding_box()  # what is decided can be saved without a search for the button
+    assert 0 <= save["x"] <= view.viewport_size["width"] - save["width"]
+    letters = view.evaluate("Math.max(...[...document.querySelectorAll('th:first-child')].map(h => h.clientHeight))")
+    assert letters < 3 * 25  # words of a table's first column stay whole
     widths = view.evaluate("[...document.querySelectorAll('.card image')].map(i => i.getBoundingClientRect().width)")
     assert min(widths) > 100
 

@@ -18,6 +18,7 @@ PAGES = [
     "compatibility/compatibility_page.py",
     "docs/losses_page.py",
     "reliability/reliability_page.py",
+    "study/audit_page.py",
     "study/study_page.py",
 ]
 

@@ -128,7 +128,8 @@ import json, sys
 from pathlib import Path
 import numpy as np
 sys.path[:0] = sys.argv[1:]
-from audit import Case, mistakenness, ranking
+from planted import Case, ranking
+from rivals import mistakenness
 from yolo_wiou.auditing.evidence import Seen
 from yolo_wiou.auditing.labels import Labels
 
@@ -139,7 +140,7 @@ seen = Seen.of(np.array([
     [0, 0, 0, 10, 10, 0.8, 0], [0, 20, 0, 10, 8, 0.9, 0], [0, 40, 0, 10, 10, 0.6, 1], [0, 60, 0, 10, 4, 0.9, 0],
 ], np.float32))
 kind = np.array(["", "loose", "wrong", "spurious", "duplicate"], object)
-case = Case("case", labels, seen, kind, ones, boxes, Path())
+case = Case("case", labels, seen, kind, ones, boxes)
 print(json.dumps([mistakenness(case).tolist(), ranking(case, np.array([3.0, 2, 4, 1, 9]))]))
 """
 
@@ -154,8 +155,18 @@ def test_the_rankings_of_the_label_audit_are_what_they_say(tmp_path: Path) -> No
     assert found["AUROC"] == pytest.approx(1 / 3)
 
 
-def test_the_label_audit_needs_a_data_set(tmp_path: Path) -> None:
-    done = shell(str(ROOT / "scripts" / "study" / "audit.py"), "seeds=1", cwd=tmp_path, check=False)
+@pytest.mark.parametrize(
+    ("script", "argv", "message"),
+    [
+        ("audit.py", ["seeds=1"], "BCCD [OUT] [jobs=1] [seeds=3]"),
+        ("loop.py", ["."], "WEIGHTS is the folder of yolo11n-coco.pt"),
+        ("audit_real.py", ["seed=1"], "Did you mean 'seeds'?"),
+    ],
+)
+def test_a_study_of_the_label_audit_says_what_it_needs(
+    script: str, argv: list[str], message: str, tmp_path: Path
+) -> None:
+    done = shell(str(ROOT / "scripts" / "study" / script), *argv, cwd=tmp_path, check=False)
     assert done.returncode == 2
-    assert "the folder of bccd.yaml" in done.stderr
+    assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
