@@ -9,9 +9,10 @@ import pytest
 from helpers.running import shell
 
 LARGE = """
-import json, resource, sys, time
+import json, os, resource, sys, time
 from pathlib import Path
 import numpy as np, torch, ultralytics
+from PIL import Image
 from yolo_wiou.auditing.evidence import Seen
 from yolo_wiou.auditing.judge import judge
 from yolo_wiou.auditing.labels import Labels
@@ -27,10 +28,19 @@ def boxes(count):
 def gigabytes():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
+folder = Path(sys.argv[1])
+files = tuple(folder / "images" / "train" / f"{number:08d}.jpg" for number in range(images))
+for kind in ("images", "labels"):
+    (folder / kind / "train").mkdir(parents=True)
+Image.new("RGB", (640, 640), "grey").save(files[0])
+for file in files[1:]:
+    os.link(files[0], file)
+for file in files:
+    (folder / "labels" / "train" / f"{file.stem}.txt").write_text("0 0.5 0.5 0.1 0.1\\n" * each)
 before, begun = gigabytes(), time.process_time()
 cls = rng.integers(0, classes, images * each)
 labels = Labels(
-    files=tuple(Path(f"/data/images/train/{number:08d}.jpg") for number in range(images)),
+    files=files,
     sizes=np.full((images, 2), 640),
     image=np.repeat(np.arange(images), each),
     line=np.tile(np.arange(each), images) + 1,
@@ -47,9 +57,10 @@ table[:, :each, 5] = rng.uniform(0.4, 0.9, (images, each))
 table[:, :each, 6] = cls.reshape(images, each)
 found = judge(labels, Seen.of(table.reshape(-1, 7)), {number: f"c{number}" for number in range(classes)}, 2.0)
 report = Report("data.yaml", "best.pt", "train", "detect", 2.0, images, 640, found.labels, found.missing,
-                found.duplicates, [], sizes={str(file): (640, 640) for file in labels.files})
-report.save(Path(sys.argv[1]))
-write_page(report, Path(sys.argv[1]))
+                found.duplicates, [], sizes={str(file): (640, 640) for file in files},
+                description={"path": folder, "train": str(folder / "images" / "train")})
+report.save(folder)
+write_page(report, folder)
 print(json.dumps({"GB": gigabytes() - before, "seconds": time.process_time() - begun, "labels": len(report.labels)}))
 """
 
