@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo_wiou.compare.rotated import rotated_iou
+from yolo_wiou.data.iou import iou as upright
 
 Floats: TypeAlias = NDArray[np.float64]
 Boxes: TypeAlias = NDArray[np.float64]
@@ -20,7 +21,7 @@ def iou(boxes: Boxes, others: Boxes) -> Floats:
     """
     if boxes.shape[1] == 5:
         return rotated_iou(boxes, others)
-    return _upright(boxes[:, None], others[None])
+    return upright(xyxy(boxes)[:, None], xyxy(others))
 
 
 def iou_of_pairs(boxes: Boxes, others: Boxes) -> Floats:
@@ -28,14 +29,9 @@ def iou_of_pairs(boxes: Boxes, others: Boxes) -> Floats:
     if boxes.shape[1] == 5:
         pairs = zip(boxes, others, strict=True)
         return np.array([rotated_iou(box[None], other[None]).item() for box, other in pairs])
-    return _upright(boxes, others)
+    return upright(xyxy(boxes), xyxy(others))
 
 
-def _upright(boxes: Boxes, others: Boxes) -> Floats:
-    """IoU of upright boxes (..., 4), of which either may be repeated."""
-    low = np.maximum(boxes[..., :2], others[..., :2])
-    high = np.minimum(boxes[..., :2] + boxes[..., 2:], others[..., :2] + others[..., 2:])
-    overlap = (high - low).clip(0).prod(-1)
-    union = boxes[..., 2:].prod(-1) + others[..., 2:].prod(-1) - overlap
-    shares: Floats = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
-    return shares
+def xyxy(boxes: Boxes) -> Boxes:
+    """Corners of upright boxes, (N, 4)."""
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)

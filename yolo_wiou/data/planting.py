@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from yolo_wiou.data.iou import iou
 from yolo_wiou.data.noise import Row, decimals
 from yolo_wiou.data.relabelled import check_relabelled, places, write_relabelled
 from yolo_wiou.data.yolo_format import Label, label_file, parse, read_lines
@@ -244,7 +245,7 @@ def jittered(rng: np.random.Generator, box: Edges, reach: tuple[float, float]) -
     for _ in range(DRAWS):
         way = rng.choice((-1, 1), size=(2, 2)) * rng.uniform(*reach, size=(2, 2))
         candidate: Edges = (box + way * (box[1] - box[0])).clip(0, 1)
-        overlap = iou(box, candidate[None]).item()
+        overlap = iou(box.ravel(), candidate.ravel()).item()
         if overlap < least:
             best, least = candidate, overlap
         if least < 1 - 1.25 * reach[0]:
@@ -276,17 +277,9 @@ def free_place(
         low = rng.uniform(0, (1 - size).clip(0))
         box = np.stack((low, low + size))
         others = [edges(label.values, dims) for label in parse([line or "" for line in new[image]])]
-        overlap = iou(box, np.array(others).reshape(-1, 2, 2)).max(initial=0)
+        overlap = iou(box.ravel(), np.array(others).reshape(-1, 4)).max(initial=0)
         if overlap < least:
             found, least = (image, box), overlap
         if least < 0.05:
             break
     return found
-
-
-def iou(box: Edges, others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the IoU of a box with others, (n, 2, 2) -> (n,)."""
-    shared = (np.minimum(box[1], others[:, 1]) - np.maximum(box[0], others[:, 0])).clip(0).prod(axis=1)
-    areas = (others[:, 1] - others[:, 0]).prod(axis=1) + (box[1] - box[0]).prod()
-    ratio: NDArray[np.float64] = shared / np.maximum(areas - shared, 1e-12)
-    return ratio

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from yolo_wiou.data.iou import iou
 from yolo_wiou.data.yolo_format import Label, label_file, parse, read_lines
 
 TINY, SMALL, LARGE = 16, 32, 96
@@ -173,11 +174,7 @@ def size_of(label: Label, task: str, scale: Floats) -> Floats:
 
 def largest_iou(boxes: Floats) -> Floats:
     """Return for each box its largest IoU with another, (N, 4) xyxy -> (N,), 0 where it is alone."""
-    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    shared = (high - low).clip(0).prod(2)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    iou = shared / (area[:, None] + area - shared)
-    np.fill_diagonal(iou, 0)
-    largest: Floats = iou.max(1, initial=0)
+    shares = iou(boxes[:, None], boxes)
+    np.fill_diagonal(shares, 0)
+    largest: Floats = shares.max(1, initial=0)
     return largest
