@@ -33,6 +33,8 @@ MISTAKES = {
     "model=best.pt project=x": "'project' has no place in an audit: out=FOLDER",
     "model=best.pt save_json=True": "'save_json' has no place in an audit",
     "model=best.pt loss=wiou3": "'loss' has no place in an audit",
+    "model=best.pt export=cvta": "'export=cvta' is unknown. Did you mean 'cvat'?",
+    "model=best.pt export=cvat,,fiftyone": "has a comma too many",
     "run=missing": "cannot read 'missing/args.yaml'",
     "model=best.pt imgsz=big": "'imgsz=big' is not",
     "model=best.pt device=99": "Invalid CUDA 'device=99' requested",
@@ -69,6 +71,7 @@ def test_a_model_of_other_classes_is_refused(shapes, tmp_path, monkeypatch, caps
 def test_tables_and_a_corrected_copy(shapes, untrained, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["audit", f"data={shapes}", f"model={untrained}", "fix=fixed", "out=tables", "imgsz=64", "workers=0"]
+    words.append("export=cvat,fiftyone")
     assert run_command(words) == 0
     said = capsys.readouterr().out
     found = places(said)
@@ -77,9 +80,13 @@ def test_tables_and_a_corrected_copy(shapes, untrained, tmp_path, monkeypatch, c
         "audit.csv",
         "audit.html",
         "audit.json",
+        "cvat.xml",
+        "cvat_labels.json",
         "duplicates.csv",
+        "fiftyone.json",
         "missing.csv",
     }
+    assert found["fiftyone"] == tmp_path / "tables" / "fiftyone.json"
     assert found["corrected"] == tmp_path / "fixed" / "data.yaml"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fixed", "tables"]
     plain = json.loads(shell("-m", "yolo_wiou", *words, "--json", cwd=tmp_path).stdout)

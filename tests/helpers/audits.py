@@ -9,8 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ultralytics.data.utils import check_det_dataset
 
+from yolo_wiou.auditing.evidence import Seen
+from yolo_wiou.auditing.findings import AuditedLabel, DuplicateLabels, MissingLabel
 from yolo_wiou.auditing.labels import Labels
+from yolo_wiou.auditing.report import ClassSummary, Report
+from yolo_wiou.training.preflight import images_of
 
 WIDTH, HEIGHT, CELL = 640, 480, 160
 NAMES = {0: "disc", 1: "box", 2: "star"}
@@ -147,3 +152,41 @@ def oracle_z(values: list[float], groups: list[int], floor: float) -> list[float
         middles[group] = median(members)
         spreads[group] = max(1.4826 * median(abs(value - middles[group]) for value in members), floor)
     return [(value - middles[group]) / spreads[group] for value, group in zip(values, groups, strict=True)]
+
+
+NAME = "<b>'disc' & \"box\"</b>"
+
+
+def a_report(data: Path) -> Report:
+    """One finding of every kind, and two loose labels; one class's name is HTML."""
+    description = check_det_dataset(str(data))
+    images = [str(image) for image in images_of(description, "train")]
+
+    def label(image: int, reason: Any, score: float, **changes: Any) -> AuditedLabel:
+        return AuditedLabel(images[image], 1, 0, NAME, (8.0, 8.0, 20.0, 16.0), score, reason, **changes)
+
+    better: dict[str, Any] = {"proposed_cls": 0, "proposed_name": NAME, "proposed_box": (10.0, 8.0, 30.0, 20.0)}
+    return Report(
+        data=str(data),
+        model="best.pt",
+        split="train",
+        task="detect",
+        threshold=2.0,
+        images=len(images),
+        imgsz=64,
+        labels=[
+            label(0, "loose", 9.0, iou=0.5, is_sure=True, **better),
+            label(1, "shifted", 8.0, iou=0.2, **better),
+            label(2, "class", 7.0, iou=1.0, proposed_cls=1, proposed_name="box", proposed_box=(8.0, 8.0, 20.0, 16.0)),
+            label(3, "spurious", 6.0),
+            label(4, "loose", 5.0, iou=0.6, **better),
+            label(5, "unclear", 4.0),
+        ],
+        missing=[MissingLabel(images[6], 1, "box", (1.0, 2.0, 30.0, 40.0), 0.9, 1.2)],
+        duplicates=[DuplicateLabels(images[7], 1, 2, 1, "box", (4.0, 4.0, 20.0, 20.0), (5.0, 4.0, 20.0, 20.0), 0.9)],
+        classes=[ClassSummary(NAME, 6, 5, 0.9, 0.7)],
+        warnings=["The model <finds> little."],
+        description=description,
+        sizes=dict.fromkeys(images, (64, 64)),
+        seen=Seen.of(np.array([[0, 10, 8, 30, 20, 0.9, 0], [6, 1, 2, 30, 40, 0.9, 1]], np.float32)),
+    )

@@ -85,6 +85,7 @@ def audit(
         warnings=warnings(classes, detector.names, names),
         description=description,
         sizes={str(file): (int(w), int(h)) for file, (w, h) in zip(labels.files, labels.sizes, strict=True)},
+        seen=seen,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from yolo_wiou.auditing.evidence import Seen
 from yolo_wiou.auditing.findings import FLAGS, AuditedLabel, DuplicateLabels, MissingLabel
 from yolo_wiou.auditing.fix import Decisions, Findings, choose, write_fixed
 from yolo_wiou.auditing.judge import false_alarms
@@ -68,6 +69,7 @@ class Report:
         description: Ultralytics' of the data set.
         sizes: width and height of each image in pixels.
         asked: the threshold that was asked for.
+        seen: what was detected.
     """
 
     data: str
@@ -85,6 +87,7 @@ class Report:
     description: dict[str, Any] = field(default_factory=dict, repr=False)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
     asked: float = 2.0
+    seen: Seen = field(default_factory=lambda: Seen.of(np.zeros((0, 7), np.float32)), repr=False)
 
     @property
     def flagged(self) -> list[AuditedLabel]:

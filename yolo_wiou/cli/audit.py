@@ -12,12 +12,13 @@ from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.utils import LOGGER
 
 from yolo_wiou.auditing.audit import audit, check_checkpoint, of_run
+from yolo_wiou.auditing.export.formats import check_formats, export
 from yolo_wiou.auditing.fix import Decisions, check_addition
 from yolo_wiou.auditing.report import Report
 from yolo_wiou.cli.arguments import KNOWN, check_arguments, find_model, out_folder, parse, parse_options
 from yolo_wiou.cli.output import stdout_free
 from yolo_wiou.cli.places import where
-from yolo_wiou.cli.values import split_argument
+from yolo_wiou.cli.values import as_list, split_argument
 from yolo_wiou.data.relabelled import check_relabelled
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import CFG, read_mapping
@@ -41,12 +42,14 @@ class Request:
         options: of the command, as cfg/audit.yaml has them.
         arguments: of Ultralytics' `val`.
         decisions: a person's.
+        formats: of other tools.
     """
 
     model: Any
     options: dict[str, Any]
     arguments: dict[str, Any]
     decisions: Decisions
+    formats: list[str]
 
 
 def audit_labels(argv: list[str]) -> None:
@@ -64,7 +67,10 @@ def audit_labels(argv: list[str]) -> None:
         if folder := options["fix"]:  # first, for a decision may turn out to be about other labels
             changes = {key: options[f"fix.{key}"] for key in ("remove", "add")}
             places["corrected"] = report.fix(folder, **changes, decisions=request.decisions)
-        places["results"] = save(report, Path(options["out"]))
+        out = Path(options["out"])
+        places["results"] = save(report, out)
+        for file in export(report, out, request.formats):
+            places[file.stem] = file
     print(json.dumps(report.plain(), indent=1) if as_json else "\n".join([*report.warnings, report.sentence]))
     if not as_json:
         print(where(**places))
@@ -105,6 +111,7 @@ def read(argv: Sequence[str]) -> Request:
         options |= {"data": options["data"] or data, "model": options["model"] or weights}
     if not options["model"]:
         raise ConfigError("which model? model=best.pt, or run=runs/detect/train for a training's own.")
+    check_formats(formats := as_list(options["export"]))
     out_folder(options["out"])
     if options["fix"]:
         check_relabelled(Path(options["fix"]), "fix")
@@ -113,6 +120,7 @@ def read(argv: Sequence[str]) -> Request:
     check_arguments({**arguments, **shared}, {**KNOWN, **defaults})
     check_checkpoint(options["model"])
     model = find_model(str(options["model"]), arguments.pop("task", None))
+    check_formats(formats, model.task)
     if options["fix.add"]:
         check_addition(model.task)
-    return Request(model, options, arguments, decisions)
+    return Request(model, options, arguments, decisions, formats)

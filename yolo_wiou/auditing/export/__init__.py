@@ -1,0 +1,1 @@
+"""What an audit found, in the files of other tools: one module for each."""
