@@ -93,7 +93,9 @@ def loop(results: Results) -> str:
     ap = {(row["labels"], row["loss"], row["seed"]): 100 * row["AP"] for row in results}
     rows = []
     for arm, words in ARMS.items():
-        seeds = [seed for labels, loss, seed in ap if (labels, loss) == arm and (*CLEAN, seed) in ap]
+        seeds = [
+            seed for labels, loss, seed in ap if (labels, loss) == arm and {(*CLEAN, seed), (*PLANTED, seed)} <= set(ap)
+        ]
         here, right, spoilt = (np.array([ap[(*of, seed)] for seed in seeds]) for of in (arm, CLEAN, PLANTED))
         if seeds:
             gain, cost = here - spoilt, right - spoilt

@@ -155,6 +155,27 @@ def test_the_rankings_of_the_label_audit_are_what_they_say(tmp_path: Path) -> No
     assert found["AUROC"] == pytest.approx(1 / 3)
 
 
+def test_the_tables_of_the_label_audit_pair_what_is_there(tmp_path: Path) -> None:
+    ap = {"clean": (0.7, 0.72, 0.6), "planted": (0.6, 0.62), "corrected": (0.65, 0.67, 0.1)}
+    rows = [
+        {"labels": labels, "loss": "ciou", "seed": seed, "AP": value}
+        for labels, values in ap.items()
+        for seed, value in enumerate(values)
+    ]
+    counts = {"all": 50, "first tenth": 5, "flagged": 4, "missing": 9, "confirmed": 6}
+    apart = {f"{part} < {least}": 2 for part in ("all", "first tenth", "flagged") for least in (0.5, 0.8)}
+    moved = {"moved": 2, "moved from": 1.0, "moved to": 1.6}
+    one = [{"method": "audit", "seed": 0, **counts, **apart, **moved}]
+    script = "import json, sys; sys.path.insert(0, sys.argv[1]); from audit_page import loop, real\n"
+    script += "print(json.dumps([loop(json.loads(sys.argv[2])), real(json.loads(sys.argv[3]))]))"
+    folder = str(ROOT / "scripts" / "study")
+    done = shell("-c", script, folder, json.dumps(rows), json.dumps(one), cwd=tmp_path)
+    loop, real = json.loads(done.stdout)
+    assert "| with errors | 2 | 61.0 |  |  |" in loop
+    assert "| audited, `fix=` | 2 | 66.0 | +5.0 | 50% |" in loop  # the third seed has no training with errors
+    assert "| 4.0% | 40.0% | 50.0% | 4.0% | 40.0% | 50.0% | 6 of 9 | 2: 0.50 → 0.80 |" in real
+
+
 @pytest.mark.parametrize(
     ("script", "argv", "message"),
     [
