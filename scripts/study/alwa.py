@@ -1,0 +1,73 @@
+"""ALWA where it can act: does it help where the losses weigh 1 : 1, as its authors weigh them? Few seeds, no verdict.
+
+    python scripts/study/alwa.py [OUT] [jobs=1] [only=STUDY,...]
+
+A yolo11n is trained from scratch on 400 rendered images of 64 px, 800 steps, which are eight of ALWA's windows, and
+judged on 400 others. "equal" has all gains at 1, "stock" Ultralytics' own (box=7.5 cls=0.5 dfl=1.5); the same seed is
+the same stream of images in both. OUT (default runs/study_alwa) holds everything, a folder for each study; about 80
+seconds per run on one core.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from studies import parse, run_studies
+
+from yolo_wiou.compare.study import Study, label
+from yolo_wiou.data.shapes import ShapesConfig, render_dataset
+from yolo_wiou.losses.presets import load_config
+
+SIZE, SEEDS = 64, range(4)
+TRAIN: dict[str, Any] = {
+    "model": "yolo11n.yaml",
+    "imgsz": SIZE,
+    "epochs": 16,
+    "batch": 8,
+    "nbs": 8,
+    "optimizer": "AdamW",
+    "lr0": 0.002,
+    "close_mosaic": 4,
+    "workers": 0,
+    "val": False,
+}
+EQUAL = {"box": 1.0, "cls": 1.0, "dfl": 1.0}
+PAPER = {"task_balance.rule": "paper"}
+
+
+def studies(out: Path) -> dict[str, Study]:
+    """Return the studies, the one that asks the question first; fixed before any of their runs."""
+
+    def ask(gains: str, losses: dict[str, dict[str, Any]], arguments: dict[str, float]) -> Study:
+        """Compare losses, by the name that a label starts with, with CIoU; the data set is called after the gains."""
+        return Study(
+            losses={name: load_config(name.split()[0], changes) for name, changes in {"ciou": {}, **losses}.items()},
+            data={gains: str(data_file(out))},
+            seeds=tuple(SEEDS),
+            arguments={**TRAIN, **arguments},
+            checkpoints=("last",),
+        )
+
+    return {
+        "equal": ask("equal gains", {"alwa": {}, label("alwa", PAPER): PAPER}, EQUAL),
+        "stock": ask("stock gains", {"alwa": {}}, {}),
+    }
+
+
+def data_file(out: Path) -> Path:
+    """Where the data.yaml of the rendered images lies."""
+    return out / "data" / "data.yaml"
+
+
+def main(*argv: str) -> None:
+    """Train what is missing, and report."""
+    request = parse(argv, "runs/study_alwa", studies)
+    config = ShapesConfig(train=400, val=400, imgsz=SIZE, seed=7, sizes=(0.15, 0.5))
+    render_dataset(data_file(request.out).parent, config)
+    sys.exit(run_studies(request))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
