@@ -30,6 +30,9 @@ LAUGHS += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in ra
         ("a: !!bool perhaps", "is not YAML"),
         ("a: !!python/object/apply:os.abort []", "could not determine a constructor"),
         ("[a]", "holds no mapping"),
+        ("gain:\n  alpha: 2\n  alpha: 3\n", "line 3, column 3: 'alpha' stands in line 2 already"),
+        ("a: 1\nb: 2\n'a': 3", "line 3, column 1: 'a' stands in line 1 already"),
+        ("a: [1", r"is not YAML: line 1, column 6: expected ',' or '\]'[^\n]*\.$"),
     ],
     ids=lambda text: text[:20],
 )
@@ -43,6 +46,27 @@ def test_a_file_that_is_no_file_of_settings_is_refused_in_a_sentence(text, said,
 def test_an_alias_is_taken(tmp_path):
     (tmp_path / "mine.yaml").write_text("a: &a [1, 2]\nb: *a\n")
     assert read_mapping(tmp_path / "mine.yaml") == {"a": [1, 2], "b": [1, 2]}
+
+
+@pytest.mark.parametrize("text", ["a: &a {x: 1}\nb: {<<: *a, x: 2}\n", "a: {x: 1}\nb: {x: 2}\n"])
+def test_a_key_may_stand_again_in_another_mapping(text, tmp_path):
+    (tmp_path / "mine.yaml").write_text(text)
+    assert read_mapping(tmp_path / "mine.yaml") == {"a": {"x": 1}, "b": {"x": 2}}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8", "utf-8-sig"])
+def test_a_file_is_taken_as_any_shell_or_editor_writes_it(encoding, tmp_path):
+    """With `>`, Windows' PowerShell writes UTF-16, marked as such."""
+    mark = "\ufeff" * encoding.endswith(("le", "be"))
+    (tmp_path / "mine.yaml").write_bytes(f"{mark}a: größer\n".encode(encoding))
+    assert read_mapping(tmp_path / "mine.yaml") == {"a": "größer"}
+
+
+def test_what_is_no_text_is_refused_with_its_encoding(tmp_path):
+    for content, encoding in ((b"a: \xff\n", "UTF-8"), (b"\xff\xfea", "UTF-16")):
+        (tmp_path / "mine.yaml").write_bytes(content)
+        with pytest.raises(ConfigError, match=f"is not YAML in {encoding}"):
+            read_mapping(tmp_path / "mine.yaml")
 
 
 LABELS = st.one_of(

@@ -1,5 +1,6 @@
 """Files: those of cfg/, YAML of the user, tables; and small ones written at once, whatever kills the writer."""
 
+import codecs
 import contextlib
 import csv
 import json
@@ -30,12 +31,44 @@ STUDY = "study.json"
 """What makes a folder that of a study of `yolo-wiou compare`, whose runs are the study's to go on with."""
 
 
+MARKS = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
+"""How a file in UTF-16 begins."""
 LARGEST, MOST = 1_000_000, 100_000
 """Bytes of a YAML file that is read, and values in it, each counted as often as an alias repeats it."""
 
 
+class UniqueKeysLoader(yaml.SafeLoader):
+    """PyYAML's SafeLoader, which takes the last value of a key that stands twice; here that is an error."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Compose a mapping whose keys are all different."""
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in lines:
+                    problem = f"'{key.value}' stands in line {lines[key.value]} already"
+                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+                lines[key.value] = key.start_mark.line + 1
+        return node
+
+
+def load_yaml(text: str) -> Any:
+    """Read YAML of plain values.
+
+    Raises:
+        yaml.YAMLError: it is none, or a key stands twice.
+    """
+    return yaml.load(text, UniqueKeysLoader)  # a SafeLoader
+
+
+def decode(content: bytes) -> str:
+    """Decode a text file: UTF-16 where a mark says so, as PowerShell's `>` writes it, else UTF-8."""
+    return content.decode("utf-16" if content[:2] in MARKS else "utf-8-sig")
+
+
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Read a YAML file of ours, in UTF-8, that holds a mapping.
+    """Read a YAML file of ours that holds a mapping.
 
     Raises:
         ConfigError: it is missing, no YAML, no mapping, or holds more than a file of settings does.
@@ -43,14 +76,16 @@ def read_mapping(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
             content = stream.read(LARGEST + 1)
-        data = yaml.safe_load(content.decode()) if len(content) <= LARGEST else None
+        data = load_yaml(decode(content)) if len(content) <= LARGEST else None
         size = count_values(data, {})
     except OSError as error:
         raise ConfigError(f"cannot read '{path}': {error.strerror}.") from error
     except RecursionError as error:
         raise ConfigError(f"'{path}' is nested too deeply to be read.") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"'{path}' is not YAML in UTF-8: byte {error.start + 1} is {error.reason}.") from error
+        raise ConfigError(
+            f"'{path}' is not YAML in {error.encoding.upper()}: byte {error.start + 1} is {error.reason}."
+        ) from error
     except Exception as error:  # PyYAML's own, and what Python raises where a date or a number is none
         raise (syntax_error(path, error) or ConfigError(f"'{path}' is not YAML: {error}.")) from error
     if len(content) > LARGEST or size > MOST:
@@ -66,7 +101,7 @@ def syntax_error(path: Path, error: BaseException | None) -> ConfigError | None:
     """Return where a file stops to be YAML, and why; None where that is not what an error, or its cause, is about."""
     while error and not isinstance(error, yaml.YAMLError):
         error = error.__cause__ or error.__context__
-    if error and path.is_file() and path.read_bytes()[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+    if error and path.is_file() and path.read_bytes()[:2] in MARKS:
         return ConfigError(f"'{path}' is in UTF-16, which loses all but plain letters here: save it in UTF-8.")
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         line, column = error.problem_mark.line + 1, error.problem_mark.column + 1

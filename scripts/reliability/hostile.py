@@ -64,6 +64,7 @@ LOSSES: dict[str, str | bytes] = {
     "a NUL": b"penalty: ciou\0",
     "random bytes": bytes(range(256)) * 40,
     "UTF-16": "penalty: ciou".encode("utf-16"),
+    "a key twice": "penalty: ciou\npenalty: siou",
     "empty": "",
 }
 

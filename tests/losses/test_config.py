@@ -52,6 +52,21 @@ def test_a_preset_s_own_file_is_the_preset():
     assert load_config(CFG / "losses" / "wiou3.yaml", {"gain.delta": 9}).name == "wiou3*"
 
 
+def test_a_setting_that_stands_twice_is_refused(tmp_path):
+    file = tmp_path / "mine.yaml"
+    for text, message in (
+        (
+            "penalty: ciou\ngain: {name: nonmonotonic, delta: 3, delta: 5}\n",
+            "line 2, column 38: 'delta' stands in line 2",
+        ),
+        ("penalty: ciou\npenalty: siou\n", "line 2, column 1: 'penalty' stands in line 1 already"),
+        ("gain: {name: nonmonotonic, delta: 3}\ngain.delta: 5\n", "'loss.gain.delta' stands twice in one loss"),
+    ):
+        file.write_text(text)
+        with pytest.raises(ConfigError, match=message):
+            load_config(file)
+
+
 def test_a_new_name_starts_its_section_afresh():
     config = load_config("focal-eiou", {"gain.delta": 5, "gain.name": "nonmonotonic"})
     assert config.gain.model_dump() == {"name": "nonmonotonic", "dfl": False, "alpha": 1.9, "delta": 5.0}

@@ -33,6 +33,7 @@ BROKEN_MODELS = {
         "describes no model: Sizes of tensors must match",
     ),
     "no layers": ("nc: 2\nbackbone:\n", "'NoneType'"),
+    "no YAML": ("nc: [2\nbackbone:\n", "'model.yaml' is not YAML: line 2, column 9: "),
 }
 
 

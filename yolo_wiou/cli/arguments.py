@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import ultralytics.engine.trainer
+import yaml
 from torch import nn, optim
 from ultralytics.cfg import DEFAULT_CFG_DICT, MODES, TASKS, check_dict_alignment, get_cfg, parse_key_value_pair
 from ultralytics.nn.tasks import guess_model_task
@@ -13,7 +14,7 @@ from ultralytics.utils.torch_utils import select_device
 
 from yolo_wiou.cli.values import as_list, parse_means, refuse_repeated, split_argument, value
 from yolo_wiou.errors import ConfigError, choices
-from yolo_wiou.files import check_folder
+from yolo_wiou.files import check_folder, syntax_error
 from yolo_wiou.training.model import YOLO
 from yolo_wiou.training.preflight import check_data_file, read_yaml
 from yolo_wiou.training.ultralytics_errors import raised_by, users_mistakes
@@ -177,6 +178,8 @@ def find_model(name: str, task: str | None) -> YOLO:
     try:
         with users_mistakes(AssertionError, NameError, SyntaxError, TypeError, ValueError, OSError):
             model = YOLO(name, task=task)
+    except (ConfigError, yaml.YAMLError) as error:  # which of them depends on the release
+        raise syntax_error(Path(name), error) or error from error
     except (LookupError, RuntimeError) as error:
         if raised_by(error) != "ultralytics":
             raise

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from yolo_wiou.errors import ConfigError
+from yolo_wiou.files import load_yaml
 
 PARENTHESES = str.maketrans("()", "[]")
 
@@ -59,7 +60,7 @@ def values(argument: str) -> list[Any]:
     if not text:
         raise ConfigError(f"'{key}' needs a value: {key}=...")
     with contextlib.suppress(yaml.YAMLError, RecursionError):
-        return list(yaml.safe_load(f"[{text.translate(PARENTHESES)}]"))
+        return list(load_yaml(f"[{text.translate(PARENTHESES)}]"))
     raise ConfigError(f"cannot read the value of '{key}': {text}")
 
 

@@ -137,7 +137,8 @@ def mal(logits: Tensor, target: Tensor, positive: Tensor, *, gamma: Gamma = 1.5)
     """
     with torch.no_grad():
         weight = torch.where(positive, 1.0, logits.sigmoid().pow_(gamma))
-    return binary_cross_entropy_with_logits(logits, target.pow(gamma), weight, reduction="none")
+        goal = positive * target.pow(gamma)  # that of a negative is 0, which is 1 to the power 0
+    return binary_cross_entropy_with_logits(logits, goal, weight, reduction="none")
 
 
 @CLS_WEIGHTINGS.register("slide")
@@ -153,8 +154,8 @@ def slide(target: Tensor, mean_iou: Tensor, *, margin: Margin = 0.1) -> Tensor:
 
 @CLS_WEIGHTINGS.register("ema-slide")
 def ema_slide(target: Tensor, usual_iou: Tensor, *, margin: Margin = 0.1) -> Tensor:
-    """EMA-Slide: slide about the running mean of the IoU, which does not jump from batch to batch (arXiv:2208.02019).
+    """EMA-Slide: slide about a running mean of the IoU, which does not jump from batch to batch.
 
-    The mean is the one behind Wise-IoU's gains, with its momentum.
+    Users' addition to arXiv:2208.02019. The mean is the one behind Wise-IoU's gains, with its start and momentum.
     """
     return slide(target, usual_iou, margin=margin)

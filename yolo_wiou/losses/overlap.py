@@ -49,8 +49,8 @@ def _needs_a_pull(config: Any) -> Iterator[str]:
         yield "boxes below 'focaler' d > 0 need a penalty to be moved at all."
 
 
-Constant = Annotated[FiniteFloat, Field(gt=0, le=1e4)]
-Tau = Annotated[FiniteFloat, Field(gt=0, le=10)]
+Constant = Annotated[FiniteFloat, Field(ge=0.01, le=1e4)]
+Tau = Annotated[FiniteFloat, Field(ge=0.1, le=10)]
 
 OVERLAPS: Registry[Overlap] = Registry("overlap", Overlap, "iou", rule=_needs_a_pull)
 """The overlaps by name: `(pair, *, settings) -> (N,)`, 1 where the boxes are equal, with its gradient."""

@@ -157,10 +157,17 @@ def _base(loss: Any) -> tuple[dict[str, Any], str]:
 
 
 def dotted(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by dotted key."""
-    flat = {}
+    """Settings by dotted key.
+
+    Raises:
+        ConfigError: one stands twice, in its section and with a dot.
+    """
+    flat: dict[str, Any] = {}
     for section, value in ((str(key), value) for key, value in data.items()):
-        flat.update({f"{section}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {section: value})
+        settings = {f"{section}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {section: value}
+        if twice := flat.keys() & settings.keys():
+            raise ConfigError(f"'loss.{min(twice)}' stands twice in one loss. Which of the two?")
+        flat.update(settings)
     return flat
 
 
