@@ -154,6 +154,20 @@ def test_what_the_losses_are_made_for():
     assert perfect.abs().max() == 0
 
 
+def test_mal_without_focus_is_bce_towards_the_labels():
+    """To the power 0 every target is 1, but a negative's stays 0."""
+    of = entries()
+    loss = compute("mal", of, gamma=0)
+    plain = binary_cross_entropy_with_logits(of.logits, of.positive.double(), reduction="none")
+    torch.testing.assert_close(loss, plain)
+
+
+def test_varifocal_has_the_values_of_mmdetection_s_own_tests():
+    for logits, target, entry in (([100.0, -100.0], [1.0, 0.0], 0), ([0.0, 100.0], [1.0, 1.0], 1)):
+        q = torch.tensor([target])
+        assert compute("varifocal", Entries(torch.tensor([logits]), q, q > 0))[0, entry] == pytest.approx(0, abs=1e-8)
+
+
 def test_a_poor_match_counts_in_mal_and_hardly_in_varifocal():
     x, q = torch.tensor([[-2.0]]), torch.tensor([[0.05]])
     poor = Entries(x, q, q > 0)
