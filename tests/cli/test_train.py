@@ -280,8 +280,10 @@ def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
 def test_the_extras_are_not_needed_to_train(tmp_path):
     """Whoever installed without `[compare]` still has the command."""
     blocked = ("scipy", "plotly", "jinja2", "faster_coco_eval", "ray")
-    code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import yolo_wiou.cli.main"
-    shell("-c", code, cwd=tmp_path)
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({blocked})); import yolo_wiou.cli.main as m; print(m.__name__)"
+    )
+    assert shell("-c", code, cwd=tmp_path).stdout == "yolo_wiou.cli.main\n"
 
 
 def test_losses_lists_the_catalogue(capsys):

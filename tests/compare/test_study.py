@@ -161,12 +161,15 @@ def test_a_folder_has_one_process_at_a_time(tmp_path):
 
 
 def test_a_study_s_lock_is_never_a_mark_that_outlives_its_process(tmp_path, monkeypatch):
+    asked = []
+
     def no_locks(*_):
+        asked.append(len(asked))
         raise OSError(errno.ENOSYS, "no locks here")
 
     monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", no_locks)
     with a_study().claim(tmp_path), a_study().claim(tmp_path):
-        pass
+        assert asked == [0, 1]
 
 
 def test_the_frozen_format_of_a_run(tmp_path):

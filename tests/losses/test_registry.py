@@ -10,7 +10,7 @@ from torch import Tensor
 from yolo_wiou import ConfigError, FiniteFloat
 from yolo_wiou.losses import GAINS, OVERLAPS, PENALTIES, BoxPair, RunningMean
 from yolo_wiou.losses.positives import Objects, Positives
-from yolo_wiou.losses.presets import load_config
+from yolo_wiou.losses.presets import dotted, load_config
 
 FOCALER = "boxes below 'focaler' d > 0 need a penalty to be moved at all."
 NOTHING_LEFT = "overlap 'none' has nothing that 'inner' or 'focaler' could change."
@@ -68,7 +68,9 @@ def test_parts_that_contradict_each_other_are_refused(loss, objection):
     ids=str,
 )
 def test_parts_next_to_a_contradiction_are_taken(loss):
-    load_config(loss)
+    taken = dotted(load_config(loss).model_dump())
+    for key, value in loss.items():
+        assert taken[f"{key}.name" if key in {"overlap", "penalty", "gain"} else key] == value
 
 
 @pytest.fixture

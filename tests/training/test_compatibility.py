@@ -64,6 +64,8 @@ def a_head(**parts):
 )
 def test_a_head_of_the_parts_that_we_know_is_taken(parts):
     check_head(a_head(**parts))
+    with pytest.raises(ContractError, match="an assigner in SimpleNamespace that is no module"):
+        check_head(a_head(**{**parts, "assigner": None}))  # it is the parts that were looked at
 
 
 @pytest.mark.parametrize(

@@ -123,9 +123,13 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("odd", TAKEN)
-def test_what_ultralytics_trains_with_is_taken(odd, mine, monkeypatch):
+def test_what_ultralytics_trains_with_is_taken(odd, mine):
+    """As long as there are images."""
     TAKEN[odd](mine)
     check(mine)
+    remove(images(mine))
+    with pytest.raises(ConfigError):
+        check(mine)
 
 
 def test_what_is_taken_trains(mine, tmp_path):
@@ -158,6 +162,9 @@ def test_files_beside_the_labels_of_outlines_are_no_labels(task_data, tmp_path):
         for name in ("._0000.txt", "0.txt", "classes.txt", "README.txt", "zzz.txt"):
             (tmp_path / "set" / folder / "train" / name).write_text("0 .5 .5 .2 .2\n")
     check(tmp_path / "set" / "data.yaml", "segment")
+    everywhere(labels, "0 .5 .5 .2 .2\n")(tmp_path / "set" / "data.yaml")
+    with pytest.raises(ConfigError, match="outlines"):
+        check(tmp_path / "set" / "data.yaml", "segment")
 
 
 def test_one_box_among_outlines_is_told_without_a_traceback(task_data, tmp_path, monkeypatch, capsys):
@@ -178,11 +185,16 @@ def test_lists_of_files_and_of_folders_are_data_sets_too(task_data, tmp_path):
     for name, train in {"files.yaml": str(tmp_path / "train.txt"), "folders.yaml": [str(images), str(images)]}.items():
         (tmp_path / name).write_text(yaml.safe_dump({**data, "val": str(images), "train": train}))
         check(tmp_path / name, "segment")
+    (tmp_path / "train.txt").write_text(str(tmp_path / "nowhere.jpg"))
+    with pytest.raises(ConfigError):
+        check(tmp_path / "files.yaml", "segment")
 
 
 def test_the_classes_of_one_class_are_one(mine):
     everywhere(labels, "7 .5 .5 .2 .2")(mine)
     check(mine, single_cls=True)
+    with pytest.raises(ConfigError):
+        check(mine)
 
 
 def test_the_part_of_the_data_that_is_trained_on_is_looked_at(mine):

@@ -215,16 +215,19 @@ def test_a_trainer_that_cannot_be_built_holds_nothing(shapes, tmp_path):
 
 @pytest.mark.parametrize("error", [OSError("no locks here"), NotImplementedError("flock")])
 def test_where_there_are_no_locks_nobody_is_stopped(error, tmp_path, monkeypatch):
+    asked = []
+
     class Without:
         def __init__(self, *_, **__):
             pass
 
         def acquire(self):
+            asked.append(self)
             raise error
 
     monkeypatch.setattr(locks, "FileLock", Without)
     with claimed(tmp_path), claimed(tmp_path):
-        pass
+        assert len(asked) == 2
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux shows them")
