@@ -80,7 +80,7 @@ def save(report: Report, folder: Path) -> Path:
     """Write the tables, and the page to look at where it can be drawn; returns what to look at first."""
     tables = report.save(folder)
     if not find_spec("jinja2"):
-        LOGGER.warning("yolo-wiou: audit.html needs jinja2. In yolo-wiou's checkout: pip install '.[compare]'")
+        LOGGER.warning("yolo-wiou: audit.html needs jinja2: pip install 'yolo-wiou[compare]'")
         return tables
     from yolo_wiou.auditing.page import write_page
 

@@ -102,7 +102,7 @@ def read(argv: Sequence[str]) -> Request:
         ConfigError: any of them is wrong, or a package is missing.
     """
     if missing := [package for package in NEEDED if not find_spec(package)]:
-        raise ConfigError(f"compare needs {', '.join(missing)}. In yolo-wiou's checkout: pip install '.[compare]'")
+        raise ConfigError(f"compare needs {', '.join(missing)}: pip install 'yolo-wiou[compare]'")
     defaults = read_mapping(CFG / "compare.yaml")
     keys = [(word, split_argument(word)[0]) for word in argv]
     own = [word for word, key in keys if key in defaults["study"]]
@@ -236,7 +236,7 @@ def choose_runner(request: Request) -> Runner:
             raise ConfigError("'address' belongs to engine=ray.")
         return LocalJob
     if not find_spec("ray"):
-        raise ConfigError("engine=ray needs ray. In yolo-wiou's checkout: pip install '.[compare,ray]'")
+        raise ConfigError("engine=ray needs ray: pip install 'yolo-wiou[compare,ray]'")
     if "device" in request.study.arguments:
         raise ConfigError("'device' and engine=ray: Ray gives every run its GPU.")
     from yolo_wiou.compare.ray_runner import RayRunner
