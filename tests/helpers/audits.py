@@ -64,12 +64,12 @@ class World:
                 rows.append([image, cls, *box])
                 self.note("spurious", math.nan, [math.nan] * 4)
         table = np.array(rows)
-        image = table[:, 0].astype(int)
+        of_image = table[:, 0].astype(int)
         self.labels = Labels(
             files=tuple(Path(f"{number}.jpg") for number in range(images)),
             sizes=np.tile([WIDTH, HEIGHT], (images, 1)),
-            image=image,
-            line=np.arange(len(image)) - np.searchsorted(image, image) + 1,
+            image=of_image,
+            line=np.arange(len(of_image)) - np.searchsorted(of_image, of_image) + 1,
             cls=table[:, 1].astype(int),
             box=table[:, 2:],
         )
@@ -111,7 +111,7 @@ def overlap(a: Any, b: Any) -> float:
     width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     shared = max(width, 0) * max(height, 0)
-    return shared / (a[2] * a[3] + b[2] * b[3] - shared)
+    return float(shared / (a[2] * a[3] + b[2] * b[3] - shared))
 
 
 def oracle_scores(labels: Labels, detections: NDArray[np.float32]) -> list[float]:
@@ -132,8 +132,8 @@ def oracle_scores(labels: Labels, detections: NDArray[np.float32]) -> list[float
         low, rest = int(place), place - int(place)
         edges.append(ordered[low] + rest * (ordered[min(low + 1, len(ordered) - 1)] - ordered[low]))
     quartiles = [sum(size > edge for edge in edges) for size in sizes]
-    place = oracle_z(oracle_z(loc, labels.cls.tolist(), 0.02), quartiles, 0.1)
-    return [max(pair) for pair in zip(place, cls, strict=True)]
+    worse = oracle_z(oracle_z(loc, labels.cls.tolist(), 0.02), quartiles, 0.1)
+    return [max(pair) for pair in zip(worse, cls, strict=True)]
 
 
 def size_of_object(boxes: list[list[float]], box: list[float], rows: list[list[float]]) -> float:

@@ -156,7 +156,7 @@ def eiou(c: Case) -> list[float]:
 
 def shape_cost(c: Geo, theta: float, kw: float = 1.0, kh: float = 1.0) -> float:
     ww, wh = kw * ratio_of(abs(c.w - c.wg), max(c.w, c.wg)), kh * ratio_of(abs(c.h - c.hg), max(c.h, c.hg))
-    return (1 - math.exp(-ww)) ** theta + (1 - math.exp(-wh)) ** theta
+    return math.pow(1 - math.exp(-ww), theta) + math.pow(1 - math.exp(-wh), theta)
 
 
 def siou(c: Case, theta: float = 4.0) -> list[float]:
@@ -236,7 +236,7 @@ def piou2(c: Case, lam: float = 1.3) -> float:
 
 def nonmonotonic(c: Case, alpha: float = 1.9, delta: float = 3.0) -> float:
     beta = outlier_degree(c)
-    return beta / (delta * alpha ** (beta - delta))
+    return beta / (delta * math.pow(alpha, beta - delta))
 
 
 def trust(c: Case, k: float = 3.0) -> float:
@@ -246,7 +246,7 @@ def trust(c: Case, k: float = 3.0) -> float:
 
 
 def iou_balanced(c: Case, lam: float = 1.5, norm: str = "sum") -> float:
-    return c.at.iou**lam * (1.0 if norm == "none" else c.factor)
+    return math.pow(c.at.iou, lam) * (1.0 if norm == "none" else c.factor)
 
 
 GAINS: dict[str, Callable[..., float]] = {

@@ -23,6 +23,12 @@ def scale_ratio(progress: float, start: float = 1.0, end: float = 1.0, schedule:
     return (1 - progress) * start + progress * end
 
 
+def moved(box: Box, edge: int, by: float) -> Box:
+    """The box with one of its edges elsewhere."""
+    x1, y1, x2, y2 = (value + by if i == edge else value for i, value in enumerate(box))
+    return x1, y1, x2, y2
+
+
 class Oracle:
     """A loss of two boxes: call it, or ask for its `gradient`; the context is that of a Case.
 
@@ -55,7 +61,7 @@ class Oracle:
         size = step * (min(b[2] - b[0], b[3] - b[1], g[2] - g[0], g[3] - g[1]) or 1.0)
         out = []
         for i in range(4):
-            lo, hi = ((*b[:i], b[i] + d, *b[i + 1 :]) for d in (-size, size))
+            lo, hi = moved(b, i, -size), moved(b, i, size)
             out.append((self(hi, g, at=b, **context) - self(lo, g, at=b, **context)) / (hi[i] - lo[i]))
         return out
 
