@@ -1,4 +1,4 @@
-"""Tables of docs/study.md and of README: what a study's runs say."""
+"""Tables of docs/study.md: what a study's runs say."""
 
 from __future__ import annotations
 
@@ -168,16 +168,6 @@ def by_size(results: Results, data: str, losses: Iterable[str]) -> str:
     contrasts = [results.against((data, loss), (data, "ciou"), results.runs[data, loss]) for loss in losses]
     rows = [[c.loss, str(len(c.seeds)), *(points(c.by_metric[size]) for size in SIZES)] for c in contrasts]
     return table(["loss", "seeds", *(f"Δ{size.replace('_', ' ')}" for size in SIZES)], rows)
-
-
-def in_short(results: Results, studies: Iterable[Study], data: str) -> str:
-    """README's table: what some studies judged on a data set, the best first."""
-    contrasts = [contrast for study in studies for contrast in results.compare(study, data)]
-    rows = [
-        [f"`{contrast.loss}`", *(points(contrast.by_metric[name]) for name in METRICS), contrast.verdict]
-        for contrast in sorted(contrasts, key=lambda contrast: -(contrast.mean or 0))
-    ]
-    return table(["loss", *(f"Δ{name}" for name in METRICS), "verdict"], rows)
 
 
 def mechanism(report: Summary) -> str:

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.running import ROOT, shell
+from helpers.old_study import copy_study
+from helpers.running import shell
 
 from yolo_wiou.cli.compare import read
 from yolo_wiou.compare.analysis import analyse
 from yolo_wiou.compare.report.html import page, table_of_runs
 from yolo_wiou.compare.study import Study
-from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 
-FIXTURES = ROOT / "tests" / "fixtures"
 COMMAND = [
     *("data=study-shapes/data.yaml", "model=model.yaml", "losses=ciou,wiou3", "seeds=6", "jobs=2", "out=study"),
     *("imgsz=64", "epochs=30", "batch=8", "nbs=8", "workers=0", "close_mosaic=10", "max_det=20"),
@@ -29,14 +28,7 @@ STATISTICS = {"sd", "interval", "student", "bca", "seeds_and_images", "detectabl
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     """The study in a folder beside its data and its model, as the command left it."""
-    root = tmp_path / "old"
-    shutil.copytree(FIXTURES / "study", root / "study")
-    shutil.copy(FIXTURES / "model.yaml", root)
-    for file in root.rglob("*.json"):
-        file.write_text(file.read_text().replace("@ROOT@", str(root)))
-    config = ShapesConfig(train=96, val=12, imgsz=64, classes=("disc", "star"), sizes=(0.3, 0.6), objects=(1, 3))
-    render_dataset(root / "study-shapes", config)
-    return root
+    return copy_study(tmp_path / "old").parent
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

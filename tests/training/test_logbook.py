@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from types import SimpleNamespace
@@ -208,3 +209,35 @@ def test_what_all_ranks_have_seen_is_summed_up_once_an_epoch_or_by_the_mean(name
     assert book.columns()["wiou/iou"] == pytest.approx(0.6)
     assert book.logs[""].table[:, 1].tolist() == ([2, 0, 1] if keeps_mean else [4, 0, 2])
     assert len(calls) == (not keeps_mean)
+
+
+WANDB = """
+import json, wandb
+from yolo_wiou import YOLO
+
+run, logged = wandb.init(mode="offline", dir="."), {}
+log = run.log
+
+def keep(values, **how):
+    for key in filter(lambda key: "wiou/" in key, values):
+        logged.setdefault(key, []).append(values[key])
+    log(values, **how)
+
+run.log = keep
+YOLO(MODEL).train(**ARGUMENTS, loss="wiou3")
+print(json.dumps([run.config["loss"], logged]))
+"""
+
+
+@pytest.mark.needs("wandb")
+def test_wandb_has_the_columns_of_every_epoch_and_the_loss(shapes, tmp_path):
+    env = {"YOLO_CONFIG_DIR": str(tmp_path / "config"), "WANDB_SILENT": "true"}
+    settings = "from ultralytics import SETTINGS; SETTINGS.update(wandb=True)"
+    shell("-c", settings, cwd=tmp_path, env=env)
+    arguments = {**TINY, "data": str(shapes), "project": str(tmp_path), "name": "run"}
+    script = WANDB.replace("MODEL", repr(MODEL)).replace("ARGUMENTS", repr(arguments))
+    loss, logged = json.loads(shell("-c", script, cwd=tmp_path, env=env).stdout.strip().splitlines()[-1])
+    table = columns(tmp_path / "run")
+    assert loss == "wiou3"
+    for name in ("wiou/iou", "wiou/running_mean", "wiou/gain"):
+        assert logged[name] == pytest.approx(table[name], rel=1e-4)

@@ -23,7 +23,8 @@ def broken_contract(what: str) -> ContractError:
     """Return the error that says how the installed release differs from what we need, and what to do."""
     return ContractError(
         f"Ultralytics {ultralytics_version} {what}, which this yolo-wiou does not know. "
-        "Update yolo-wiou, or install a release that it supports: pip install 'ultralytics>=8.3.0,<8.5'."
+        "Update yolo-wiou, or install a release that it supports: pip install 'ultralytics>=8.3.0,<8.5'; "
+        "where its files were edited: pip install --force-reinstall --no-deps ultralytics."
     )
 
 
