@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers.here import runner
 from helpers.places import places
 from helpers.running import shell
 from ultralytics import YOLO
@@ -35,6 +36,14 @@ MISTAKES = {
     "model=best.pt loss=wiou3": "'loss' has no place in an audit",
     "model=best.pt export=cvta": "'export=cvta' is unknown. Did you mean 'cvat'?",
     "model=best.pt export=cvat,,fiftyone": "has a comma too many",
+    "data=d.yaml model=a.yaml folds=1": "folds=1 leaves nothing to train on: 2 or more",
+    "model=a.yaml folds=2": "which data set? data=my.yaml",
+    "data=d.yaml folds=2": "which model? model=yolo11n.pt",
+    "run=runs/train folds=2": "'run' has a model that is trained, and folds= trains its own",
+    "data=d.yaml model=a.yaml folds=2 split=val": "folds= is for split=train",
+    "data=d.yaml model=a.yaml folds=2 resume=true": "'resume' has no place in an audit: the same command goes on",
+    "data=d.yaml model=a.yaml folds=two": "'folds' needs one whole number, 0 or above, not 'two'",
+    "model=best.pt jobs=2": "'jobs' belongs to trainings: folds=N",
     "run=missing": "cannot read 'missing/args.yaml'",
     "model=best.pt imgsz=big": "'imgsz=big' is not",
     "model=best.pt device=99": "Invalid CUDA 'device=99' requested",
@@ -92,6 +101,37 @@ def test_tables_and_a_corrected_copy(shapes, untrained, tmp_path, monkeypatch, c
     plain = json.loads(shell("-m", "yolo_wiou", *words, "--json", cwd=tmp_path).stdout)
     assert plain == json.loads((tmp_path / "tables" / "audit.json").read_text())
     assert plain["found"] in said
+
+
+TINY = Path(__file__).parents[1] / "fixtures" / "tiny.yaml"
+FOLDS = ["folds=2", "epochs=1", "imgsz=64", "workers=0", "batch=4", "plots=False"]
+
+
+def test_models_are_trained_that_have_not_seen_what_they_judge(shapes, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    here = runner()
+    monkeypatch.setattr("yolo_wiou.cli.folds.choose_runner", lambda *_: here)
+    words = ["audit", f"data={shapes}", f"model={TINY}", "loss=giou", *FOLDS]
+    assert run_command(words) == run_command(words) == 0
+    assert here.done == ["fold 1 of 2", "fold 2 of 2"]
+    said = json.loads((tmp_path / "runs" / "audit" / "audit.json").read_text())
+    assert said["model"].endswith("trained without the images that it judges, 2 folds")
+    (loss,) = {file.read_text() for file in tmp_path.rglob("loss.yaml")}
+    assert yaml.safe_load(loss)["penalty"]["name"] == "giou"
+    capsys.readouterr()
+    assert run_command([*words, "seed=1"]) == 2
+    assert "holds another audit out of fold: seed is 0 there and 1 here" in capsys.readouterr().err
+
+
+def test_a_training_that_fails_ends_the_audit_and_the_same_command_goes_on(shapes, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["audit", f"data={shapes}", f"model={TINY}", *FOLDS]
+    monkeypatch.setattr("yolo_wiou.cli.folds.choose_runner", lambda *_: runner("fold 1 of 2", "fold 2 of 2"))
+    with pytest.raises(SystemExit) as stopped:
+        run_command(words)
+    assert stopped.value.code == 1
+    assert "2 of 2 trainings failed; the same command tries them again" in capsys.readouterr().err
+    assert [file.name for file in (tmp_path / "runs" / "audit").iterdir()] == ["folds"]
 
 
 def test_without_jinja2_there_are_the_tables(shapes, untrained, tmp_path, monkeypatch):

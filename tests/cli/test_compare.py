@@ -106,7 +106,7 @@ def test_no_cluster_is_looked_for_where_the_folder_is_another_study_s(shapes, tm
     taken = a_study(losses={"a": "ciou", "b": "eiou"})
     taken.save(tmp_path)
     finish(taken, tmp_path)
-    monkeypatch.setattr(compare, "choose_runner", lambda _: pytest.fail("a cluster was started"))
+    monkeypatch.setattr(compare, "choose_runner", lambda *_: pytest.fail("a cluster was started"))
     assert run_command(["compare", f"data={shapes}", "model=yolo11n.yaml", "engine=ray", f"out={tmp_path}"]) == 2
     assert "holds another study" in capsys.readouterr().err
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from yolo_wiou.auditing.evidence import Seen
-from yolo_wiou.auditing.history import recall
+from yolo_wiou.auditing.history import Past, recall
 from yolo_wiou.auditing.judge import KNOWN, Judgement, judge
 from yolo_wiou.auditing.labels import Labels, collect
 from yolo_wiou.auditing.report import ClassSummary, Report
@@ -66,24 +66,43 @@ def audit(
     data = data or detector.overrides.get("data")
     description = check(data, detector, split, arguments)
     labels, seen, imgsz = look(detector, data, split, **arguments)
-    task, names = str(detector.task), {int(key): str(name) for key, name in description["names"].items()}
     past = recall(run, labels) if run and split == "train" and (Path(run) / LABELS).is_file() else None
-    judgement = judge(labels, seen, names, threshold, past, can_move=task != "segment")
+    about = {
+        "data": str(data),
+        "model": str(model if isinstance(model, (str, Path)) else detector.ckpt_path or detector.model_name),
+        "split": split,
+        "task": str(detector.task),
+        "imgsz": imgsz,
+        "description": description,
+    }
+    return conclude(labels, seen, threshold, past, detector.names, **about)
+
+
+def conclude(
+    labels: Labels, seen: Seen, threshold: float, past: Past | None, model_names: Mapping[int, str], **about: Any
+) -> Report:
+    """Judge labels; returns the report.
+
+    Args:
+        labels: of a split.
+        seen: what was detected on the same images.
+        threshold: as `audit` has it.
+        past: what the training saw of the labels, where that is known.
+        model_names: what the detector calls the classes.
+        **about: of the report: `data`, `model`, `split`, `task`, `imgsz`, `description`.
+    """
+    names = {int(key): str(name) for key, name in about["description"]["names"].items()}
+    judgement = judge(labels, seen, names, threshold, past, can_move=about["task"] != "segment")
     return Report(
-        data=str(data),
-        model=str(model if isinstance(model, (str, Path)) else detector.ckpt_path or detector.model_name),
-        split=split,
-        task=task,
+        **about,
         threshold=judgement.threshold,
         asked=threshold,
         images=len(labels.files),
-        imgsz=imgsz,
         labels=judgement.labels,
         missing=judgement.missing,
         duplicates=judgement.duplicates,
         classes=(classes := summaries(judgement, names)),
-        warnings=warnings(classes, detector.names, names),
-        description=description,
+        warnings=warnings(classes, model_names, names),
         sizes={str(file): (int(w), int(h)) for file, (w, h) in zip(labels.files, labels.sizes, strict=True)},
         seen=seen,
     )
@@ -134,9 +153,18 @@ def load_detector(model: Any) -> Any:
     if isinstance(model, (str, Path)):
         check_checkpoint(model)
         model = YOLO(str(model))
-    if model.task not in TASKS:
-        raise ConfigError(f"labels of task {model.task} cannot be audited. {choices(model.task, TASKS)}")
+    check_task(model)
     return model
+
+
+def check_task(model: Any) -> None:
+    """Refuse a model of a task whose labels cannot be audited.
+
+    Raises:
+        ConfigError: with those whose labels can.
+    """
+    if model.task not in TASKS:
+        raise ConfigError(f"labels of task {model.task} cannot be audited, boxes can. {choices(model.task, TASKS)}")
 
 
 def check_checkpoint(model: Path | str) -> None:

@@ -203,3 +203,8 @@ def out_folder(option: Any) -> Path:
     folder = Path(str(option))
     check_folder(folder, f"out={option}")
     return folder
+
+
+def absolute(path: str) -> str:
+    """Return the full path of a file that is there; a name that Ultralytics finds stays as it is."""
+    return str(Path(path).resolve()) if Path(path).exists() else path

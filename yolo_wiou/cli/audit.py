@@ -11,17 +11,20 @@ from typing import Any
 from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.utils import LOGGER
 
-from yolo_wiou.auditing.audit import audit, check_checkpoint, of_run
+from yolo_wiou.auditing.audit import audit, check_checkpoint, check_task, of_run
 from yolo_wiou.auditing.export.formats import check_formats, export
 from yolo_wiou.auditing.fix import Decisions, check_addition
 from yolo_wiou.auditing.report import Report
 from yolo_wiou.cli.arguments import KNOWN, check_arguments, find_model, out_folder, parse, parse_options
+from yolo_wiou.cli.folds import check_folds, out_of_fold
 from yolo_wiou.cli.output import stdout_free
 from yolo_wiou.cli.places import where
 from yolo_wiou.cli.values import as_list, split_argument
 from yolo_wiou.data.relabelled import check_relabelled
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import CFG, read_mapping
+from yolo_wiou.losses import LossConfig
+from yolo_wiou.losses.presets import take_loss
 
 SHARED = ("data", "model", "split")
 """Settings that are arguments of `val` too, so that a file of them (`cfg=`) may have them."""
@@ -31,6 +34,12 @@ REFUSED = {
     **dict.fromkeys(("loss", "resume"), "it is one pass of a trained model"),
 }
 """Arguments that have no place in an audit, and why."""
+FOLDS_REFUSE = {
+    **{key: why for key, why in REFUSED.items() if key not in {"loss", "plots"}},
+    "resume": "the same command goes on",
+    "save": "the checkpoints are what judges",
+}
+"""Likewise, where it trains."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class Request:
         arguments: of Ultralytics' `val`.
         decisions: a person's.
         formats: of other tools.
+        loss: that models are trained with; None for Ultralytics' own.
     """
 
     model: Any
@@ -50,6 +60,7 @@ class Request:
     arguments: dict[str, Any]
     decisions: Decisions
     formats: list[str]
+    loss: LossConfig | None
 
 
 def audit_labels(argv: list[str]) -> None:
@@ -62,8 +73,7 @@ def audit_labels(argv: list[str]) -> None:
     with stdout_free() if as_json else contextlib.nullcontext():
         request = read([word for word in argv if word not in {"audit", "--json"}])
         options, places = request.options, {}
-        limits = {key: options[key] for key in ("split", "threshold", "run")}
-        report = audit(options["data"], request.model, **limits, **request.arguments)
+        report = judge(request)
         if folder := options["fix"]:  # first, for a decision may turn out to be about other labels
             changes = {key: options[f"fix.{key}"] for key in ("remove", "add")}
             places["corrected"] = report.fix(folder, **changes, decisions=request.decisions)
@@ -74,6 +84,15 @@ def audit_labels(argv: list[str]) -> None:
     print(json.dumps(report.plain(), indent=1) if as_json else "\n".join([*report.warnings, report.sentence]))
     if not as_json:
         print(where(**places))
+
+
+def judge(request: Request) -> Report:
+    """Judge the labels, by a model that is trained or by several that are to be."""
+    options = request.options
+    if options["folds"]:
+        return out_of_fold(options, request.arguments, request.model, request.loss)
+    limits = {key: options[key] for key in ("split", "threshold", "run")}
+    return audit(options["data"], request.model, **limits, **request.arguments)
 
 
 def save(report: Report, folder: Path) -> Path:
@@ -101,12 +120,16 @@ def read(argv: Sequence[str]) -> Request:
     options |= {key: arguments.pop(key) for key in SHARED if key in arguments and key not in given}
     if not options["threshold"]:
         raise ConfigError("'threshold' needs to be above 0: at 0 half of all labels would be flagged.")
-    for key, why in REFUSED.items():
+    for key, why in (FOLDS_REFUSE if options["folds"] else REFUSED).items():
         if key in arguments and arguments.pop(key) != DEFAULT_CFG_DICT.get(key):
             raise ConfigError(f"'{key}' has no place in an audit: {why}.")
     if further := [key for key in given & {"fix.remove", "fix.add", "decisions"} if not options["fix"]]:
         raise ConfigError(f"'{further[0]}' belongs to a corrected copy: fix=FOLDER.")
-    if options["run"]:
+    if further := [key for key in given & {"jobs", "engine", "address"} if not options["folds"]]:
+        raise ConfigError(f"'{further[0]}' belongs to trainings: folds=N.")
+    if options["folds"]:
+        check_folds(options)
+    elif options["run"]:
         data, weights = of_run(Path(options["run"]))
         options |= {"data": options["data"] or data, "model": options["model"] or weights}
     if not options["model"]:
@@ -116,11 +139,14 @@ def read(argv: Sequence[str]) -> Request:
     if options["fix"]:
         check_relabelled(Path(options["fix"]), "fix")
     decisions = Decisions.read(options["decisions"]) if options["decisions"] else Decisions()
+    loss = take_loss(arguments) if options["folds"] else None
     shared = {key: options[key] for key in ("data", "split") if options[key]}
     check_arguments({**arguments, **shared}, {**KNOWN, **defaults})
-    check_checkpoint(options["model"])
+    if not options["folds"]:
+        check_checkpoint(options["model"])
     model = find_model(str(options["model"]), arguments.pop("task", None))
+    check_task(model)
     check_formats(formats, model.task)
     if options["fix.add"]:
         check_addition(model.task)
-    return Request(model, options, arguments, decisions, formats)
+    return Request(model, options, arguments, decisions, formats, loss)

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from ultralytics.cfg import DEFAULT_CFG_DICT, TASK2MODEL, get_cfg
 
-from yolo_wiou.cli.arguments import KNOWN, check_arguments, find_model, out_folder, parse, parse_options
+from yolo_wiou.cli.arguments import KNOWN, absolute, check_arguments, find_model, out_folder, parse, parse_options
 from yolo_wiou.cli.demo import DEMO_MODELS, DemoData, demo_data, take_shapes, yaml_section
+from yolo_wiou.cli.engine import choose_runner
 from yolo_wiou.cli.output import stdout_free
 from yolo_wiou.cli.places import where
 from yolo_wiou.cli.values import as_list, refuse_repeated, split_argument, values
@@ -20,7 +20,6 @@ from yolo_wiou.compare.control import ControlPlan, carrier_of
 from yolo_wiou.compare.report.text import table
 from yolo_wiou.compare.run import RUNS
 from yolo_wiou.compare.run_study import publish, run_study, say
-from yolo_wiou.compare.runner import LocalJob, Runner
 from yolo_wiou.compare.study import Study, name_data, name_losses
 from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.files import CFG, read_mapping
@@ -28,7 +27,6 @@ from yolo_wiou.losses import LossConfig
 from yolo_wiou.training.preflight import check_data, describe
 
 NEEDED = ("faster_coco_eval", "jinja2", "plotly", "scipy")
-RUNNERS = ("local", "ray")
 CONTROL = ("auto", "true", "false")
 DEMO = "No 'data=', so this is the demo, on a rendered data set. It shows the way, not which loss is better."
 REFUSED = {
@@ -81,7 +79,7 @@ def compare(argv: list[str]) -> None:
         request = read([word for word in argv if word not in {"compare", "--json"}])
         folder = out_folder(request.out)
         request.study.check(folder)  # a cluster is started for a study that can go on
-        runner = choose_runner(request)
+        runner = choose_runner(request.engine, request.address, request.jobs, request.study.arguments, "compare")
         with request.study.claim(folder):
             if request.demo:
                 say(DEMO)
@@ -216,32 +214,3 @@ def with_model(arguments: dict[str, Any], losses: dict[str, LossConfig]) -> tupl
     if model.task != "detect":
         say(f"Task {model.task}: what is compared is the AP of its {'rotated ' * (model.task == 'obb')}boxes.")
     return model, {"patience": 0, **arguments, "model": absolute(name)}
-
-
-def absolute(path: str) -> str:
-    """Return the full path of a file that is there; a name that Ultralytics finds stays as it is."""
-    return str(Path(path).resolve()) if Path(path).exists() else path
-
-
-def choose_runner(request: Request) -> Runner:
-    """Return what `engine=` names.
-
-    Raises:
-        ConfigError: there is no such runner, or it cannot be reached.
-    """
-    if request.engine not in RUNNERS:
-        raise ConfigError(f"unknown engine '{request.engine}'. {choices(request.engine, RUNNERS)}")
-    if request.engine == "local":
-        if request.address:
-            raise ConfigError("'address' belongs to engine=ray.")
-        return LocalJob
-    if not find_spec("ray"):
-        raise ConfigError("engine=ray needs ray: pip install 'yolo-wiou[compare,ray]'")
-    if "device" in request.study.arguments:
-        raise ConfigError("'device' and engine=ray: Ray gives every run its GPU.")
-    from yolo_wiou.compare.ray_runner import RayRunner
-
-    runner = RayRunner(request.address)
-    if request.jobs < runner.room:
-        say(f"The cluster has room for {runner.room} runs at a time; jobs={runner.room} uses it.")
-    return runner

@@ -46,10 +46,10 @@ def run_study(
                 for warning in warnings:
                     say(f"WARNING, {name}: {warning}")
             say("They do. How long a run takes is known when the first has ended ...")
-        failed = _train(missing, folder, runner, jobs, len(runs))
+        failed = train_all(missing, folder, runner, jobs, len(runs))
         if controls and (added := control_runs(planned, _decide(planned, folder, controls))):
             runs += added
-            failed += _train(added, folder, runner, jobs, len(runs))
+            failed += train_all(added, folder, runner, jobs, len(runs))
     except NotPairedError as error:
         say(*error.args, sep="\n" if len(error.args) > 1 else " ")
         return 1
@@ -94,7 +94,9 @@ def _decide(planned: list[Run], folder: Path, plan: ControlPlan) -> list[Control
     return new
 
 
-def _train(missing: list[Run], folder: Path, runner: Runner, jobs: int, total: int) -> list[Run]:
+def train_all(
+    missing: list[Run], folder: Path, runner: Runner, jobs: int, total: int, command: str = "compare"
+) -> list[Run]:
     """Train, saying how far it is; returns the runs that failed."""
     failed: list[Run] = []
     start = time.monotonic()
@@ -103,16 +105,16 @@ def _train(missing: list[Run], folder: Path, runner: Runner, jobs: int, total: i
         about = f" About {duration(left)} left." if jobs <= done < len(missing) else ""
         so_far = f"{total - len(missing) + done}/{total}"
         if result := run.result(folder):
-            say(f"{so_far} {run}: {duration(result.seconds)} of training.{about}")
+            say(f"{so_far} {run}: {duration(result.seconds)} of training.{about}", command=command)
         else:
             failed.append(run)
-            say(f"{so_far} {run} FAILED: {last_words(run.folder(folder))}.{about}")
+            say(f"{so_far} {run} FAILED: {last_words(run.folder(folder))}.{about}", command=command)
     return failed
 
 
-def say(*sentences: str, sep: str = " ") -> None:
+def say(*sentences: str, sep: str = " ", command: str = "compare") -> None:
     """Tell the user."""
-    print("yolo-wiou compare:", *sentences, sep=sep, file=sys.stderr, flush=True)
+    print(f"yolo-wiou {command}:", *sentences, sep=sep, file=sys.stderr, flush=True)
 
 
 def publish(study: Study, folder: Path) -> Findings | None:

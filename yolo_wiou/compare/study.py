@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from yolo_wiou.compare.control import CONTROLS, control_runs, read_controls
-from yolo_wiou.compare.run import PAIRING, RESULT, RUNNING, RUNS, Record, Run, Spec, Stored, ended_runs
+from yolo_wiou.compare.plan import Plan
+from yolo_wiou.compare.run import PAIRING, Record, Run, Spec, ended_runs
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.files import STUDY, file_name, write_json
-from yolo_wiou.locks import locked
+from yolo_wiou.files import file_name
 from yolo_wiou.losses import LossConfig, load_config
 
 
-class Study(Stored):
+class Study(Plan):
     """A study, as its folder remembers it.
 
     Attributes:
@@ -61,79 +60,17 @@ class Study(Stored):
         planned = [ended.pop(run.folder(folder), Record(run, run.folder(folder))) for run in runs]
         return [*planned, *ended.values()]
 
-    def save(self, folder: Path) -> None:
-        """Write study.json."""
-        write_json(folder / STUDY, self.plain())
+    def differences(self, there: Plan) -> list[str]:
+        """Say what differs, the order of the losses too: the first is the baseline."""
+        found = super().differences(there)
+        is_reordered = isinstance(there, Study) and list(there.losses) != list(self.losses)
+        return found or ["its losses stand in another order"] * is_reordered
 
-    @classmethod
-    def load(cls, folder: Path) -> Study:
-        """Read study.json."""
-        return cls.model_validate_json((folder / STUDY).read_text(encoding="utf-8"))
-
-    @contextlib.contextmanager
-    def claim(self, folder: Path) -> Iterator[None]:
-        """Hold a folder for this study alone, with study.json in it and nothing left of runs that were cut off.
-
-        Raises:
-            ConfigError: another study or other files lie there, or another process works there.
-        """
-        self.check(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / ".lock", f"another process is working in '{folder}'."):
-            is_begun = self.check(folder)  # by now another process may have trained, and gone
-            shutil.rmtree(folder / RUNNING, ignore_errors=True)
-            if not is_begun:  # what failed may have failed by arguments that have changed since
-                shutil.rmtree(folder / PAIRING, ignore_errors=True)
-                shutil.rmtree(folder / RUNS, ignore_errors=True)
-                (folder / CONTROLS).unlink(missing_ok=True)
-            self.save(folder)
-            yield
-
-    def check(self, folder: Path) -> bool:
-        """Refuse a folder in which another study has begun, or other files lie; returns whether this one has begun.
-
-        A study has begun with its first finished run, with which another study could not go on.
-
-        Raises:
-            ConfigError: with what differs.
-        """
-        if not (folder / STUDY).is_file():
-            if any(not file.name.startswith(".") for file in folder.glob("*")):  # the lock, a draft, a file manager's
-                raise ConfigError(f"'{folder}' holds other files. Give the study a folder of its own with out=...")
-            return False
-        try:
-            there, here = Study.load(folder).plain(), self.plain()
-        except ValueError as error:
-            raise ConfigError(
-                f"'{folder / STUDY}' is no study of compare. Give this one a folder with out=."
-            ) from error
-        if not any(folder.glob(f"{RUNS}/*/*/*/{RESULT}")):
-            return False
-        differences = list(different(there, here))
-        if differences or list(there["losses"]) != list(here["losses"]):
-            raise ConfigError(
-                f"'{folder}' holds another study: {'; '.join(differences) or 'its losses stand in another order'}. "
-                "Repeat the command it was started with to go on with it, or give this one a folder with out=..."
-            )
-        return True
-
-
-def different(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Say what differs between two mappings, down to single settings."""
-    for key in dict.fromkeys([*there, *here]):
-        old, new = there.get(key), here.get(key)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from different(old, new, f"{prefix}{key}.")
-        elif key not in there or key not in here:
-            yield f"{prefix}{key} is only {'there' if key in there else 'here'}"
-        elif old != new:
-            yield f"{prefix}{key} is {_short(old)} there and {_short(new)} here"
-
-
-def _short(value: Any) -> str:
-    """Return a value as a sentence has room for it: of a long list its length and ends."""
-    is_long = isinstance(value, list) and len(value) > 7
-    return f"{len(value)} values from {value[0]} to {value[-1]}" if is_long else str(value)
+    def forget(self, folder: Path) -> None:
+        """Remove what runs that failed have left, what shows that they are pairs, and the controls."""
+        super().forget(folder)
+        shutil.rmtree(folder / PAIRING, ignore_errors=True)
+        (folder / CONTROLS).unlink(missing_ok=True)
 
 
 def name_losses(losses: Sequence[str], grid: Mapping[str, Sequence[Any]]) -> dict[str, LossConfig]:

@@ -1,0 +1,72 @@
+"""Labels that are judged by models which have not seen them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from helpers.here import runner
+from helpers.running import MODELS
+from ultralytics import YOLO
+
+from yolo_wiou import ConfigError, audit
+from yolo_wiou.auditing.folds import Folds
+from yolo_wiou.training.preflight import describe, images_of
+
+TINY = Path(__file__).parents[1] / "fixtures" / "tiny.yaml"
+SMALL: dict[str, Any] = {"imgsz": 64, "batch": 4, "workers": 0, "epochs": 1, "plots": False}
+
+
+@pytest.mark.parametrize("task", ["segment", "obb"])
+def test_every_label_is_judged_by_a_model_that_has_not_seen_its_image(
+    task: str, task_data: dict[str, Path], tmp_path: Path
+) -> None:
+    data = task_data[task]
+    folds = Folds.plan(str(data), 2, "ciou", {**SMALL, "model": str(MODELS[task])})
+    with folds.claim(tmp_path / "folds"):
+        assert folds.train(tmp_path / "folds", runner(), jobs=2) == []
+    images = [str(image) for image in images_of(describe(data), "train")]
+    unseen = []
+    for run in folds.runs(tmp_path / "folds"):
+        trained = Path(yaml.safe_load(Path(run.arguments["data"]).read_text())["train"]).read_text().split()
+        judged = Path(yaml.safe_load(Path(run.eval_data or "").read_text())["val"]).read_text().split()
+        assert sorted(trained + judged) == images
+        unseen += judged
+    assert sorted(unseen) == images
+    report = folds.report(tmp_path / "folds", 2.5)
+    assert (report.task, report.imgsz, report.asked, len(report.seen.image)) == (
+        task,
+        64,
+        2.5,
+        report.seen.box.shape[0],
+    )
+    assert list(report.sizes) == images
+    weights = folds.runs(tmp_path / "folds")[0].folder(tmp_path / "folds") / "train" / "weights" / "best.pt"
+    whole = audit(data, YOLO(weights), imgsz=64, batch=4, workers=0)
+    for ours, theirs in zip(sorted_labels(report), sorted_labels(whole), strict=True):
+        assert ours[:3] == theirs[:3]
+        assert ours[3] == pytest.approx(theirs[3], abs=0.02)
+
+
+def sorted_labels(report: Any) -> list[Any]:
+    return sorted((label.image, label.line, label.cls, label.box) for label in report.labels)
+
+
+def test_what_failed_is_trained_again_and_the_rest_is_not(shapes: Path, tmp_path: Path) -> None:
+    folds = Folds.plan(str(shapes), 2, "ciou", {**SMALL, "model": str(TINY)})
+    first, second = runner("fold 2 of 2"), runner()
+    with folds.claim(tmp_path):
+        assert [run.data for run in folds.train(tmp_path, first, jobs=1)] == ["fold 2 of 2"]
+    with folds.claim(tmp_path):
+        assert folds.train(tmp_path, second, jobs=1) == []
+    assert (first.done, second.done) == (["fold 1 of 2"], ["fold 2 of 2"])
+    other = Folds.plan(str(shapes), 2, "ciou", {**SMALL, "model": str(TINY), "epochs": 2})
+    with pytest.raises(ConfigError, match=r"another audit out of fold: arguments\.epochs is 1 there and 2 here"):
+        other.check(tmp_path)
+
+
+def test_more_parts_than_images_with_labels_are_refused(shapes: Path) -> None:
+    with pytest.raises(ConfigError, match=r"folds=13 needs 13 images with labels or more, and 'train' of .* has 12"):
+        Folds.plan(str(shapes), 13, "ciou", {"model": "yolo11n.yaml"})
