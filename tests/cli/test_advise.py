@@ -70,11 +70,35 @@ def test_mistakes_are_one_message(arguments, message, shapes, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_outlines_are_told_from_boxes_where_nobody_named_the_task(task_data, capsys):
+    for task, arguments, is_told in (("obb", [], True), ("obb", ["task=obb"], False), ("pose", [], False)):
+        assert run_command(["advise", f"data={task_data[task]}", *arguments]) == 0
+        assert ("have outlines; this is for task detect" in capsys.readouterr().out) is is_told
+
+
+def test_the_size_is_that_of_a_training(shapes, capsys):
+    assert run_command(["advise", f"data={shapes}", "imgsz=65"]) == 0
+    said = capsys.readouterr().out
+    assert "at imgsz=96" in said
+    assert "imgsz=96 " in said.partition("compare")[2]
+
+
+@pytest.mark.parametrize(
+    ("data", "task", "message"), [("detect", "obb", "needs rotated boxes"), ("obb", "pose", "key points")]
+)
+def test_labels_of_another_task_are_a_mistake(data, task, message, shapes, task_data, capsys):
+    """What the command to paste would say."""
+    assert run_command(["advise", f"data={ {'detect': shapes, **task_data}[data] }", f"task={task}"]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_labels_without_boxes_are_a_mistake(tmp_path, capsys):
     from PIL import Image
 
-    (tmp_path / "images").mkdir()
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
     Image.new("RGB", (32, 32)).save(tmp_path / "images" / "a.jpg")
+    (tmp_path / "labels" / "a.txt").touch()
     (tmp_path / "my.yaml").write_text(f"path: {tmp_path}\ntrain: images\nval: images\nnames: [a]\n")
     assert run_command(["advise", "data=my.yaml"]) == 2
     assert "hold no boxes" in capsys.readouterr().err

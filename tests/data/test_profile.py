@@ -71,6 +71,11 @@ def test_every_task_has_its_kind_of_label(tmp_path, task, labels, side, elongati
     assert found.elongations.tolist() == approx([elongation])
 
 
+def test_key_points_may_lie_anywhere(tmp_path):
+    found = profile([write(tmp_path, "a", "0 0.5 0.5 0.2 0.1 0.4 0.4 2 0 0 0\n")], "pose", 640)
+    assert (found.counts.tolist(), found.outlines) == ([1], 0)
+
+
 def test_crowds_are_objects_that_overlap_within_an_image(tmp_path):
     twins = "0 0.5 0.5 0.2 0.2\n0 0.6 0.5 0.2 0.2\n0 0.1 0.1 0.05 0.05\n"
     found = profile([write(tmp_path, "a", twins), write(tmp_path, "b", twins[:18])], "detect", 640)
@@ -83,11 +88,20 @@ def test_what_cannot_be_read_is_left_out_and_named(tmp_path):
     words = write(tmp_path, "words", "0 a b c d\n")
     broken = write(tmp_path, "broken", "0 0.5 0.5 0.2 0.2\n")
     broken.write_bytes(b"no image")
+    odd = (
+        "0 0.5 0.5 nan 0.2",
+        "0 0.5 0.5 inf 0.2",
+        "0 300 200 50 40",
+        "0 0.5 0.5 -0.2 0.2",
+        "0 0.5 0.5",
+        "0 0 0 2 0 2 2",
+    )
+    beyond = [write(tmp_path, f"odd{i}", f"0 0.5 0.5 0.2 0.2\n{line}\n") for i, line in enumerate(odd)]
     empty, without = write(tmp_path, "empty", ""), write(tmp_path, "without", "0 0.5 0.5 0 0.2\n")
     (tmp_path / "labels" / "empty.txt").unlink()
-    found = profile([good, words, broken, empty, without], "detect", 640)
+    found = profile([good, words, broken, empty, without, *beyond], "detect", 640)
     assert found.counts.tolist() == [1, 0, 0]
-    assert [path.stem for path in found.unread] == ["words", "broken"]
+    assert [path.stem for path in found.unread] == ["words", "broken", *(f"odd{i}" for i in range(len(odd)))]
     assert not len(profile([empty], "detect", 640).sides)
 
 

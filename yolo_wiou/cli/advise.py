@@ -3,15 +3,16 @@
 import sys
 from typing import Any
 
-from ultralytics.cfg import TASK2MODEL
+from ultralytics.cfg import DEFAULT_CFG_DICT, TASK2MODEL, get_cfg
 from ultralytics.utils import TQDM
+from ultralytics.utils.checks import check_imgsz
 
 from yolo_wiou.cli.arguments import CHOICES, parse_options
 from yolo_wiou.cli.places import quoted
 from yolo_wiou.data.advice import candidates, commands
 from yolo_wiou.data.profile import Profile, profile
 from yolo_wiou.errors import ConfigError, choices
-from yolo_wiou.training.preflight import describe, images_of
+from yolo_wiou.training.preflight import check_data, describe, images_of
 from yolo_wiou.training.ultralytics_errors import log_only
 
 DEFAULTS = {"data": "", "task": "", "split": "train", "imgsz": 640}
@@ -22,6 +23,7 @@ LOOSE = """\
 Label files do not say whether boxes are loose. If yours are, and you fine-tune a pretrained network: alpha-ciou and
 iou-balanced, which was heavier then, did better than ciou in docs/study.md, wiou2 and wiou3 worse. From scratch none
 did better."""
+OUTLINES = "  labels       have outlines; this is for task {task}. If you train another: task=segment or task=obb"
 NOTHING = "Nothing about these boxes asks for another loss than ciou, Ultralytics' own."
 MADE_FOR = "Worth a comparison with ciou, as their formulas are made for this; no study has shown that they help:"
 
@@ -30,7 +32,7 @@ def advise(argv: list[str]) -> None:
     """`advise data=my.yaml imgsz=640 task=detect split=train`: print both; nothing is written or trained.
 
     Raises:
-        ConfigError: there is no such data set, or it has no boxes.
+        ConfigError: there is no such data set, it cannot be trained on in this task, or the split has no boxes.
     """
     options = parse_options(argv, DEFAULTS)
     if not options["data"]:
@@ -42,6 +44,8 @@ def advise(argv: list[str]) -> None:
     if not data:
         raise ConfigError(f"advise reads label files, which a data.yaml names; '{options['data']}' is none.")
     task = options["task"] or ("pose" if "kpt_shape" in data else "detect")
+    check_data(get_cfg(DEFAULT_CFG_DICT, {"data": options["data"], "task": task}))  # as the command to paste will
+    options["imgsz"] = check_imgsz(options["imgsz"], max_dim=1)  # as a training rounds it, and says so
     with log_only(lambda record: False):  # how fast the disk is
         images = images_of(data, options["split"])
     shown = TQDM(images, desc="Labels", file=sys.stderr, disable=len(images) < MANY_IMAGES)
@@ -56,7 +60,9 @@ def report(found: Profile, task: str, options: dict[str, Any]) -> str:
     chosen = list(candidates(found, task))[:3]
     lines = [f"{options['data']}, {options['split']}: {found}"]
     if found.unread:
-        lines.append(f"  left out     {len(found.unread)} images or labels that cannot be read, e.g. {found.unread[0]}")
+        lines.append(f"  left out     {len(found.unread)} images whose files are broken, e.g. {found.unread[0]}")
+    if found.outlines and not options["task"]:
+        lines.append(OUTLINES.format(task=task))
     lines += ["", MADE_FOR if chosen else NOTHING]
     lines += [f"  {candidate.loss:11}  {candidate.why}" for candidate in chosen]
     if chosen:

@@ -20,6 +20,8 @@ LONG = 3.0
 """Long over short side from which on an object is elongated."""
 CROWDED = 0.3
 """IoU with another object of its image from which on an object stands in a crowd."""
+BEYOND = 0.01
+"""How far outside of the image a coordinate may lie: Ultralytics leaves out an image with one further away."""
 Floats: TypeAlias = NDArray[np.float64]
 
 
@@ -33,7 +35,8 @@ class Profile:
         sides: (N,) √(w·h).
         elongations: (N,) long side over short side.
         crowding: (N,) the largest IoU with another object of the image; upright boxes, rotated objects too.
-        unread: images and label files that could not be read, and are in nothing else.
+        unread: images and label files that Ultralytics would leave out of a training; they are in nothing else.
+        outlines: how many of the objects are given by the points of an outline.
     """
 
     imgsz: int
@@ -42,6 +45,7 @@ class Profile:
     elongations: Floats
     crowding: Floats
     unread: tuple[Path, ...]
+    outlines: int = 0
 
     @property
     def mean_side(self) -> float:
@@ -103,14 +107,14 @@ def profile(images: Iterable[Path], task: str, imgsz: int) -> Profile:
     Returns:
         The profile; without any object its arrays are empty, and its means are NaN.
     """
-    counts, unread = [], []
+    counts, unread, outlines = [], [], 0
     sizes: list[Floats] = [np.zeros((0, 2))]
     crowding: list[Floats] = [np.zeros(0)]
     for image in images:
         file = label_file(image)
         try:
             size = image_size(image)
-            labels = [label for label in parse(read_lines(file)) if len(label.values) >= 4]
+            labels = read_labels(file, task)
         except (
             OSError,
             ValueError,
@@ -123,6 +127,7 @@ def profile(images: Iterable[Path], task: str, imgsz: int) -> Profile:
         sized = np.array([size_of(label, task, scale) for label in labels]).reshape(-1, 2)
         kept = (sized > 0).all(1)
         counts.append(int(kept.sum()))
+        outlines += sum(is_outline(label, task) for label, is_kept in zip(labels, kept, strict=True) if is_kept)
         sizes.append(sized[kept])
         crowding.append(largest_iou(corners[kept]))
     all_sizes = np.concatenate(sizes)
@@ -133,7 +138,22 @@ def profile(images: Iterable[Path], task: str, imgsz: int) -> Profile:
         elongations=all_sizes.max(1) / all_sizes.min(1),
         crowding=np.concatenate(crowding),
         unread=tuple(unread),
+        outlines=outlines,
     )
+
+
+def read_labels(file: Path, task: str) -> list[Label]:
+    """Read a label file.
+
+    Raises:
+        ValueError: a line holds what is no number, too few numbers, or a place outside of the image.
+    """
+    labels = parse(read_lines(file))
+    for label in labels:
+        places = label.values if is_outline(label, task) else label.values[:4]
+        if len(places) < 4 or not all(-BEYOND <= place <= 1 + BEYOND for place in places):  # NaN is nowhere
+            raise ValueError(f"{file}, line {label.line}: {label.text}")
+    return labels
 
 
 def image_size(image: Path) -> Floats:
