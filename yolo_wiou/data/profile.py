@@ -127,7 +127,7 @@ def profile(images: Iterable[Path], task: str, imgsz: int) -> Profile:
         sized = np.array([size_of(label, task, scale) for label in labels]).reshape(-1, 2)
         kept = (sized > 0).all(1)
         counts.append(int(kept.sum()))
-        outlines += sum(is_outline(label, task) for label, is_kept in zip(labels, kept, strict=True) if is_kept)
+        outlines += sum(is_outline(label, task) for label in labels)
         sizes.append(sized[kept])
         crowding.append(largest_iou(corners[kept]))
     all_sizes = np.concatenate(sizes)
