@@ -15,7 +15,7 @@ from yolo_wiou.compare.runner import RunnerError, train
 from yolo_wiou.compare.study import Study
 from yolo_wiou.errors import ConfigError
 
-ray = pytest.importorskip("ray")
+ray = pytest.importorskip("ray", reason="needs ray: pip install -e '.[dev-all]'")
 ray_runner = pytest.importorskip("yolo_wiou.compare.ray_runner")
 pytestmark = pytest.mark.needs("ray")
 HELPERS = ROOT / "tests" / "helpers"
