@@ -233,6 +233,13 @@ def test_a_file_with_a_comma_in_its_name_is_one_loss(capsys, tmp_path):
     assert run_command(["curves", "losses='my,loss.yaml'", "means=0.5"]) == 0
 
 
+@pytest.mark.parametrize("command", [["train"], ["val", "model=best.pt"], ["compare", "seeds=6"], ["plant"]])
+def test_a_path_that_the_shell_has_split_is_told(command, capsys, tmp_path):
+    (tmp_path / "my own data.yaml").touch()
+    assert run_command([*command, "data=my", "own", "data.yaml", "epochs=3"]) == 2
+    assert capsys.readouterr().err == "yolo-wiou: a path with spaces needs quotes: 'data=my own data.yaml'\n"
+
+
 @pytest.mark.parametrize("argv", [["val", "help"], ["detect", "--help"], ["losses", "-h"]])
 def test_help_is_for_whoever_asks(argv, capsys):
     assert run_command(argv) == 0

@@ -22,7 +22,7 @@ from yolo_wiou.cli.demo import DEMO_LOSS, DEMO_MODELS, demo_data, take_shapes, y
 from yolo_wiou.cli.places import pasted, where
 from yolo_wiou.cli.plant import plant_labels
 from yolo_wiou.cli.plots import draw_curves, draw_simulation
-from yolo_wiou.cli.values import unquoted
+from yolo_wiou.cli.values import refuse_split_paths, unquoted
 from yolo_wiou.errors import ConfigError, ContractError
 from yolo_wiou.files import CFG, read_mapping
 from yolo_wiou.losses import LossConfig, load_config
@@ -64,6 +64,7 @@ def run_command(argv: list[str]) -> int:
 def dispatch(argv: list[str]) -> None:
     """Find whose command it is: one of ours, a training, or Ultralytics'."""
     command = argv[0].lstrip("-").lower() if argv else "help"
+    refuse_split_paths(argv)
     with users_mistakes(SyntaxError):
         merged: list[str] = merge_equals_args(argv)
     own = [argument for argument in merged if is_own(argument)]

@@ -2,11 +2,12 @@
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
 
+from yolo_wiou.cli.places import quoted
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import load_yaml
 
@@ -45,6 +46,19 @@ def refuse_repeated(arguments: Iterable[str]) -> None:
         if key in given:
             raise ConfigError(f"'{given[key]}' and '{argument}': which of the two?")
         given[key] = argument
+
+
+def refuse_split_paths(argv: Sequence[str]) -> None:
+    """Refuse a path that the shell has split at its spaces, for want of quotes; Ultralytics would name a piece of it.
+
+    Raises:
+        ConfigError: with the argument as it is to be written.
+    """
+    for start, argument in enumerate(argv):
+        for end in range(start + 2, len(argv) + 1):
+            whole = " ".join(argv[start:end])
+            if "=" in argument and os.path.exists(split_argument(whole)[1]):
+                raise ConfigError(f"a path with spaces needs quotes: {quoted(whole)}")
 
 
 def values(argument: str) -> list[Any]:
