@@ -16,6 +16,7 @@ from ultralytics import YOLO
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import check_det_dataset
 
+from yolo_wiou import YOLO as Ours
 from yolo_wiou import ConfigError, audit
 from yolo_wiou.auditing import audit as module
 from yolo_wiou.auditing.report import Report
@@ -180,3 +181,15 @@ def test_what_does_not_fit_is_refused(
 def test_what_is_no_checkpoint_is_refused(shapes: Path) -> None:
     with pytest.raises(ConfigError, match=r"'model=yolo11n.yaml' is no checkpoint"):
         audit(shapes, "yolo11n.yaml")
+
+
+def test_a_yoloe_is_refused_by_name(shapes: Path) -> None:
+    with pytest.raises(ConfigError, match="a YOLOE cannot judge labels"):
+        audit(shapes, Ours("yoloe-11s.yaml"))
+
+
+def test_an_rtdetr_judges_labels(shapes: Path, detr: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rtdetr-tiny.yaml"
+    file.write_text(detr.read_text().replace("nc: 80", "nc: 2"))
+    report = audit(shapes, Ours(file), **SMALL)
+    assert len(report.labels) == sum(len(f.read_text().splitlines()) for f in shapes.parent.glob("labels/train/*.txt"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from yolo_wiou.files import CFG
 MISTAKES = {
     "": "which model? model=best.pt",
     "model=yolo11n.yaml": "'model=yolo11n.yaml' is no checkpoint",
+    "model=sam2_b.pt": "'model=sam2_b.pt' cannot judge labels: it was not trained on a data set's classes",
     "model=missing.pt data=missing.yaml": "'missing.yaml' does not exist",
     "model=best.pt split=tran": "'split=tran' is unknown. Did you mean 'train'?",
     "model=best.pt threshold=0": "'threshold' needs to be above 0",
@@ -104,6 +106,16 @@ def test_tables_and_a_corrected_copy(shapes, untrained, tmp_path, monkeypatch, c
 
 
 TINY = Path(__file__).parents[1] / "fixtures" / "tiny.yaml"
+
+
+def test_what_is_known_to_be_wrong_is_counted(shapes, untrained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    data = shutil.copytree(shapes.parent, tmp_path / "set") / "data.yaml"
+    data.with_name("noise.csv").write_text("image,row,kind,cx,cy,w,h\n000000.png,0,jitter,0.5,0.5,0.1,0.1\n")
+    assert run_command(["audit", f"data={data}", f"model={untrained}", "imgsz=64", "workers=0"]) == 0
+    assert "Known to be wrong (noise.csv): 1 label. Of them, " in capsys.readouterr().out
+
+
 FOLDS = ["folds=2", "epochs=1", "imgsz=64", "workers=0", "batch=4", "plots=False"]
 
 

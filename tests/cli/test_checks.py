@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 import ultralytics
+from helpers.audits import a_report
 from helpers.running import MODEL, TINY, shell
 
 from yolo_wiou import YOLO, ConfigError
@@ -14,6 +19,9 @@ from yolo_wiou.errors import ContractError
 from yolo_wiou.losses.presets import load_config
 from yolo_wiou.training import selftest
 from yolo_wiou.training.bbox_loss import IoUTermMixin
+from yolo_wiou.training.label_history import HISTORY, LABELS, RECORD
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "run"
 
 
 @pytest.mark.parametrize("loss", ["wiou3", "ciou", "mpdiou"])
@@ -76,3 +84,33 @@ def test_no_file_and_no_checkpoint_are_named(tmp_path):
     (tmp_path / "text.pt").write_text("hello")
     with pytest.raises(ConfigError, match="is no checkpoint"):
         describe_checkpoint(str(tmp_path / "text.pt"))
+
+
+def test_a_run_says_what_it_recorded_of_labels(tmp_path, capsys):
+    shutil.copytree(FIXTURE, tmp_path / "run")
+    assert run_command(["checks", f"run={tmp_path / 'run'}"]) == 0
+    assert "labels: nothing recorded; audit=true records" in capsys.readouterr().out
+    (tmp_path / "run" / LABELS).write_text("image,line,class,cx,cy,w,h\na.jpg,1,0,0.5,0.5,0.5,0.5\n")
+    np.zeros((3, 1), RECORD).tofile(tmp_path / "run" / HISTORY)
+    assert run_command(["checks", f"model={tmp_path / 'run'}"]) == 0
+    said = capsys.readouterr().out
+    assert "last.pt: " in said
+    assert f"1 recorded over 3 epochs, which counts in yolo-wiou audit run={tmp_path / 'run'}" in said
+
+
+def test_an_audit_says_what_it_found(shapes, tmp_path, capsys):
+    report = a_report(shapes)
+    report.save(tmp_path)
+    assert run_command(["checks", f"run={tmp_path}"]) == 0
+    said = capsys.readouterr().out
+    assert f"audit of the train labels of {shapes} by best.pt, 12 images." in said
+    assert report.sentence in said
+    (tmp_path / "audit.json").write_text("[]")
+    assert run_command(["checks", f"run={tmp_path}"]) == 2
+    assert "is no audit's, or damaged" in capsys.readouterr().err
+
+
+def test_a_folder_of_something_else_is_named(tmp_path, capsys):
+    assert run_command(["checks", f"run={tmp_path}"]) == 2
+    assert "is the folder of neither a training (args.yaml) nor an audit (audit.json)" in capsys.readouterr().err
+    assert run_command(["checks", f"run={tmp_path / 'nothing'}"]) == 2

@@ -27,10 +27,11 @@ def test_the_demo_s_results_weights_and_data(tmp_path):
     small = [*argv_of(**TINY), "shapes.train=8", "shapes.val=4", "shapes.imgsz=64", f"model={MODEL}", "epochs=1"]
     home = tmp_path / "my home"
     home.mkdir()
-    arguments = ("train", *small, "project=runs of mine", "name=a")
+    arguments = ("train", *small, "noise=0.3", "project=runs of mine", "name=a")
     said = shell("-m", "yolo_wiou", *arguments, cwd=home, env={"YOLO_CONFIG_DIR": str(tmp_path)}).stdout
     found = places(said)
     assert "Next, your own data: yolo-wiou detect train data=my.yaml model=yolo11n.pt loss=wiou3" in said
+    assert f"How many of them are found: yolo-wiou audit run='{found['results']}'" in said
     assert set(found) == {"results", "weights", "data"}
     assert all(path.is_absolute() for path in found.values())
     assert (found["results"] / "loss.yaml").is_file()

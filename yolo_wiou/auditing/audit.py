@@ -17,6 +17,7 @@ from yolo_wiou.auditing.report import ClassSummary, Report
 from yolo_wiou.compare.detections import detections, record
 from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.files import read_mapping
+from yolo_wiou.training.families import is_untrained
 from yolo_wiou.training.label_history import LABELS
 from yolo_wiou.training.model import YOLO
 from yolo_wiou.training.preflight import check_split, describe
@@ -158,11 +159,13 @@ def load_detector(model: Any) -> Any:
 
 
 def check_task(model: Any) -> None:
-    """Refuse a model of a task whose labels cannot be audited.
+    """Refuse a model of a task whose labels cannot be audited, or of a family that cannot judge them.
 
     Raises:
-        ConfigError: with those whose labels can.
+        ConfigError: with the tasks whose labels can.
     """
+    if "YOLOE" in {kind.__name__ for kind in type(model).__mro__}:
+        raise ConfigError("a YOLOE cannot judge labels: it is validated by texts or pictures of the classes.")
     if model.task not in TASKS:
         raise ConfigError(f"labels of task {model.task} cannot be audited, boxes can. {choices(model.task, TASKS)}")
 
@@ -175,6 +178,8 @@ def check_checkpoint(model: Path | str) -> None:
     """
     if not str(model).endswith(".pt"):
         raise ConfigError(f"'model={model}' is no checkpoint: an audit needs trained weights, a file .pt.")
+    if is_untrained(model):
+        raise ConfigError(f"'model={model}' cannot judge labels: it was not trained on a data set's classes.")
 
 
 def check(data: Any, detector: Any, split: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from yolo_wiou.auditing.audit import audit, check_checkpoint, check_task, of_run
 from yolo_wiou.auditing.export.formats import check_formats, export
 from yolo_wiou.auditing.fix import Decisions, check_addition
 from yolo_wiou.auditing.report import Report
+from yolo_wiou.auditing.truth import of_the_known
 from yolo_wiou.cli.arguments import KNOWN, check_arguments, find_model, out_folder, parse, parse_options
 from yolo_wiou.cli.folds import check_folds, out_of_fold
 from yolo_wiou.cli.output import stdout_free
@@ -81,7 +82,8 @@ def audit_labels(argv: list[str]) -> None:
         places["results"] = save(report, out)
         for file in export(report, out, request.formats):
             places[file.stem] = file
-    print(json.dumps(report.plain(), indent=1) if as_json else "\n".join([*report.warnings, report.sentence]))
+    lines = [*report.warnings, report.sentence, *filter(None, [of_the_known(report)])]
+    print(json.dumps(report.plain(), indent=1) if as_json else "\n".join(lines))
     if not as_json:
         print(where(**places))
 

@@ -8,12 +8,15 @@ from typing import Any
 import torch
 from ultralytics import __version__ as ultralytics_version
 
+from yolo_wiou.cli.places import pasted
 from yolo_wiou.compare.provenance import processor
 from yolo_wiou.errors import ConfigError
+from yolo_wiou.files import read_json
 from yolo_wiou.losses import LossConfig, load_config
 from yolo_wiou.training.checkpoint import read_state
 from yolo_wiou.training.compatibility import broken_contract, check_contract, check_torchvision
 from yolo_wiou.training.inert import DAMAGE, read_inert
+from yolo_wiou.training.label_history import LABELS, load_history
 from yolo_wiou.training.selftest import self_test
 from yolo_wiou.training.weights import is_model, model_of
 from yolo_wiou.version import __version__
@@ -81,3 +84,37 @@ def describe_state(path: str, state: Mapping[str, Any] | None) -> str:
     if balance := state.get("task_balance"):
         lines.append(f"  weight of the classification loss: {balance['weight']:.4g}")
     return "\n".join(lines)
+
+
+def describe_folder(folder: Path) -> str:
+    """Say what a training or an audit has left in a folder.
+
+    Raises:
+        ConfigError: neither has.
+    """
+    if (folder / "audit.json").is_file():
+        return describe_audit(folder)
+    if not (folder / "args.yaml").is_file():
+        raise ConfigError(f"'{folder}' is the folder of neither a training (args.yaml) nor an audit (audit.json).")
+    weights = [file for name in ("best", "last") if (file := folder / "weights" / f"{name}.pt").is_file()]
+    first = describe_checkpoint(str(weights[0])) if weights else f"{folder}: no checkpoint yet."
+    return f"{first}\n{describe_history(folder)}"
+
+
+def describe_history(folder: Path) -> str:
+    """Say what a training recorded of its labels."""
+    if not (folder / LABELS).is_file():
+        return "  labels: nothing recorded; audit=true records what a training sees of each."
+    history = load_history(folder)
+    epochs, labels = history.iou.shape
+    return f"  labels: {labels} recorded over {epochs} epochs, which counts in yolo-wiou audit run={pasted(folder)}"
+
+
+def describe_audit(folder: Path) -> str:
+    """Say what an audit found."""
+    try:
+        said = read_json(folder / "audit.json")
+        about = f"{folder}: audit of the {said['split']} labels of {said['data']} by {said['model']}"
+        return f"{about}, {said['images']} images.\n  {said['found']}"
+    except (ValueError, LookupError, TypeError) as error:
+        raise ConfigError(f"'{folder / 'audit.json'}' is no audit's, or damaged.") from error

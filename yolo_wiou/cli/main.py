@@ -16,13 +16,14 @@ from yolo_wiou.cli.advise import advise
 from yolo_wiou.cli.arguments import check_arguments, find_model, is_own, parse, parse_options
 from yolo_wiou.cli.audit import audit_labels
 from yolo_wiou.cli.catalogue import listing
-from yolo_wiou.cli.checks import check_installation, describe_checkpoint, versions
+from yolo_wiou.cli.checks import check_installation, describe_checkpoint, describe_folder, versions
 from yolo_wiou.cli.compare import compare
 from yolo_wiou.cli.demo import DEMO_LOSS, DEMO_MODELS, demo_data, take_shapes, yaml_section
 from yolo_wiou.cli.places import pasted, where
 from yolo_wiou.cli.plant import plant_labels
 from yolo_wiou.cli.plots import draw_curves, draw_simulation
 from yolo_wiou.cli.values import refuse_split_paths, unquoted
+from yolo_wiou.data.noise import NOISE
 from yolo_wiou.errors import ConfigError, ContractError
 from yolo_wiou.files import CFG, read_mapping
 from yolo_wiou.losses import LossConfig, load_config
@@ -30,13 +31,12 @@ from yolo_wiou.losses.presets import take_loss
 from yolo_wiou.training.audited import take_audit
 from yolo_wiou.training.compatibility import check_torchvision
 from yolo_wiou.training.crash_safety import checkpoint_to_resume
+from yolo_wiou.training.families import is_untrained
 from yolo_wiou.training.model import NO_TUNE, YOLO
 from yolo_wiou.training.preflight import check_run_folder
 from yolo_wiou.training.ultralytics_errors import users_mistakes
 from yolo_wiou.version import __version__
 
-UNTRAINED = ("sam_", "sam2", "sam3", "fastsam", "yolo_nas")
-"""Parts of the names of models that `yolo` knows, but not how to train."""
 ULTRALYTICS_OWN = ("settings", "cfg", "login", "logout", "copy-cfg", "solutions")
 SETTINGS = {"train": "default.yaml", "compare": "compare.yaml", "audit": "audit.yaml"}
 """The commands whose help shows their settings, and the file in cfg/ that has them."""
@@ -139,7 +139,7 @@ def train(argv: list[str]) -> None:
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(resume_hint(model.trainer, started)) from stop
     if is_demo:
-        print(after_the_demo(model))
+        print(after_the_demo(model, Path(arguments["data"]).parent))
     print(where(**places(model.trainer), **({"data": Path(arguments["data"]).parent} if is_demo else {})))
 
 
@@ -171,7 +171,7 @@ def take_model(arguments: dict[str, Any]) -> YOLO:
     if resume := arguments.get("resume"):
         name, arguments["resume"] = str(checkpoint_to_resume(resume if resume is not True else name or True)[0]), True
     default = TASK2MODEL[task or "detect"]
-    if any(part in Path(name or default).stem.lower() for part in UNTRAINED):
+    if is_untrained(name or default):
         raise ConfigError(f"Ultralytics has no training for '{name}'.")
     model = find_model(name or default, task)
     if not name:
@@ -188,14 +188,18 @@ def resume_hint(trainer: Any, started: float) -> str:
     return "It had written no checkpoint, so there is nothing to resume: start it anew."
 
 
-def after_the_demo(model: YOLO) -> str:
+def after_the_demo(model: YOLO, data: Path) -> str:
     """Say what the demo has left, and what to do next."""
     pretrained = Path(DEMO_MODELS[model.task]).with_suffix(".pt")
-    return (
-        f"Next, your own data: yolo-wiou {model.task} train data=my.yaml model={pretrained} loss=wiou3\n"
+    lines = [
+        f"Next, your own data: yolo-wiou {model.task} train data=my.yaml model={pretrained} loss=wiou3",
         "Look first at what this run has left: results.csv, loss.yaml and, unless plots=False, detections in "
-        "val_batch0_pred.jpg and curves in results.png."
-    )
+        "val_batch0_pred.jpg and curves in results.png.",
+    ]
+    if (data / NOISE).is_file():
+        run = pasted(Path(model.trainer.save_dir))
+        lines.append(f"It is known which boxes are loose. How many of them are found: yolo-wiou audit run={run}")
+    return "\n".join(lines)
 
 
 def places(trainer: Any) -> dict[str, Path]:
@@ -221,10 +225,10 @@ def show_losses(argv: list[str]) -> None:
 
 
 def show_checks(argv: list[str]) -> None:
-    """`checks loss=NAME`: is everything as it should be; `checks model=best.pt`: what was it trained with."""
-    options = parse_options(argv, {"model": "", "loss": DEMO_LOSS})
-    if options["model"]:
-        print(describe_checkpoint(options["model"]))
+    """`checks loss=NAME`: is everything as it should be; `checks model=best.pt`, `checks run=FOLDER`: what is it."""
+    options = parse_options(argv, {"model": "", "run": "", "loss": DEMO_LOSS})
+    if place := options.pop("run") or options["model"]:
+        print(describe_folder(Path(place)) if Path(place).is_dir() else describe_checkpoint(place))
         return
     del options["model"]
     print(check_installation(take_loss(options) or load_config(DEMO_LOSS)))

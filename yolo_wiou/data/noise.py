@@ -12,6 +12,8 @@ import numpy as np
 
 from yolo_wiou.data.polygons import Points
 
+NOISE = "noise.csv"
+"""The truth of the demo's noise, beside its data.yaml."""
 Row: TypeAlias = list[float]  # one label: class index, then the coordinates of the task
 
 

@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from yolo_wiou.data import painting, polygons
-from yolo_wiou.data.noise import Row, add_noise, box_of, decimals
+from yolo_wiou.data.noise import NOISE, Row, add_noise, box_of, decimals
 from yolo_wiou.data.painting import Plane
 from yolo_wiou.data.polygons import Points
 
@@ -168,7 +168,7 @@ def _write(root: Path, config: ShapesConfig) -> None:
         if split == "train" and (config.noise or config.outliers):
             images_rows = {f"{i:06d}.png": image_rows for i, image_rows in enumerate(rows)}
             rng = _random(config, len(SPLITS))
-            add_noise(root / "noise.csv", images_rows, rng, config.noise, config.jitter, config.outliers)
+            add_noise(root / NOISE, images_rows, rng, config.noise, config.jitter, config.outliers)
         for i, image_rows in enumerate(rows):
             text = "".join(f"{int(row[0])} {' '.join(decimals(row[1:]))}\n" for row in image_rows)
             (labels / f"{i:06d}.txt").write_text(text)

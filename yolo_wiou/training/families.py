@@ -1,5 +1,6 @@
 """Ultralytics' trainers of every family and task that regresses boxes, with `loss=`, and which losses they take."""
 
+from pathlib import Path
 from typing import Any
 
 from ultralytics.models import yolo
@@ -128,3 +129,16 @@ def trainer_for(stock: type) -> type[BoxLossMixin]:
     reason = next((why for part, why in REFUSED.items() if part in stock.__name__), "has no box loss to exchange")
     known = ", ".join(dict.fromkeys(ours.kind for ours in TRAINERS))
     raise ConfigError(f"{stock.__name__} {reason}. 'loss=' works with: {known}.")
+
+
+UNTRAINED = ("sam_", "sam2", "sam3", "fastsam", "yolo_nas")
+"""Parts of the names of models that `yolo` knows, but not how to train."""
+
+
+def is_untrained(name: Path | str) -> bool:
+    """Whether a file's name is that of a model for which Ultralytics has no training.
+
+    >>> is_untrained("sam2_b.pt"), is_untrained("yolo11n.pt")
+    (True, False)
+    """
+    return any(part in Path(name).stem.lower() for part in UNTRAINED)
