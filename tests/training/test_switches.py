@@ -12,7 +12,7 @@ import torch
 from helpers.running import MODEL, TINY, columns
 from torch import nn
 
-from yolo_wiou import YOLO, ConfigError, FocusedDetectionLoss, available_losses
+from yolo_wiou import YOLO, ConfigError, FocusedDetectionLoss
 from yolo_wiou.losses import CLS_WEIGHTINGS, BoxLoss
 from yolo_wiou.losses.cls_weighting import Entries
 from yolo_wiou.losses.presets import load_config
@@ -239,18 +239,3 @@ def test_alwa_in_a_run(shapes, tmp_path):
     assert model.model.yolo_wiou["task_balance"]["weight"] == pytest.approx(weights[-1], rel=1e-4)
     assert model.trainer.args.box == 7.5  # hyp is never edited
     assert load_config(model.model.yolo_wiou["loss"]).task_balance.window == 2
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("loss", available_losses())
-def test_every_preset_trains(loss, shapes, tmp_path, caplog):
-    import ultralytics
-
-    model = YOLO(MODEL)
-    model.train(data=shapes, loss=loss, project=tmp_path, name=loss, **{**TINY, "epochs": 1})
-    table = columns(tmp_path / loss)
-    assert all(math.isfinite(value) for values in table.values() for value in values)
-    assert any(f"{loss} = " in line and "1 head of task detect" in line for line in caplog.messages)
-    stock = ultralytics.YOLO(tmp_path / loss / "weights" / "best.pt")
-    assert stock.model.yolo_wiou["loss"]["name"] == loss
-    assert all(p.isfinite().all() for p in stock.model.state_dict().values() if p.is_floating_point())
