@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from helpers.running import MODELS
+from helpers.running import MODEL, MODELS
 
 from yolo_wiou.cli import advise
+from yolo_wiou.cli.compare import read
 from yolo_wiou.cli.main import run_command
-from yolo_wiou.compare.study import name_losses
 
 
 @pytest.fixture(autouse=True)
@@ -18,21 +18,25 @@ def _here(tmp_path, monkeypatch):
 
 
 def test_it_describes_the_boxes_and_proposes_what_can_be_pasted(shapes, capsys, tmp_path):
-    assert run_command(["advise", f"data={shapes}", "imgsz=64"]) == 0
+    (tmp_path / "my set").symlink_to(shapes.parent)
+    assert run_command(["advise", "data=my set/data.yaml", "imgsz=64"]) == 0
     said = capsys.readouterr().out
-    assert f"{shapes}, train: 12 images" in said
+    assert "my set/data.yaml, train: 12 images" in said
     assert "no study has shown that they help" in said
     assert "docs/study.md" in said
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["my set"]
     *files, compare = [line for line in said.splitlines() if line.startswith("yolo-wiou ")]
     assert files
     for line in files:  # yolo-wiou losses NAME loss.KEY=VALUE > FILE
         _, _, *argv, _, file = shlex.split(line)
         assert run_command(["losses", *argv]) == 0
         (tmp_path / file).write_text(capsys.readouterr().out)
-    losses = dict(word.split("=", 1) for word in shlex.split(compare) if "=" in word)["losses"].split(",")
-    assert next(iter(name_losses(losses, {}))) == "ciou"
-    assert len(losses) > 1
+    pytest.importorskip("scipy")
+    _, _, *argv = [f"model={MODEL}" if word.startswith("model=") else word for word in shlex.split(compare)]
+    study = read(argv).study
+    assert study.baseline == "ciou"
+    assert len(study.losses) == 1 + len(files)
+    assert study.arguments["imgsz"] == 64
 
 
 def test_many_images_show_their_progress_beside_the_answer(shapes, capsys, monkeypatch):
