@@ -97,6 +97,7 @@ def test_configurations_do_not_change():
         ("wiou3", {"scale": 2}, "loss.scale=2 is wrong"),
         ("iou", {"overlap.focaler": [0.9, 0.1]}, "two numbers d < u"),
         (3, {}, "needs a name or a YAML file"),
+        ("ciou,wiou3", {}, "To compare them: yolo-wiou compare losses=ciou,wiou3"),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_reason(loss, overrides, reason):

@@ -118,6 +118,8 @@ def _preset(key: str) -> LossConfig:
 
 def _find(name: str) -> LossConfig:
     if comparable(name) not in _presets():
+        if "," in name:
+            raise ConfigError(f"'{name}' are several losses. To compare them: yolo-wiou compare losses={name}")
         hint = choices(name, available_losses())
         raise ConfigError(f"unknown loss '{name}'. {hint} Ultralytics' own is ciou. A file needs the ending .yaml.")
     return _preset(comparable(name))
