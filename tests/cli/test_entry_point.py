@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 from helpers.running import shell
 
@@ -11,3 +12,9 @@ def test_what_ultralytics_says_first_is_not_in_what_may_be_piped(tmp_path):
     done = shell("-m", "yolo_wiou", "losses", "wiou3", cwd=tmp_path, env={"YOLO_CONFIG_DIR": str(tmp_path / "new")})
     assert "Creating new Ultralytics Settings" in done.stderr
     assert yaml.safe_load(done.stdout)["gain"]["delta"] == 3.0
+
+
+@pytest.mark.parametrize("command", [["losses"], ["train", "--help"]])
+def test_a_pipe_of_windows_takes_the_greek_letters(command, tmp_path):
+    done = shell("-m", "yolo_wiou", *command, cwd=tmp_path, env={"PYTHONIOENCODING": "cp1252"})
+    assert "α" in done.stdout
