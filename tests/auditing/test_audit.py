@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -166,7 +167,7 @@ def test_other_names_are_warned_of(seen: Path) -> None:
     [
         ({"names": {0: "disc"}}, {}, "the model knows 1 classes and"),
         ({"task": "classify"}, {}, "labels of task classify cannot be audited. .*Valid: detect, obb, pose, segment"),
-        ({}, {"split": "test"}, "has no split 'test'"),
+        ({}, {"split": "test"}, "has no split 'test'. Valid: train, val"),
         ({}, {"data": "missing.yaml"}, "'missing.yaml' does not exist"),
         ({}, {"data": None}, "which data set"),
     ],
@@ -193,3 +194,16 @@ def test_an_rtdetr_judges_labels(shapes: Path, detr: Path, tmp_path: Path) -> No
     file.write_text(detr.read_text().replace("nc: 80", "nc: 2"))
     report = audit(shapes, Ours(file), **SMALL)
     assert len(report.labels) == sum(len(f.read_text().splitlines()) for f in shapes.parent.glob("labels/train/*.txt"))
+
+
+def test_images_that_ultralytics_leaves_out_are_told(shapes: Path, untrained: dict[str, Path], tmp_path: Path) -> None:
+    data = shutil.copytree(shapes.parent, tmp_path / "set") / "data.yaml"
+    files = sorted((data.parent / "labels" / "train").glob("*.txt"))
+    files[0].write_text("0 0.5 0.5 wide 0.1\n")
+    files[1].write_text("7 0.5 0.5 0.1 0.1\n")
+    model = YOLO(untrained["detect"])
+    model.model.names = {0: "disc", 1: "box"}
+    report = audit(data, model, **SMALL)
+    assert report.images == 10
+    assert "leaves out 2 of 12 images with their labels" in report.warnings[0]
+    assert f"{files[0].stem}.png" in report.warnings[0]

@@ -82,7 +82,7 @@ def test_a_model_of_other_classes_is_refused(shapes, tmp_path, monkeypatch, caps
 def test_tables_and_a_corrected_copy(shapes, untrained, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["audit", f"data={shapes}", f"model={untrained}", "fix=fixed", "out=tables", "imgsz=64", "workers=0"]
-    words.append("export=cvat,fiftyone")
+    words.append("export=cvat,fiftyone,labelstudio")
     assert run_command(words) == 0
     said = capsys.readouterr().out
     found = places(said)
@@ -95,9 +95,12 @@ def test_tables_and_a_corrected_copy(shapes, untrained, tmp_path, monkeypatch, c
         "cvat_labels.json",
         "duplicates.csv",
         "fiftyone.json",
+        "labelstudio.json",
+        "labelstudio.xml",
         "missing.csv",
     }
-    assert found["fiftyone"] == tmp_path / "tables" / "fiftyone.json"
+    for tool, name in {"fiftyone": "fiftyone.json", "cvat": "cvat.xml", "labelstudio": "labelstudio.json"}.items():
+        assert found[tool] == tmp_path / "tables" / name
     assert found["corrected"] == tmp_path / "fixed" / "data.yaml"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fixed", "tables"]
     plain = json.loads(shell("-m", "yolo_wiou", *words, "--json", cwd=tmp_path).stdout)
@@ -153,12 +156,16 @@ def test_without_jinja2_there_are_the_tables(shapes, untrained, tmp_path, monkey
     assert {file.suffix for file in (tmp_path / "runs" / "audit").iterdir()} == {".csv", ".json"}
 
 
-def test_a_run_has_its_data_set_and_its_checkpoint(shapes, untrained, tmp_path, monkeypatch):
+def test_a_run_has_its_data_set_and_its_checkpoint(shapes, untrained, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
     (run / "weights").mkdir(parents=True)
     (run / "args.yaml").write_text(yaml.safe_dump({"data": str(shapes), "imgsz": 64}))
     monkeypatch.chdir(tmp_path)
     assert run_command(["audit", f"run={run}"]) == 2
+    assert run_command(["audit", f"run={run / 'args.yaml'}"]) == 2
+    assert "run= takes the folder of a training, model= a checkpoint" in capsys.readouterr().err
+    assert run_command(["audit", f"model={run}"]) == 2
+    assert f"'model={run}' is the folder of a training: run={run}" in capsys.readouterr().err
     (run / "weights" / "last.pt").write_bytes(untrained.read_bytes())
     request = audit.read([f"run={run}", "out=x"])
     assert request.options["data"] == str(shapes)

@@ -32,7 +32,7 @@ def test_the_command_says_what_was_planted_and_where(shapes, tmp_path, monkeypat
         ("data={shapes} out=there loose=0.9 wrong=0.2", "must not exceed 1 together, not 1.22"),
         ("data={shapes} out=there lose=0.1", "unknown option 'lose'. Did you mean 'loose'?"),
         ("data={shapes} out=there seed=x", "'seed' needs one whole number"),
-        ("data={shapes} out=there split=test", "has no split 'test'"),
+        ("data={shapes} out=there split=test", "has no split 'test'. Valid: train, val"),
         ("data=nowhere.yaml out=there", "nowhere.yaml"),
         ("data={shapes} out={folder}", "holds something else already"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from yolo_wiou.files import read_mapping
 from yolo_wiou.training.families import is_untrained
 from yolo_wiou.training.label_history import LABELS
 from yolo_wiou.training.model import YOLO
-from yolo_wiou.training.preflight import check_split, describe
+from yolo_wiou.training.preflight import check_split, describe, images_of, no_split
 
 TASKS = ("detect", "obb", "pose", "segment")
 CONFIDENCE = 0.01
@@ -103,7 +103,10 @@ def conclude(
         missing=judgement.missing,
         duplicates=judgement.duplicates,
         classes=(classes := summaries(judgement, names)),
-        warnings=warnings(classes, model_names, names),
+        warnings=[
+            *left_out(images_of(about["description"], about["split"]), labels.files),
+            *warnings(classes, model_names, names),
+        ],
         sizes={str(file): (int(w), int(h)) for file, (w, h) in zip(labels.files, labels.sizes, strict=True)},
         seen=seen,
     )
@@ -136,6 +139,8 @@ def of_run(folder: Path) -> tuple[str | None, str]:
     Raises:
         ConfigError: it is no run's folder, or has no checkpoint.
     """
+    if folder.is_file():
+        raise ConfigError(f"'run={folder}' is a file: run= takes the folder of a training, model= a checkpoint.")
     settings = read_mapping(folder / "args.yaml")
     weights = [file for name in ("best", "last") if (file := folder / "weights" / f"{name}.pt").is_file()]
     if not weights:
@@ -176,6 +181,8 @@ def check_checkpoint(model: Path | str) -> None:
     Raises:
         ConfigError: with what is needed.
     """
+    if (Path(model) / "args.yaml").is_file():
+        raise ConfigError(f"'model={model}' is the folder of a training: run={model}.")
     if not str(model).endswith(".pt"):
         raise ConfigError(f"'model={model}' is no checkpoint: an audit needs trained weights, a file .pt.")
     if is_untrained(model):
@@ -193,7 +200,7 @@ def check(data: Any, detector: Any, split: str, arguments: Mapping[str, Any]) ->
     if not (description := describe(data)):
         raise ConfigError(f"'{data}' cannot be audited: it needs a YAML file, with images and label files.")
     if not description.get(split):
-        raise ConfigError(f"'{data}' has no split '{split}'.")
+        raise no_split(str(data), split, description)
     is_single = bool(arguments.get("single_cls", detector.overrides.get("single_cls")))
     if len(detector.names) != len(description["names"]) and not is_single:
         raise ConfigError(
@@ -233,3 +240,15 @@ def warnings(classes: list[ClassSummary], names: Mapping[int, str], others: Mapp
             "counts little. Train longer, or with a larger imgsz."
         )
     return said
+
+
+def left_out(images: Sequence[Path], seen: Sequence[Path]) -> list[str]:
+    """Say which images of a split Ultralytics has left out, labels and all, if any."""
+    known = set(map(str, seen))
+    missing = [image for image in images if str(image) not in known]
+    if not missing:
+        return []
+    return [
+        f"Ultralytics leaves out {len(missing)} of {len(images)} images with their labels, which it cannot read, and "
+        f"so does this audit. The first is '{missing[0]}'."
+    ]

@@ -81,7 +81,7 @@ def audit_labels(argv: list[str]) -> None:
         out = Path(options["out"])
         places["results"] = save(report, out)
         for file in export(report, out, request.formats):
-            places[file.stem] = file
+            places.setdefault(file.stem.partition("_")[0], file)
     lines = [*report.warnings, report.sentence, *filter(None, [of_the_known(report)])]
     print(json.dumps(report.plain(), indent=1) if as_json else "\n".join(lines))
     if not as_json:

@@ -15,7 +15,7 @@ from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import check_det_dataset, img2label_paths, verify_image_label
 from ultralytics.utils import RANK, checks
 
-from yolo_wiou.errors import ConfigError
+from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.files import check_folder, syntax_error
 from yolo_wiou.training.compatibility import check_torchvision
 from yolo_wiou.training.ultralytics_errors import log_only, users_mistakes
@@ -157,9 +157,14 @@ def images_of(data: dict[str, Any], split: str) -> list[Path]:
         ConfigError: there is no such split, or it has no images.
     """
     if not data.get(split):
-        raise ConfigError(f"'{data.get('yaml_file', data['path'])}' has no split '{split}'.")
+        raise no_split(str(data.get("yaml_file", data["path"])), split, data)
     with log_only(lambda record: False), users_mistakes(OSError):
         return [Path(file) for file in Listing(img_path=data[split], data=data, task="detect", augment=False).im_files]
+
+
+def no_split(name: str, split: str, data: dict[str, Any]) -> ConfigError:
+    """Return what is to be said of a split that a data set does not have."""
+    return ConfigError(f"'{name}' has no split '{split}'. {choices(split, filter(data.get, ('train', 'val', 'test')))}")
 
 
 def check_split(split: str, data: dict[str, Any], task: str, **settings: Any) -> None:
