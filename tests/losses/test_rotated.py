@@ -91,6 +91,20 @@ def test_equal_boxes_have_overlap_1_and_others_less(name):
     assert ((overlap(name, pred, target) > 0) & (overlap(name, pred, target) < 1)).all()
 
 
+def test_the_mix_with_nwd_is_one_of_probiou():
+    pred, target = pairs()
+    mixed = overlap("iou-nwd", pred, target, kappa=0.3, constant=20.0)
+    plain = probiou(pred, target).flatten()
+    torch.testing.assert_close(mixed, 0.7 * plain + 0.3 * overlap("nwd", pred, target, constant=20.0))
+
+
+def test_tau_bends_the_distance():
+    pred, target = pairs()
+    for name in ("kld", "gwd"):
+        distance = 1 / overlap(name, pred, target) - 1  # ln(1 + D)
+        torch.testing.assert_close(overlap(name, pred, target, tau=3.0), 3 / (3 + distance))
+
+
 def test_no_gaussian_has_the_angle_of_a_square():
     square = torch.tensor([[0.0, 0.0, 4.0, 4.0, 0.1]], dtype=torch.float64)
     turned = square + torch.tensor([0, 0, 0, 0, 0.6]).double()
