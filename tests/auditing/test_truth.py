@@ -24,6 +24,14 @@ def report(shapes: Path, tmp_path: Path) -> Report:
     return a_report(tmp_path / "set" / "data.yaml")
 
 
+def test_a_data_set_may_be_named_from_where_one_is(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(report.data).with_name("noise.csv").write_text("image,row,kind\n000000.png,0,jitter\n")
+    monkeypatch.chdir(tmp_path)
+    assert ": 1 label. Of them, 1 " in of_the_known(replace(report, description=describe("set/data.yaml")))
+
+
 def test_nothing_is_said_where_nothing_is_known(report: Report) -> None:
     assert of_the_known(report) == ""
 

@@ -18,7 +18,7 @@ def of_the_known(report: Report) -> str:
     What `yolo-wiou plant` planted is known, and which boxes of the demo's are loose. Labels that were dropped or
     doubled are not ranked, and do not count.
     """
-    file, wrong = known_errors(Path(report.description["yaml_file"]).parent, report.split)
+    file, wrong = known_errors(Path(report.description["yaml_file"]).parent.resolve(), report.split)
     unusual = [(label.image, label.line) in wrong for label in report.labels]
     if not any(unusual):
         return ""
