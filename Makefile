@@ -23,7 +23,7 @@ coverage: ## of the default suite, what it starts as a process left out; below t
 	pytest --cov --cov-report=term
 
 docs: ## the site, in site/: a link or an anchor that leads nowhere is an error
-	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 bench: ## minutes, on a machine that does nothing else
 	python scripts/bench/imports.py
