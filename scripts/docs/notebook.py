@@ -48,7 +48,7 @@ def execute(made: Any, folder: Path) -> Any:
         (bin / name).write_text(f"#!/bin/sh\n{action}\n")
         (bin / name).chmod(stat.S_IRWXU)
     os.environ["PATH"] = f"{bin}:{os.environ['PATH']}"
-    os.environ["PYTHONPATH"] = str(ROOT)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     resources = {"metadata": {"path": str(folder)}}
     return NotebookClient(made, timeout=1800, kernel_name="python3", resources=resources).execute()
 
