@@ -14,6 +14,7 @@ from helpers.synthetic import write_study
 
 from yolo_wiou.compare.evaluation import evaluate, metrics_of
 from yolo_wiou.compare.study import Study
+from yolo_wiou.losses.presets import about
 
 
 @pytest.fixture
@@ -183,3 +184,21 @@ def test_a_study_of_the_label_audit_says_what_it_needs(
     assert done.returncode == 2
     assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_said_of_alwa_is_what_its_study_has():
+    """Where all gains are 1, its mean and the ends over the seeds; with stock gains it changes nothing."""
+    with (ROOT / "docs/study/alwa.csv").open(newline="") as text:
+        runs = {(row["data"], row["loss"], row["seed"]): row for row in csv.DictReader(text)}
+    gained = [
+        100 * (float(runs["equal gains", "alwa", seed]["AP"]) - float(row["AP"]))
+        for (data, loss, seed), row in runs.items()
+        if (data, loss) == ("equal gains", "ciou")
+    ]
+    caveat = next(description["caveat"] for name, description, _ in about() if name == "alwa")
+    mean = sum(gained) / len(gained)
+    assert f"{mean:+.1f} points of AP over {len(gained)} seeds ({min(gained):+.1f} to {max(gained):+.1f})" in caveat
+    stock = {seed: row for (data, loss, seed), row in runs.items() if (data, loss) == ("stock gains", "alwa")}
+    assert stock
+    for seed, row in stock.items():
+        assert row["AP"] == runs["stock gains", "ciou", seed]["AP"]
