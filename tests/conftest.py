@@ -47,7 +47,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test of what is not installed, before its fixtures ask for it."""
     for mark in item.iter_markers("needs"):
         if absent := [name for name in mark.args if not find_spec(name)]:
-            pytest.skip(f"needs {', '.join(absent)}: pip install -e '.[dev-all]'")
+            pytest.skip(f"needs {', '.join(absent)}: pip install -e '.[dev-all,docs]'")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
