@@ -96,7 +96,7 @@ def test_fiftyone_reads_it(
 ) -> None:
     monkeypatch.setenv("FIFTYONE_DATABASE_DIR", str(tmp_path / "database"))
     monkeypatch.setenv("FIFTYONE_DO_NOT_TRACK", "true")
-    fiftyone = pytest.importorskip("fiftyone")
+    fiftyone = installed("fiftyone")
     try:
         fiftyone.list_datasets()
     except Exception as error:  # of no common type: no MongoDB in this wheel, or one that does not start
@@ -123,7 +123,7 @@ def test_cleanlab_judges_the_same_detections(files: dict[str, Path], report: Rep
     assert labels[7]["labels"].tolist() == [1, 1]
     assert np.allclose(predictions[0][0], [[10, 8, 40, 28, 0.9]])
     assert [table.shape for table in predictions[6]] == [(0, 5), (1, 5)]
-    rank = pytest.importorskip("cleanlab.object_detection.rank")
+    rank = installed("cleanlab.object_detection.rank")
     judged = [number for number, entry in enumerate(labels) if len(entry["labels"])]  # it knows no image without labels
     scores = rank.get_label_quality_scores([labels[n] for n in judged], [predictions[n] for n in judged])
     assert scores.shape == (7,)
@@ -149,7 +149,7 @@ def test_cvat_has_labels_and_proposals_in_groups(files: dict[str, Path], rotated
 
 
 def test_datumaro_which_cvat_uses_reads_it(files: dict[str, Path], rotated: Report, tmp_path: Path) -> None:
-    datumaro = pytest.importorskip("datumaro")
+    datumaro = installed("datumaro")
     (tmp_path / "images").symlink_to(Path(rotated.labels[0].image).parent)  # which it wants beside the file
     file = tmp_path / "annotations.xml"
     file.write_bytes(files["cvat.xml"].read_bytes())
@@ -183,7 +183,7 @@ def test_label_studio_has_labels_and_what_they_should_be(files: dict[str, Path],
 
 
 def test_label_studio_takes_its_tasks(files: dict[str, Path]) -> None:
-    sdk = pytest.importorskip("label_studio_sdk.label_interface")
+    sdk = installed("label_studio_sdk.label_interface")
     interface = sdk.LabelInterface(files["labelstudio.xml"].read_text())
     interface.validate()
     for task in json.loads(files["labelstudio.json"].read_text()):
@@ -211,3 +211,8 @@ def test_images_of_one_name_stay_apart(report: Report, tmp_path: Path) -> None:
 def regions(task: dict[str, Any]) -> list[list[dict[str, Any]]]:
     """The labels of a task, and what they should be."""
     return [task[key][0]["result"] for key in ("annotations", "predictions")]
+
+
+def installed(module: str) -> Any:
+    """A package that reads what was written, where it is installed."""
+    return pytest.importorskip(module, reason=f"needs {module}: pip install -e '.[audit-export]'")

@@ -32,6 +32,12 @@ FOLDER, SPLIT = "folds", "train"
 class Folds(Plan):
     """Trainings on all but one part of the training images, as their folder remembers them.
 
+    Example:
+        >>> folds = Folds.plan("my.yaml", 3, "ciou", {"model": "yolo11n.pt", "epochs": 50})  # doctest: +SKIP
+        >>> with folds.claim(folder):  # doctest: +SKIP
+        ...     failed = folds.train(folder, LocalJob, jobs=1)
+        >>> report = folds.report(folder)  # doctest: +SKIP
+
     Attributes:
         data: the data set's YAML file.
         count: how many parts.
