@@ -126,7 +126,7 @@ def run(user: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command as the user's shell would."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     env |= {"PATH": f"{user / 'bin'}:{env['PATH']}", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=user, env=env, text=True, capture_output=True, timeout=600)
+    return subprocess.run(command, cwd=user, env=env, text=True, capture_output=True, timeout=1200)
 
 
 @pytest.mark.slow
