@@ -23,7 +23,7 @@ OUT = Path(__file__).parents[2] / "docs" / "study"
 METRICS = ("AP", "AP50", "AP75", "AP90")
 SIZES = ("AP_small", "AP_medium", "AP_large")
 """COCO's: below 32² and 96² pixels, and above."""
-LOGGED = {"IoU": "wiou/iou", "running mean": "wiou/running_mean", "gain": "wiou/gain"}
+LOGGED = {"IoU": "wiou/iou", "running mean": "wiou/running_mean", "gain": "wiou/gain", "ratio": "wiou/gradient_ratio"}
 ROUNDING = 1e-5
 """Of the metrics in the CSV's first rows."""
 VERSIONS = ("ultralytics", "torch")
@@ -48,11 +48,11 @@ class Results:
 
     def __init__(self, file: Path) -> None:
         """Read the CSV."""
-        self.rows = read_rows(file)
+        self.rows = read_rows(file) if file.exists() else []
         self.runs: dict[Arm, dict[int, dict[str, float]]] = {}
         for row in self.rows:
             if row["checkpoint"] == QUOTED:
-                metrics = {name: number(row[name]) for name in (*METRICS, *SIZES, *LOGGED)}
+                metrics = {name: number(row.get(name)) for name in (*METRICS, *SIZES, *LOGGED)}
                 self.runs.setdefault((row["data"], row["loss"]), {})[int(row["seed"])] = metrics
 
     def versions(self, package: str) -> list[str]:
@@ -102,8 +102,8 @@ def number(text: str | None) -> float:
     return float(text or "nan")
 
 
-def publish(name: str, folder: Path) -> None:
-    """Add the finished runs in a study's folder to its CSV.
+def publish(name: str, folder: Path, parts: Iterable[str]) -> None:
+    """Add the finished runs of a study's parts, which lie in its folder, to its CSV.
 
     Runs are paired with runs that were trained at another time. That is right as long as a run comes out the same
     whenever it is trained, so those that the CSV knows must.
@@ -112,7 +112,7 @@ def publish(name: str, folder: Path) -> None:
         SystemExit: a run came out otherwise; nothing is written then.
     """
     file = OUT / f"{name}.csv"
-    every: list[dict[str, str]] = [*(read_rows(file) if file.exists() else []), *rows_of(folder)]
+    every: list[dict[str, str]] = [*(read_rows(file) if file.exists() else []), *rows_of(folder, parts)]
     runs: dict[tuple[str, str, int, str], dict[str, str]] = {}
     for row in every:
         key = row["data"], row["loss"], int(row["seed"]), row["checkpoint"]
@@ -130,13 +130,13 @@ def publish(name: str, folder: Path) -> None:
         writer.writerows(runs[key] for key in sorted(runs))
 
 
-def rows_of(folder: Path) -> Iterator[dict[str, str]]:
+def rows_of(folder: Path, parts: Iterable[str]) -> Iterator[dict[str, str]]:
     """Give a row for every finished run, and checkpoint of it, in the folders of a study's parts.
 
     `stream` is the checksum of all its training batches: equal for runs that are pairs.
     """
-    for runs in sorted(folder.glob("*/runs")):
-        for record in ended_runs(runs.parent):
+    for part in sorted(parts):
+        for record in ended_runs(folder / part):
             for checkpoint in record.run.checkpoints if record.result else ():
                 yield row_of(record, checkpoint)
 

@@ -1,10 +1,10 @@
-"""Write docs/study.md, and every run of the studies as CSV, from what noise.py and bccd.py left.
+"""Write docs/study.md, and every run of the studies as CSV, from what noise.py, bccd.py, rendered.py and real.py left.
 
-    python scripts/study/study_page.py [NOISE [BCCD]] [--check]
+    python scripts/study/study_page.py [noise=FOLDER] [bccd=FOLDER] [rendered=FOLDER] [real=FOLDER] [--check]
 
-NOISE and BCCD are the folders of the studies; their runs are added to docs/study/*.csv. Runs that they do not hold stay
-as they are there, so that a study may be trained in parts. The page is a pure function of these, in the words of
-study.md.j2. With --check the page is not written; exit code 1 where it is not its data's.
+The runs in a study's folder are added to docs/study/*.csv. Runs that it does not hold stay as they are there, so that a
+study may be trained in parts. The page is a pure function of these, in the words of study.md.j2. With --check the page
+is not written; exit code 1 where it is not its data's.
 """
 
 from __future__ import annotations
@@ -14,16 +14,26 @@ from pathlib import Path
 
 import bccd
 import noise
+import real
+import rendered
 from results import OUT, VERSIONS, Results, publish
 from tables import answers, beside, by_size, heavier, levels, mechanism
+from trust_tables import against, harm, ideas
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from markdown import render, write_or_check
 
+from yolo_wiou.cli.arguments import parse_options
+from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import read_json
 
 PAGE = OUT.with_suffix(".md")
-PLANS = {"noise": noise.studies(Path("noise")), "bccd": bccd.studies(Path("bccd"))}
+PLANS = {
+    "noise": noise.studies(Path("noise")),
+    "bccd": bccd.studies(Path("bccd")),
+    "rendered": rendered.studies(Path("rendered")),
+    "real": real.studies(Path("real"), Path("weights")),
+}
 TITLES = {
     "noise": {
         "wise": "Wise-IoU on {data}",
@@ -55,10 +65,13 @@ def page() -> str:
     return render(
         Path(__file__).with_name("study.md.j2"),
         levels={name: levels(results) for name, results in studies.items()},
-        answers={name: answers(results, PLANS[name], TITLES[name]) for name, results in studies.items()},
+        answers={name: answers(studies[name], PLANS[name], titles) for name, titles in TITLES.items()},
+        against={name: against(studies[name], PLANS[name]) for name in ("rendered", "real")},
+        harm={name: harm(studies[name], PLANS[name]) for name in ("rendered", "real")},
+        ideas=ideas(OUT / "ideas.csv"),
         heavier=heavier(studies["noise"], PLANS["noise"]),
         by_size=by_size(studies["bccd"], "jitter30", ("wiou1", "wiou3", "iou-balanced-loc")),
-        beside=beside(studies),
+        beside=beside({name: studies[name] for name in TITLES}),
         mechanism=mechanism(read_json(OUT / "why.json")),
         versions=", ".join(f"{name} {' and '.join(studies['noise'].versions(name))}" for name in VERSIONS),
     )
@@ -66,8 +79,14 @@ def page() -> str:
 
 def main(argv: list[str]) -> int:
     """Publish the studies that are named, and write the page."""
-    for name, folder in zip(PLANS, (word for word in argv if word != "--check"), strict=False):
-        publish(name, Path(folder))
+    try:
+        folders = parse_options([word for word in argv if word != "--check"], dict.fromkeys(PLANS, ""))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for name in PLANS:
+        if folders[name]:
+            publish(name, Path(folders[name]), PLANS[name])
     return write_or_check(PAGE, page())
 
 

@@ -22,6 +22,8 @@ RECOVERED = ("AP", "AP75", "AP90")
 LEAST = 0.005
 """Below this cost in AP a share of it says nothing."""
 NOISES = ("clean", "jitter10", "jitter20", "jitter30", "jitter40", "outliers5")
+EXACT = ("clean", "exact")
+"""What the studies call data without noise."""
 LOOKED_AT = ("jitter", "presets", "dfl", "sweeps")
 """Studies of many losses and few seeds: no verdict is drawn from them."""
 REPORTED = {
@@ -41,10 +43,13 @@ def points(difference: Difference) -> str:
 
 
 def lost(results: Results, data: str) -> dict[str, float]:
-    """What the noise of a data set cost CIoU; nothing where clean data is not known, or is what is asked for."""
-    if data == "clean" or not {("clean", "ciou"), (data, "ciou")} <= set(results.runs):
+    """What the noise of a data set cost CIoU; nothing where exact data is not known, or is what is asked for."""
+    start = data.rpartition("-")[0]
+    names = (f"{start}-{name}" if start else name for name in EXACT)
+    exact = next((name for name in names if (name, "ciou") in results.runs), data)
+    if data == exact or (data, "ciou") not in results.runs:
         return {}
-    clean, noisy = (results.level((name, "ciou")) for name in ("clean", data))
+    clean, noisy = (results.level((name, "ciou")) for name in (exact, data))
     return {name: (clean[name].mean or 0) - (noisy[name].mean or 0) for name in RECOVERED}
 
 

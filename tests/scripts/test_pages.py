@@ -8,8 +8,9 @@ import pytest
 import yaml
 from helpers.running import ROOT, shell
 
-from yolo_wiou import available_losses
+from yolo_wiou import GAINS, OVERLAPS, PENALTIES, available_losses
 from yolo_wiou.files import CFG
+from yolo_wiou.losses.cls_weighting import CLS_WEIGHTINGS
 from yolo_wiou.losses.config import LossConfig
 from yolo_wiou.losses.presets import about, groups, load_config
 
@@ -94,3 +95,16 @@ def test_default_yaml_lists_every_switch():
     assert written == full
     lines = [line for line in text.splitlines() if ":" in line and not line.lstrip().startswith("#")]
     assert all("#" in line for line in lines)
+
+
+@pytest.mark.parametrize("axis", [OVERLAPS, PENALTIES, GAINS, CLS_WEIGHTINGS], ids=lambda axis: axis.axis)
+def test_default_yaml_lists_every_part_with_its_defaults(axis):
+    text = (CFG / "default.yaml").read_text(encoding="utf-8")
+    listed = re.search(rf"^#   {axis.axis} (.*?)(?=^#   \w|^$)", text, re.DOTALL | re.MULTILINE)
+    assert listed
+    parts = [entry.strip("# \n") for entry in listed[1].split("|")]
+    settings = {entry.split()[0]: entry for entry in parts}
+    assert set(settings) == set(axis.components)
+    for name, component in axis.components.items():
+        for setting in component.model_fields.keys() - axis.base.model_fields.keys():
+            assert f"{setting}: {component.model_fields[setting].default}" in settings[name]

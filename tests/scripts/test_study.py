@@ -85,7 +85,7 @@ def test_a_study_takes_over_what_another_has_finished_and_nothing_else(tmp_path)
 def test_a_part_of_a_study_leaves_the_other_published_runs_as_they_are(checkout):
     script, before = str(checkout / "scripts/study/study_page.py"), published(checkout)
     write_study(checkout / "noise" / "wise", {"ciou": 0.0, "wiou3": -0.05}, seeds=2, images=4)
-    shell(script, "noise", cwd=checkout)
+    shell(script, "noise=noise", cwd=checkout)
     after = published(checkout)
     assert {key: after[key] for key in before} == before
     assert len(after) - len(before) == 2 * 2 * 2
@@ -96,14 +96,14 @@ def test_a_part_of_a_study_leaves_the_other_published_runs_as_they_are(checkout)
     assert row["AP_large"] == row["commit"] == ""
 
     shutil.copy(run.with_name("seed0") / "detections-last.npz", run / "detections-last.npz")
-    done = shell(script, "noise", cwd=checkout, check=False)  # trained again, it came out otherwise
+    done = shell(script, "noise=noise", cwd=checkout, check=False)  # trained again, it came out otherwise
     assert done.returncode == 1
     assert "shapes, wiou3, 1, last: AP" in done.stderr
     assert "so they are no pairs" in done.stderr
     assert published(checkout) == after
 
 
-@pytest.mark.parametrize("name", ["noise", "bccd"])
+@pytest.mark.parametrize("name", ["noise", "bccd", "rendered"])
 def test_published_pairs_saw_the_same_data(name):
     streams: dict[tuple[str, str], set[str]] = {}
     with (ROOT / "docs" / "study" / f"{name}.csv").open(newline="") as text:

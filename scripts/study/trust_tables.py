@@ -1,0 +1,92 @@
+"""Tables of docs/study.md on `trust`: help on loose boxes, harm elsewhere, and what else was tried."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from results import METRICS, Contrast, Results, read_rows
+from tables import lost, points, recovery
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from markdown import table
+
+from yolo_wiou.compare.study import Study
+
+MARGIN = 0.003
+"""Of AP: a loss that is not worse by more does no harm."""
+POWER = 1.96 + 0.84
+"""Standard errors between a margin and no difference, for four studies out of five to show that there is none."""
+
+
+def control_of(study: Study, loss: str) -> str:
+    """What `compare` calls the baseline that is as heavy as a loss."""
+    return f"{study.baseline} as heavy as {loss}"
+
+
+def against(results: Results, plan: Mapping[str, Study]) -> str:
+    """Every loss beside the baseline and beside an equally heavy one, and that beside the baseline."""
+    rows = []
+    for study in plan.values():
+        for data in study.data:
+            for loss in [loss for loss in study.losses if loss != study.baseline]:
+                control = control_of(study, loss)
+                for arm, base in ((loss, study.baseline), (loss, control), (control, study.baseline)):
+                    contrast = results.against((data, arm), (data, base), study.seeds)
+                    if contrast.seeds:
+                        rows.append(row_of(contrast, data, base, lost(results, data)))
+    return table(["boxes", "loss", "against", "seeds", *(f"Δ{name}" for name in METRICS), "recovery, %", "p"], rows)
+
+
+def row_of(contrast: Contrast, data: str, base: str, cost: Mapping[str, float]) -> list[str]:
+    """A comparison as a row."""
+    planned = len(contrast.seeds) + len(contrast.seeds_waiting)
+    return [
+        data,
+        contrast.loss,
+        base,
+        f"{len(contrast.seeds)} of {planned}" if contrast.seeds_waiting else str(planned),
+        *(points(contrast.by_metric[name]) for name in METRICS),
+        recovery(contrast, cost) or "–",
+        "–" if contrast.p is None else f"{contrast.p:.4f}",
+    ]
+
+
+def harm(results: Results, plan: Mapping[str, Study]) -> str:
+    """Whether a loss is worse than the baseline by MARGIN, and how many seeds it takes to tell."""
+    rows = []
+    for study in plan.values():
+        for data in study.data:
+            for loss in [loss for loss in study.losses if loss != study.baseline]:
+                contrast = results.against((data, loss), (data, study.baseline), study.seeds)
+                interval = contrast.by_metric["AP"].interval
+                if not contrast.seeds or not contrast.sd or not interval:
+                    continue
+                needed = math.ceil((POWER * contrast.sd / MARGIN) ** 2)
+                said = "not worse" if interval[0] > -MARGIN else "worse" if interval[1] < -MARGIN else "open"
+                rows.append(
+                    [data, loss, str(len(contrast.seeds)), points(contrast.by_metric["AP"]), said, str(max(needed, 2))]
+                )
+    return table(["boxes", "loss", "seeds", "ΔAP", f"by {100 * MARGIN:.1f} points", "seeds to tell"], rows)
+
+
+def ideas(file: Path) -> str:
+    """What was tried on the way, in points of AP against CIoU under the same seed: mean (each seed) by data set."""
+    runs: dict[tuple[str, str], dict[str, float]] = {}
+    for row in read_rows(file):
+        runs.setdefault((row["idea"], row["data"]), {})[row["seed"]] = float(row["AP"])
+    data = list(dict.fromkeys(data for _, data in runs))
+
+    def cell(idea: str, name: str) -> str:
+        base, of_idea = runs.get(("ciou", name), {}), runs.get((idea, name), {})
+        differences = [of_idea[seed] - base[seed] for seed in sorted(set(base) & set(of_idea))]
+        if not differences:
+            return "–"
+        each = f" ({', '.join(f'{d:+.2f}' for d in differences)})" if len(differences) > 1 else ""
+        return f"{np.mean(differences):+.2f}{each}"
+
+    tried = [idea for idea in dict.fromkeys(idea for idea, _ in runs) if idea != "ciou"]
+    return table(["idea", *data], [[idea, *(cell(idea, name) for name in data)] for idea in tried])
