@@ -63,7 +63,7 @@ def main(*argv: str) -> None:
     config = ShapesConfig(train=400, val=400, imgsz=SIZE, seed=7, sizes=(0.15, 0.5))
     render_dataset(data_file(request.out).parent, config)
     code = run_studies(request)
-    publish("alwa", request.out)
+    publish("alwa", request.out, request.studies)
     sys.exit(code)
 
 

@@ -87,7 +87,7 @@ def test_a_part_of_a_study_leaves_the_other_published_runs_as_they_are(checkout)
     write_study(checkout / "noise" / "wise", {"ciou": 0.0, "wiou3": -0.05}, seeds=2, images=4)
     shell(script, "noise=noise", cwd=checkout)
     after = published(checkout)
-    assert {key: after[key] for key in before} == before
+    assert all(before[key].items() <= after[key].items() for key in before)  # there may be more columns
     assert len(after) - len(before) == 2 * 2 * 2
     run = checkout / "noise/wise/runs/shapes/wiou3/seed1"
     row = after["shapes", "wiou3", "1", "last"]
