@@ -65,7 +65,7 @@ def stop(trainer):
 model = YOLO("yolo11n.pt")
 model.add_callback("on_train_epoch_start", stop)
 try:
-    model.train(data="my.yaml", loss="wiou3", epochs=3, imgsz=32, batch=4, workers=0, plots=False)
+    model.train(data="my.yaml", loss="wiou3", audit=True, epochs=3, imgsz=32, batch=4, workers=0, plots=False)
 except KeyboardInterrupt:
     pass
 """
