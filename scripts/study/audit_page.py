@@ -125,7 +125,8 @@ def real(results: Results) -> str:
         moved = (
             f", and {total['moved']} boxes move from IoU {before:.2f} to {after:.2f} with it" if total["moved"] else ""
         )
-        said.append(f"{METHODS[method]}: it has {total['confirmed']} of {total['missing']} missing objects{moved}.\n")
+        has = f"the second annotation has {total['confirmed']} of {total['missing']} missing objects"
+        said.append(f"{METHODS[method]}: {has}{moved}.\n")
     return table(heads, rows) + "\n" + "\n".join(said)
 
 

@@ -166,7 +166,7 @@ def test_the_tables_of_the_label_audit_pair_what_is_there(tmp_path: Path) -> Non
     assert "| with errors | 2 | 61.0 |  |  |" in loop
     assert "| audited, `fix=` | 2 | 66.0 | +5.0 | 50% |" in loop  # the third seed has no training with errors
     assert "| IoU 0.5 | `audit`, one pass | 4% | 40% | 100% |" in real
-    assert "it has 6 of 9 missing objects, and 2 boxes move from IoU 0.50 to 0.80 with it." in real
+    assert "has 6 of 9 missing objects, and 2 boxes move from IoU 0.50 to 0.80 with it." in real
 
 
 @pytest.mark.parametrize(
