@@ -42,7 +42,7 @@ def test_an_epoch_is_the_mean_over_a_label_s_boxes_and_counts_half_beside_those_
 
 def test_what_is_not_finite_says_nothing_of_a_label():
     memory = seen(LabelMemory(1), {0: 0.4}, {0: math.nan})
-    assert memory.past.tolist() == approx([0.2])
+    assert memory.past.tolist() == approx([0.4])
 
 
 def test_the_state_is_exact_and_of_the_same_labels_alone():
@@ -78,6 +78,7 @@ def losing(*iou_losses: float) -> BoxPair:
 def test_a_gain_recalls_the_label_and_not_the_step():
     """Label 2 misfitted by .3 more than usual in the epoch before, and fits now as well as label 0."""
     loss, both = trusting(), Objects(labels(2, 0), 3)
+    loss.running_mean.steps.fill_(1)
     loss.observe(losing(0.5, 0.2), torch.ones(2), both)
     loss.running_mean.mean.fill_(0.2)
     loss.running_mean.sizes.zero_()
@@ -103,3 +104,13 @@ def test_only_a_gain_that_asks_has_a_memory():
     loss = load_loss("ciou")
     loss.remember(3, 0)
     assert loss.memory is None
+
+
+def test_nothing_is_remembered_before_anybody_knows_what_to_expect():
+    loss, both = trusting(mean=1.0), Objects(labels(2, 0), 3)
+    assert loss.memory is not None
+    for expected in (0.0, 2.0):
+        loss.observe(losing(0.3, 0.3), torch.ones(2), both)
+        assert loss.memory.seen[1].sum() == expected
+    loss.memory.end_epoch()
+    assert loss.memory.past[[0, 2]].abs().max() < 0.05

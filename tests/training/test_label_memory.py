@@ -79,7 +79,7 @@ def test_what_was_remembered_of_other_labels_is_forgotten(stopped, monkeypatch):
     monkeypatch.setattr("yolo_wiou.training.checkpoint.LOGGER.warning", warnings.append)
     _, start = resumed(stopped)
     assert start[""].isnan().all()
-    assert any("remembers other labels" in warning for warning in warnings)
+    assert any("no memory of these labels" in warning for warning in warnings)
 
 
 @pytest.mark.parametrize("name", ["yolov10n.yaml", "rtdetr"])

@@ -14,7 +14,7 @@ from ultralytics.utils import DEFAULT_CFG, LOGGER
 
 from yolo_wiou import YOLO, ConfigError, FocusedDetectionLoss
 from yolo_wiou.cli.main import run_command
-from yolo_wiou.training.checkpoint import ATTRIBUTE
+from yolo_wiou.training.checkpoint import ATTRIBUTE, memories_of
 from yolo_wiou.training.criterion import unwrap
 
 
@@ -46,7 +46,7 @@ def train(shapes, folder, **arguments):
     """Train with wiou3, check what holds for every run, and return its trainer and what was seen."""
     model = YOLO(arguments.pop("model", MODEL))
     watch = Watch(model)
-    for event in {"on_train_start", "on_train_epoch_end"} & set(arguments):
+    for event in {"on_train_start", "on_train_epoch_start", "on_train_epoch_end"} & set(arguments):
         model.add_callback(event, arguments.pop(event))
     model.train(**{**TINY, "data": shapes, "loss": "wiou3", "project": folder, "name": "run", **arguments})
     trainer, table = model.trainer, columns(folder / "run")
@@ -107,10 +107,10 @@ def test_the_momentum_follows_the_epochs_that_a_time_limit_leaves(shapes, tmp_pa
     assert watch.length[1] > 5  # as many as ten hours would have allowed
 
 
-@pytest.mark.parametrize("moment", ["forward", "backward"])
-def test_out_of_memory(moment, shapes, tmp_path):
+@pytest.mark.parametrize(("moment", "loss"), [("forward", "wiou3"), ("backward", "wiou3"), ("backward", "trust")])
+def test_out_of_memory(moment, loss, shapes, tmp_path):
     """Ultralytics halves the batch and starts the epoch again; what the lost step saw is forgotten."""
-    steps = []
+    steps, remembered = [], []
 
     def fail(trainer):
         place, name = (trainer, "preprocess_batch") if moment == "forward" else (trainer.scaler, "scale")
@@ -124,8 +124,13 @@ def test_out_of_memory(moment, shapes, tmp_path):
 
         setattr(place, name, second_step_fails)
 
-    trainer, watch = train(shapes, tmp_path, on_train_start=fail)
+    def look(trainer):
+        remembered.extend(memory.seen.any().item() for memory in memories_of(trainer.heads).values())
+
+    trainer, watch = train(shapes, tmp_path, on_train_start=fail, on_train_epoch_start=look, loss=loss)
     assert trainer.batch_size == 2
+    assert len(remembered) == (3 if loss == "trust" else 0)
+    assert not any(remembered)
     assert watch.batches == 1 + 2 * 6  # the step before the failure counted, as did its optimizer's
     assert watch.unfinished
     assert not any(map(any, watch.unfinished))
@@ -149,13 +154,14 @@ def test_a_criterion_that_a_callback_exchanges_gets_the_loss_again(shapes, tmp_p
     assert runs["none"] == runs["forgotten"] == runs["stock"]
 
 
-def test_an_epoch_whose_boxes_the_loss_does_not_see_is_named(shapes, tmp_path, monkeypatch):
+@pytest.mark.parametrize("loss", ["wiou3", "trust"])  # which numbers labels
+def test_an_epoch_whose_boxes_the_loss_does_not_see_is_named(loss, shapes, tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(LOGGER, "warning", lambda message, *_: said.append(message))
     model = YOLO(MODEL)  # exchanged when the epoch has begun, every time
     model.add_callback("on_train_epoch_start", lambda trainer: setattr(trainer.model, "criterion", None))
-    model.train(data=shapes, loss="wiou3", project=tmp_path, name="run", **TINY)
-    assert sum("no box reached 'wiou3'" in message for message in said) == 2
+    model.train(data=shapes, loss=loss, project=tmp_path, name="run", **TINY)
+    assert sum(f"no box reached '{loss}'" in message for message in said) == 2
 
 
 def test_two_runs_in_one_process_share_nothing(shapes, tmp_path, monkeypatch):

@@ -177,9 +177,13 @@ class BoxLoss(nn.Module):
             self.memory = LabelMemory(labels, fingerprint)
 
     def observe(self, pair: AnyPair, gain: Tensor, labels: Objects | None = None) -> None:
-        """Show a call's boxes, and their labels, to the memory and the running mean, as far as they are kept."""
+        """Show a call's boxes, and their labels, to the memory and the running mean, as far as they are kept.
+
+        Before the running mean has seen a step, nobody knows what to expect, and nothing is remembered.
+        """
         if self.memory is not None and labels:
-            self.memory.observe(labels.index, pair.iou_loss.detach() - self.running_mean.by_size(pair.target_side))
+            expected = torch.where(self.running_mean.steps > 0, self.running_mean.by_size(pair.target_side), torch.nan)
+            self.memory.observe(labels.index, pair.iou_loss.detach() - expected)
         if not self.keeps_mean:
             return
         self.running_mean.observe(pair.iou_loss, gain, pair.target_side if self.by_size else None)

@@ -47,9 +47,13 @@ class LabelMemory(nn.Module):
 
     @torch.no_grad()
     def observe(self, labels: Tensor, excess: Tensor) -> None:
-        """Add a step's boxes: their labels, (N,) int64, and excesses, (N,), of which what is not finite counts as 0."""
-        rows = torch.stack((excess.nan_to_num(0, 0, 0), torch.ones_like(excess)))
+        """Add a step's boxes: their labels, (N,) int64, and excesses, (N,); one that is not finite does not count."""
+        rows = torch.stack((excess.nan_to_num(0, 0, 0), excess.isfinite().to(excess)))
         self.seen.index_add_(1, labels, rows)
+
+    def discard(self) -> None:
+        """Begin an epoch with nothing seen, whatever became of the one before."""
+        self.seen = torch.zeros_like(self.seen)
 
     def recall(self, labels: Tensor) -> Tensor:
         """Return the mean excess of labels, (N,), over the epochs that are over; 0 of one that was not seen yet."""
@@ -63,7 +67,7 @@ class LabelMemory(nn.Module):
         latest = total / boxes  # not a number of a label that was not seen
         moved = torch.where(self.past.isnan(), latest, self.past.lerp(latest, LATEST))
         self.past = torch.where(boxes > 0, moved, self.past)
-        self.seen = torch.zeros_like(self.seen)
+        self.discard()
 
     def export_state(self) -> dict[str, Any]:
         """The past, on the host, exact, and whose it is."""
@@ -77,5 +81,5 @@ class LabelMemory(nn.Module):
         """
         is_own = state is not None and state["labels"] == self.fingerprint
         self.past = state["past"].to(self.past) if state and is_own else torch.full_like(self.past, torch.nan)
-        self.seen = torch.zeros_like(self.seen)
+        self.discard()
         return is_own

@@ -43,7 +43,7 @@ class Positives:
     Attributes:
         geometry: makes `pair`, for a gain that asks for it.
         loss: (N,) what the gain will weigh, 1 − overlap + penalty; None before there is one.
-        given: (N,) the assigner's weight of each box, in the dtype of the losses; None outside a trainer.
+        assigned_weight: (N,) the assigner's weight of each box, in the dtype of the losses; None outside a trainer.
         objects: the object of each box; None where every box has one of its own.
         running_mean: of the IoU loss.
         labels: the label of the training split that each box predicts, the same number in every epoch; None where
@@ -53,7 +53,7 @@ class Positives:
 
     geometry: Callable[[], AnyPair]
     loss: Tensor | None
-    given: Tensor | None
+    assigned_weight: Tensor | None
     objects: Objects | None
     running_mean: RunningMean
     labels: Objects | None = None
@@ -67,7 +67,7 @@ class Positives:
     @property
     def weight(self) -> Tensor:
         """(N,) what a box weighs in the sum over the batch: the assigner's weight, or 1."""
-        return torch.ones_like(self.pair.iou_loss) if self.given is None else self.given
+        return torch.ones_like(self.pair.iou_loss) if self.assigned_weight is None else self.assigned_weight
 
     @property
     def mean(self) -> Tensor:

@@ -10,7 +10,7 @@ from yolo_wiou.losses.config import LossConfig
 from yolo_wiou.losses.gain import GAINS
 from yolo_wiou.losses.registry import asks
 from yolo_wiou.training.crash_safety import CrashSafeMixin
-from yolo_wiou.training.criterion import Heads
+from yolo_wiou.training.criterion import Heads, is_installed, unwrap
 from yolo_wiou.training.label_history import HISTORY
 from yolo_wiou.training.label_ids import LabelIds
 from yolo_wiou.training.label_recorder import LabelRecorder
@@ -82,10 +82,13 @@ class AuditMixin(CrashSafeMixin):
         return dataset
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Prepare a batch, and say under "label" which labels are in it."""
+        """Prepare a batch, and say under "label" which labels are in it; a criterion that is not ours gets classes."""
         batch = super().preprocess_batch(batch)
         if self.label_ids:
             self.label_ids.number(batch)
+            criterion = unwrap(self.model).criterion
+            if criterion is None or not is_installed(criterion):  # a callback has exchanged it
+                batch = self.with_classes(batch)
         return batch
 
     def plot_training_samples(self, batch: dict[str, Any], ni: int) -> None:

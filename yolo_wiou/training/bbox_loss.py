@@ -36,11 +36,10 @@ class AllPositive(tuple[slice]):
 
 
 class Judged(NamedTuple):
-    """What N positives count, and what of."""
+    """Gain, (N,), and objects of the positives."""
 
     gain: Tensor
     objects: Objects | None
-    labels: Objects | None
 
 
 class IoUTermMixin(BboxLoss):
@@ -142,10 +141,13 @@ class IoUTermMixin(BboxLoss):
         learning: bool,
     ) -> Judged:
         objects = self.objects(index)
-        labels = self.label_ids.of(self._numbers, objects) if self.label_ids and objects and learning else None
+        labels = self.labels(objects) if learning else None
         mean, memory = self.box_loss.running_mean, self.box_loss.memory
-        gain = self.box_loss.gain_of(Positives(geometry, loss, weight, objects, mean, labels, memory))
-        return Judged(gain, objects, labels)
+        return Judged(self.box_loss.gain_of(Positives(geometry, loss, weight, objects, mean, labels, memory)), objects)
+
+    def labels(self, objects: Objects | None) -> Objects | None:
+        """Return the labels of the training split that positives predict; None where nobody asks for them."""
+        return self.label_ids.of(self._numbers, objects) if self.label_ids and objects else None
 
     def iou(self, pred: Tensor, target: Tensor) -> Tensor:
         """Return the plain overlap of boxes in any unit, (N,): IoU, or ProbIoU if rotated."""
@@ -192,7 +194,7 @@ class IoUTermMixin(BboxLoss):
                 self.seen = SeenStep(pred.detach(), target)
                 if self.box_loss.keeps_mean:  # somebody else asks for it: the stock term has no gain
                     pair = self.pair(pred.detach().float(), target.float())
-                    self._show(pair, Judged(torch.ones_like(pair.iou_loss), self.objects(index), None))
+                    self._show(pair, Judged(torch.ones_like(pair.iou_loss), self.objects(index)))
             terms: tuple[Tensor, Tensor] = super().forward(
                 pred_dist[index], pred, anchor_points[anchors], target, scores, *rest
             )
@@ -220,7 +222,7 @@ class IoUTermMixin(BboxLoss):
         """Show a step's positives to who looks at every step."""
         if self.recorder and judged.objects:
             self.recorder.add(judged.objects, self._numbers, self._scores, pair.iou_loss)
-        self.box_loss.observe(pair, judged.gain, judged.labels)
+        self.box_loss.observe(pair, judged.gain, self.labels(judged.objects))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> IoUTermMixin:
         """Return the same object, as the class says."""

@@ -65,7 +65,7 @@ def restore_state(state: Mapping[str, Any], heads: Mapping[str, BoxHead], balanc
         balance.import_state(state["task_balance"])
     for path, memory in memories_of(heads).items():
         if not memory.import_state(state.get("memory", {}).get(path)):
-            LOGGER.warning("yolo-wiou: the checkpoint remembers other labels than the data has; they start afresh.")
+            LOGGER.warning("yolo-wiou: the checkpoint has no memory of these labels; it starts afresh.")
 
 
 def memories_of(heads: Mapping[str, BoxHead]) -> dict[str, LabelMemory]:

@@ -64,7 +64,8 @@ class LabelIds:
         dataset: the split, which gives out numbers from now on.
 
     Attributes:
-        classes: (L,) float32, the class of each label.
+        classes: (L,) float32, the class of each label, on the host.
+        copies: of them on every device that has asked.
 
     Raises:
         ConfigError: the data set is none of Ultralytics' own, or has too many labels.
@@ -76,6 +77,7 @@ class LabelIds:
             raise ConfigError(f"the labels of a {type(dataset).__name__} cannot be told apart, only a YOLODataset's.")
         self.rows: list[dict[str, Any]] = dataset.labels  # not the images that the data set may hold
         self.classes = torch.from_numpy(np.concatenate([row["cls"] for row in self.rows]).astype(np.float32)[:, 0])
+        self.copies: dict[torch.device, Tensor] = {}
         if len(self) > MOST or len(dataset.data["names"]) > FIRST:
             raise ConfigError(
                 f"{len(self):,} labels cannot be told apart: there may be {MOST:,}, of {FIRST:,} classes."
@@ -93,9 +95,10 @@ class LabelIds:
 
     def read(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return the labels' numbers, int64 and -1 where there is none, and the classes; both of the values' shape."""
-        self.classes = self.classes.to(values.device)
+        if values.device not in self.copies:
+            self.copies[values.device] = self.classes.to(values.device)
         numbers = (values - FIRST).clamp(min=-1).long()
-        classes = self.classes.to(values.dtype)[numbers.clamp(min=0)] if len(self) else values
+        classes = self.copies[values.device].to(values.dtype)[numbers.clamp(min=0)] if len(self) else values
         return numbers, torch.where(numbers < 0, values, classes)
 
     def of(self, numbers: Tensor, objects: Objects) -> Objects:

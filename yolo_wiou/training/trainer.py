@@ -109,6 +109,8 @@ class BoxLossMixin(AuditMixin):
                 if self._share_heads(self.model):  # a callback has removed or replaced the model's criterion
                     LOGGER.warning(f"yolo-wiou: the model has a new criterion; {self.config.name} is put on it again.")
                 self.logbook.start_epoch()
+                for memory in memories_of(self.heads).values():  # out of memory, an epoch starts again
+                    memory.discard()
                 epochs = broadcast_from_rank0(self.epochs)  # with `time=` every rank estimates its own
                 for head in self.heads.values():
                     head.box_loss.progress = self.epoch / epochs
