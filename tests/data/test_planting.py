@@ -63,11 +63,11 @@ def test_errors_are_of_their_kind(planted):
         assert box.max() <= 1 + 1e-6
         assert (box[1] > box[0]).all()
         if error.kind == "spurious":
-            others = np.array([edges(other.values, 0) for other in labels.values()]).reshape(-1, 2, 2)
-            assert iou(box, others).max(initial=0) < 0.15  # what came later may lie a little over it
+            others = np.array([edges(other.values, 0) for other in labels.values()]).reshape(-1, 4)
+            assert iou(box.reshape(4), others).max(initial=0) < 0.15  # what came later may lie a little over it
             continue
         true = edges(error.box, 0)
-        overlap = iou(true, box[None]).item()
+        overlap = iou(true.reshape(4), box.reshape(4)).item()
         assert (label.cls != error.cls) == (error.kind == "wrong")
         low, high = {"loose": (0.03, 0.76), "shifted": (0.03, 0.7), "wrong": (0.99, 1), "duplicate": (0.7, 1)}[
             error.kind
@@ -101,7 +101,7 @@ def test_every_task_s_labels_stay_its_labels(task, task_data, tmp_path):
         label = next(label for label in parse(lines) if label.line == error.line)
         assert len(label.values) % 2 == 0 or dims == 3
         if error.kind in {"loose", "shifted"}:
-            assert iou(edges(label.values, dims), edges(error.box, dims or 1)[None]).item() < 0.8
+            assert iou(edges(label.values, dims).reshape(4), edges(error.box, dims or 1).reshape(4)) < 0.8
     assert contents(file.parent) == before
 
 

@@ -6,7 +6,7 @@ order, and few operators take a Python number, which on a thousand boxes costs a
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ threshold_backward = torch.ops.aten.threshold_backward.default
 SIDE = 1e-7
 """No side of a box counts as shorter, so that no denominator is 0. Boxes of a thousandth of a unit don't notice."""
 
+ValueT = TypeVar("ValueT")
 Geometry: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 """inside, offset, size, enclosing, iou_loss, distance2, diagonal2, target_size: as a BoxPair has them."""
 Parts: TypeAlias = tuple[Tensor, Tensor, Tensor]
@@ -25,14 +26,14 @@ Outputs: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tenso
 """A Geometry, and beside it what its gradient needs: shared and union."""
 
 
-class lazy_property:
+class lazy_property(Generic[ValueT]):
     """A property that is computed once; functools' own has a lock before Python 3.12, which torch.compile refuses."""
 
-    def __init__(self, compute: Callable[[Any], Tensor]) -> None:
+    def __init__(self, compute: Callable[[Any], ValueT]) -> None:
         """Keep how it is computed."""
         self.compute, self.name, self.__doc__ = compute, compute.__name__, compute.__doc__
 
-    def __get__(self, owner: Any, kind: type | None = None) -> Tensor:
+    def __get__(self, owner: Any, kind: type | None = None) -> ValueT:
         """Compute it, and put it in its own place."""
         if owner is None:
             return self  # type: ignore[return-value]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from yolo_wiou.losses._geometry import lazy_property
 from yolo_wiou.losses.boxes import BoxPair
 from yolo_wiou.losses.memory import LabelMemory
 from yolo_wiou.losses.rotated import RotatedPair
@@ -59,7 +59,7 @@ class Positives:
     labels: Objects | None = None
     memory: LabelMemory | None = None
 
-    @cached_property
+    @lazy_property
     def pair(self) -> AnyPair:
         """Geometry of predictions and targets."""
         return self.geometry()
