@@ -18,7 +18,7 @@ def test_every_cell_runs(tmp_path):
     shell(SCRIPT, f"try={file}", "EPOCHS=2", "COMPARED_EPOCHS=1", "IMAGES=32", cwd=tmp_path, timeout=1800)
     outputs = [output for cell in nbformat.read(file, as_version=4).cells for output in cell.get("outputs", [])]
     text = "".join(output.get("text", "") for output in outputs)
-    assert "trust = trust(k=" in text
+    assert "trust = trust(dfl=True, k=" in text
     assert " on 1 head of task detect" in text
     assert "Nothing was compared between" in text  # at an AP of 0
     assert re.search(r"\d+ of \d+ labels are flagged; \d+ of these are among the \d+ planted ones", text)
