@@ -14,16 +14,15 @@ and what it is made of is written to OUT/audit_real.json.
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from audit_page import real
 from audits import a_run, finish, read, save
+from bccd_txl import FINETUNE, write_data
 from numpy.typing import NDArray
 
 from yolo_wiou.auditing.audit import audit
@@ -33,19 +32,7 @@ from yolo_wiou.compare.run import Run
 from yolo_wiou.data.yolo_format import parse, read_lines
 
 WEIGHTS = "yolo11n-coco.pt"
-LOOK: dict[str, Any] = {"imgsz": 256, "batch": 8, "workers": 0}
-TRAINING: dict[str, Any] = {
-    **LOOK,
-    "nbs": 8,
-    "epochs": 20,
-    "close_mosaic": 5,
-    "optimizer": "AdamW",
-    "lr0": 7e-4,
-    "warmup_epochs": 1,
-    "cache": "ram",
-    "amp": False,
-    "val": False,
-}
+LOOK = {key: FINETUNE[key] for key in ("imgsz", "batch", "workers")}
 APART = (0.5, 0.8)
 """IoU below which two boxes are of two objects, and below which one of them is loose."""
 
@@ -55,8 +42,10 @@ def main(argv: list[str]) -> int:
     needed = {"BCCD": "bccd.yaml", "BCCD_TXL": "labels/txl", "WEIGHTS": WEIGHTS}
     request = read(argv, needed, "runs/study_audit_real", jobs=1, seeds=1)
     (bccd, txl, weights), out = request.sources, request.out
-    data = first_annotation(bccd, txl, out / "data")
-    training = {**TRAINING, "model": str(weights / WEIGHTS)}
+    data = out / "data" / "data.yaml"
+    if not data.exists():
+        write_data(bccd, txl, data.parent, "bccd", "bccd")
+    training = {**FINETUNE, "model": str(weights / WEIGHTS)}
     runs = [a_run("bccd", data, seed, training) for seed in range(request.options["seeds"])]
     finish(runs, out, request.options["jobs"])
     done = [run for run in runs if run.is_finished(out)]
@@ -64,23 +53,6 @@ def main(argv: list[str]) -> int:
     save(results, out / "audit_real.json")
     print(real(results))
     return int(len(done) < len(runs))
-
-
-def first_annotation(bccd: Path, txl: Path, root: Path) -> Path:
-    """Write the data set with the first annotation, unless it is there; returns its data.yaml."""
-    if not (root / "data.yaml").exists():
-        shutil.rmtree(root, ignore_errors=True)
-        images = {file.stem: file for file in (bccd / "images").rglob("*.jpg")}
-        for split in ("train", "val"):
-            for kind in ("images", "labels"):
-                (root / kind / split).mkdir(parents=True)
-            for stem in (txl / f"{split}.txt").read_text(encoding="utf-8").split():
-                shutil.copy(images[stem], root / "images" / split)
-                shutil.copy(txl / "labels" / "bccd" / f"{stem}.txt", root / "labels" / split)
-        names = yaml.safe_load((bccd / "bccd.yaml").read_text(encoding="utf-8"))["names"]
-        data = {"train": "images/train", "val": "images/val", "names": names}
-        (root / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
-    return root / "data.yaml"
 
 
 def compared(run: Run, data: Path, second: Path, out: Path) -> Iterator[dict[str, Any]]:

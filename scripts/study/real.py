@@ -15,38 +15,25 @@ each study; about two minutes a run on one CPU core. It goes on where it stopped
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
+from bccd_txl import FINETUNE, write_data
 from studies import parse, run_studies
 
 from yolo_wiou.compare.study import Study
 from yolo_wiou.data.noise import add_noise, decimals
 
-FINETUNE: dict[str, Any] = {
-    "imgsz": 256,
-    "batch": 8,
-    "nbs": 8,
-    "epochs": 20,
-    "close_mosaic": 5,
-    "optimizer": "AdamW",
-    "lr0": 7e-4,
-    "warmup_epochs": 1,
-    "cache": "ram",
-    "workers": 0,
-    "amp": False,
-    "val": False,
-}
 SCRATCH: dict[str, Any] = {**FINETUNE, "model": "yolov8n.yaml", "epochs": 60, "close_mosaic": 10, "optimizer": "auto"}
 NOISE: dict[str, dict[str, float]] = {
     "exact": {},
     "loose": {"noise": 0.4, "jitter": 0.3},
     "outliers": {"outliers": 0.05},
 }
+SPOILT = "noise.csv"
+"""Which boxes were changed: the last file of a data set that is written."""
 OTHERS = ("wiou3", "iou-balanced", "alpha-ciou")
 JUDGED = range(12)
 """Seeds that nothing was chosen by: what `trust` was chosen by are those from 100 on."""
@@ -78,23 +65,11 @@ def studies(out: Path, weights: Path) -> dict[str, Study]:
 
 def prepare_data(bccd: Path, txl: Path, folder: Path) -> None:
     """Write the data sets, unless they are there."""
-    names = yaml.safe_load((bccd / "bccd.yaml").read_text(encoding="utf-8"))["names"]
-    images = {file.stem: file for file in (bccd / "images").rglob("*.jpg")}
     for name in (*NOISE, "real"):
         root = folder / name
-        if (root / "data.yaml").exists():
-            continue
-        shutil.rmtree(root, ignore_errors=True)
-        for split in ("train", "val"):
-            drawn = "matched-bccd" if (name, split) == ("real", "train") else "matched-txl"
-            for kind in ("images", "labels"):
-                (root / kind / split).mkdir(parents=True)
-            for stem in (txl / f"{split}.txt").read_text(encoding="utf-8").split():
-                shutil.copy(images[stem], root / "images" / split)
-                shutil.copy(txl / "labels" / drawn / f"{stem}.txt", root / "labels" / split)
-        spoil(root / "labels" / "train", root / "noise.csv", **NOISE.get(name, {}))
-        data = {"train": "images/train", "val": "images/val", "names": names}
-        (root / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+        if not (root / SPOILT).exists():
+            write_data(bccd, txl, root, "matched-bccd" if name == "real" else "matched-txl", "matched-txl")
+            spoil(root / "labels" / "train", root / SPOILT, **NOISE.get(name, {}))
 
 
 def spoil(labels: Path, record: Path, **noise: float) -> None:

@@ -13,6 +13,7 @@ import yaml
 from helpers.cost import Count
 from helpers.ranks import two_processes
 from helpers.running import MODELS, ROOT, TINY, columns
+from helpers.stopped import Stopped, stop_in_the_second_epoch, stopped_run
 from ultralytics.cfg import get_cfg
 from ultralytics.data import build_dataloader, build_yolo_dataset
 from ultralytics.nn.tasks import DetectionModel
@@ -134,26 +135,9 @@ def test_recording_costs_some_operators_and_no_wait_for_the_device(shapes, tmp_p
     assert recorded.total <= plain.total + 110  # small ones; a third of them for the IoU and its mean
 
 
-class Stopped(Exception):
-    """In the place of a kill."""
-
-
-def stop_in_the_second_epoch(trainer):
-    """After its row of the record, before its checkpoint."""
-    if trainer.epoch == 1:
-        raise Stopped
-
-
 @pytest.fixture
 def stopped(shapes, tmp_path) -> Path:
-    """The folder of a run that was stopped; it has its own copy of the data."""
-    data = shutil.copytree(shapes.parent, tmp_path / "data") / "data.yaml"
-    data.write_text(data.read_text().replace(str(shapes.parent), str(data.parent)))
-    model = YOLO(DETECT)
-    model.add_callback("on_train_epoch_end", stop_in_the_second_epoch)
-    with pytest.raises(Stopped):
-        model.train(data=data, audit=True, project=tmp_path, name="run", **THREE)
-    return tmp_path / "run"
+    return stopped_run(DETECT, shapes, tmp_path, audit=True, **THREE)
 
 
 def resume(run: Path, **arguments):

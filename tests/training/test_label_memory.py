@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from helpers.running import TINY
+from helpers.stopped import stopped_run
 
 from yolo_wiou import RTDETR, YOLO, WorldTrainer
 from yolo_wiou.training import label_ids
@@ -17,15 +17,6 @@ from yolo_wiou.training.checkpoint import ATTRIBUTE, memories_of
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TINY_MODEL = FIXTURES / "tiny.yaml"
 RUN: dict[str, Any] = {**TINY, "epochs": 3, "loss": "trust", "name": "run", "close_mosaic": 0}
-
-
-class Stopped(Exception):
-    """In the place of a kill."""
-
-
-def stop_in_the_second_epoch(trainer: Any) -> None:
-    if trainer.epoch == 1:
-        raise Stopped
 
 
 def pasts(trainer: Any) -> dict[str, torch.Tensor]:
@@ -40,14 +31,7 @@ def saved(last: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def stopped(shapes, tmp_path) -> Path:
-    """A run that was stopped in its second epoch, and its own copy of the data."""
-    data = shutil.copytree(shapes.parent, tmp_path / "data") / "data.yaml"
-    data.write_text(data.read_text().replace(str(shapes.parent), str(data.parent)))
-    model = YOLO(TINY_MODEL)
-    model.add_callback("on_train_epoch_end", stop_in_the_second_epoch)
-    with pytest.raises(Stopped):
-        model.train(data=data, project=tmp_path, **RUN)
-    return tmp_path / "run"
+    return stopped_run(TINY_MODEL, shapes, tmp_path, **RUN)
 
 
 def resumed(run: Path) -> tuple[Any, dict[str, torch.Tensor]]:

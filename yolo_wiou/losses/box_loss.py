@@ -172,7 +172,7 @@ class BoxLoss(nn.Module):
         return gain
 
     def remember(self, labels: int, fingerprint: int) -> None:
-        """Keep a memory of as many labels, if the gain asks for one."""
+        """Keep a memory of so many labels, whose checksum is `fingerprint`, if the gain asks for one."""
         if "excess" in self.asked:
             self.memory = LabelMemory(labels, fingerprint)
 

@@ -74,9 +74,8 @@ def install(
         else:
             kind = PluggableRotatedBboxLoss if isinstance(head.bbox_loss, RotatedBboxLoss) else PluggableBboxLoss
             head.bbox_loss = kind(head.reg_max, BoxLoss(config), head.stride).to(head.device)
-            head.bbox_loss.label_ids = label_ids
             if label_ids:
-                head.bbox_loss.box_loss.remember(len(label_ids), label_ids.fingerprint())
+                label_ids.give_to(head.bbox_loss)
         head.bbox_loss.listen(head.assigner)
         if config.cls_weighting.name != "none":
             head.bce = WeightedBCE(head.bce, head.assigner, head.bbox_loss, config.cls_weighting)

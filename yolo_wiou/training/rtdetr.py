@@ -157,9 +157,8 @@ def install_detr(
     if not shared:
         check_detr_contract(criterion)
         shared = PluggableDETRLoss(criterion, BoxLoss(config))
-        shared.label_ids = label_ids
         if label_ids:
-            shared.box_loss.remember(len(label_ids), label_ids.fingerprint())
+            label_ids.give_to(shared)
     criterion._get_loss_bbox = shared
     if shared.label_ids:
         criterion.matcher.register_forward_hook(shared.remember_matches)
