@@ -59,7 +59,7 @@ def data_file(out: Path) -> Path:
 
 def main(*argv: str) -> None:
     """Train what is missing, and report."""
-    request = parse(argv, "runs/study_alwa", studies)
+    request = parse(argv, {}, "runs/study_alwa", studies)
     config = ShapesConfig(train=400, val=400, imgsz=SIZE, seed=7, sizes=(0.15, 0.5))
     render_dataset(data_file(request.out).parent, config)
     code = run_studies(request)

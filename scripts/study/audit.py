@@ -29,7 +29,8 @@ from typing import Any
 
 import numpy as np
 from audit_page import changes, rankings
-from audits import a_run, finish, planted_copy, read, save
+from audits import a_run, finish, planted_copy, save
+from command_line import read
 from planted import WRONG, Case, ranking, with_truth
 from rivals import mistakenness, objectlab, tuned_objectlab
 

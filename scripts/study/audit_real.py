@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 from audit_page import real
-from audits import a_run, finish, read, save
+from audits import a_run, finish, save
 from bccd_txl import FINETUNE, write_data
+from command_line import read
 from numpy.typing import NDArray
 
 from yolo_wiou.auditing.audit import audit

@@ -1,8 +1,8 @@
 """The study of real images: BCCD as it is and with loose training boxes, from scratch; goes on where it stopped.
 
-    python scripts/study/bccd.py path/to/bccd.yaml [OUT] [jobs=1] [only=STUDY,...]
+    python scripts/study/bccd.py BCCD [OUT] [jobs=1] [only=STUDY,...]
 
-BCCD is github.com/Shenggan/BCCD_Dataset in YOLO's layout, its own train, val and test split.
+BCCD is github.com/Shenggan/BCCD_Dataset in YOLO's layout (the folder of bccd.yaml), its own train, val and test split.
 
 "jitter30" has 40 % of the training boxes moved at every edge by up to 30 % of the box (seeded; noise.csv records them).
 All runs are judged on the validation and the test images together, 159, and neither is used for a choice: the last
@@ -24,6 +24,7 @@ from studies import parse, run_studies
 from yolo_wiou.compare.study import Study
 from yolo_wiou.data.noise import add_noise, decimals
 
+SOURCE = "bccd.yaml"
 ARGUMENTS: dict[str, Any] = {
     "model": "yolo11n.yaml",
     "imgsz": 256,
@@ -46,7 +47,7 @@ STUDIES: dict[str, tuple[tuple[str, ...], tuple[str, ...], int]] = {
 "balanced" came after the noise study, in which that loss did best, and before any of its runs here."""
 
 
-def studies(out: Path) -> dict[str, Study]:
+def studies(out: Path, *_: Path) -> dict[str, Study]:
     """Return the studies, the most important first."""
     data = out / "data"
     return {
@@ -71,29 +72,27 @@ def prepare_data(source: Path, folder: Path) -> None:
             shutil.copytree(source.parent / "images", copy / "images")
             shutil.copytree(source.parent / "labels", copy / "labels", ignore=shutil.ignore_patterns("*.cache"))
             if copy.name == "jitter30":
-                loosen(copy / data["train"].replace("images", "labels"), copy / "noise.csv")
+                spoil(copy / data["train"].replace("images", "labels"), copy / "noise.csv", noise=0.4, jitter=0.3)
             (copy / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     eval_data = {**data, "val": [data["val"], data["test"]]}
     (folder / "clean" / "judge.yaml").write_text(yaml.safe_dump(eval_data, sort_keys=False), encoding="utf-8")
 
 
-def loosen(labels: Path, record: Path) -> None:
-    """Jitter 40 % of the boxes of a folder of label files by up to 30 %, in place."""
+def spoil(labels: Path, record: Path, **noise: float) -> None:
+    """Change boxes of a folder of label files in place, as `add_noise` does; `record` tells which."""
     files = sorted(labels.glob("*.txt"))
-    images = {file.stem: [[float(word) for word in line.split()] for line in file.open()] for file in files}
-    add_noise(record, images, np.random.default_rng(0), noise=0.4, jitter=0.3)
+    rows = {file.stem: [[float(word) for word in line.split()] for line in file.open()] for file in files}
+    add_noise(record, rows, np.random.default_rng(0), **noise)
     for file in files:
-        file.write_text("".join(f"{int(row[0])} {' '.join(decimals(row[1:]))}\n" for row in images[file.stem]))
+        file.write_text("".join(f"{int(row[0])} {' '.join(decimals(row[1:]))}\n" for row in rows[file.stem]))
 
 
-def main(source: Path, *argv: str) -> None:
+def main(*argv: str) -> None:
     """Train what is missing, study by study, and report."""
-    request = parse(argv, "runs/study_bccd", studies)
-    prepare_data(source, request.out / "data")
+    request = parse(argv, {"BCCD": SOURCE}, "runs/study_bccd", studies)
+    prepare_data(request.sources[0] / SOURCE, request.out / "data")
     sys.exit(run_studies(request))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or not Path(sys.argv[1]).is_file():
-        sys.exit(str(__doc__))
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    main(*sys.argv[1:])

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from audit_page import ARMS, loop
-from audits import a_run, finish, planted_copy, read, save
+from audits import a_run, finish, planted_copy, save
+from command_line import read
 
 from yolo_wiou.auditing.audit import audit
 from yolo_wiou.compare.evaluation import evaluate, metrics_of

@@ -146,7 +146,7 @@ def prepare(out: Path) -> None:
 
 def main(*argv: str) -> None:
     """Train what is missing, and report."""
-    request = parse(argv, "runs/study_noise", studies)
+    request = parse(argv, {}, "runs/study_noise", studies)
     prepare(request.out)
     sys.exit(run_studies(request))
 

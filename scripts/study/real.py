@@ -19,13 +19,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from bccd import SOURCE, spoil
 from bccd_txl import FINETUNE, write_data
 from studies import parse, run_studies
 
 from yolo_wiou.compare.study import Study
-from yolo_wiou.data.noise import add_noise, decimals
 
+NEEDED = {"BCCD": SOURCE, "BCCD_TXL": "labels/txl", "WEIGHTS": "yolo11n-coco.pt"}
 SCRATCH: dict[str, Any] = {**FINETUNE, "model": "yolov8n.yaml", "epochs": 60, "close_mosaic": 10, "optimizer": "auto"}
 NOISE: dict[str, dict[str, float]] = {
     "exact": {},
@@ -39,7 +39,7 @@ JUDGED = range(12)
 """Seeds that nothing was chosen by: what `trust` was chosen by are those from 100 on."""
 
 
-def studies(out: Path, weights: Path) -> dict[str, Study]:
+def studies(out: Path, *sources: Path) -> dict[str, Study]:
     """Return the studies, the most important first. They were written down before any of their runs."""
 
     def ask(losses: tuple[str, ...], data: tuple[str, ...], arguments: dict[str, Any], start: str = "") -> Study:
@@ -52,7 +52,7 @@ def studies(out: Path, weights: Path) -> dict[str, Study]:
             checkpoints=("last",),
         )
 
-    v8, v11 = ({**FINETUNE, "model": str(weights / f"{name}-coco.pt")} for name in ("yolov8n", "yolo11n"))
+    v8, v11 = ({**FINETUNE, "model": str(sources[-1] / f"{name}-coco.pt")} for name in ("yolov8n", "yolo11n"))
     return {
         "loose": ask(("trust",), ("loose",), v8),
         "exact": ask(("trust",), ("exact",), v8),
@@ -72,23 +72,13 @@ def prepare_data(bccd: Path, txl: Path, folder: Path) -> None:
             spoil(root / "labels" / "train", root / SPOILT, **NOISE.get(name, {}))
 
 
-def spoil(labels: Path, record: Path, **noise: float) -> None:
-    """Change boxes of a folder of label files in place."""
-    files = sorted(labels.glob("*.txt"))
-    rows = {file.stem: [[float(word) for word in line.split()] for line in file.open()] for file in files}
-    add_noise(record, rows, np.random.default_rng(0), **noise)
-    for file in files:
-        file.write_text("".join(f"{int(row[0])} {' '.join(decimals(row[1:]))}\n" for row in rows[file.stem]))
-
-
-def main(bccd: Path, txl: Path, weights: Path, *argv: str) -> None:
+def main(*argv: str) -> None:
     """Train what is missing, study by study, and report."""
-    request = parse(argv, "runs/study_real", lambda out: studies(out, weights.resolve()))
+    request = parse(argv, NEEDED, "runs/study_real", studies)
+    bccd, txl, _ = request.sources
     prepare_data(bccd, txl, request.out / "data")
     sys.exit(run_studies(request))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 4 or not all(Path(folder).is_dir() for folder in sys.argv[1:4]):
-        sys.exit(str(__doc__))
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), *sys.argv[4:])
+    main(*sys.argv[1:])

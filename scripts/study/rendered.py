@@ -46,6 +46,6 @@ def studies(out: Path) -> dict[str, Study]:
 
 
 if __name__ == "__main__":
-    request = parse(sys.argv[1:], "runs/study_noise", studies)
+    request = parse(sys.argv[1:], {}, "runs/study_noise", studies)
     noise.prepare(request.out)
     sys.exit(run_studies(request))

@@ -7,12 +7,12 @@ together, and a question that came after looking says so.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from yolo_wiou.cli.arguments import parse_options
+from command_line import one_message, read
+
 from yolo_wiou.cli.compare import CONTROL
 from yolo_wiou.compare.control import ControlPlan
 from yolo_wiou.compare.run import Run
@@ -21,6 +21,7 @@ from yolo_wiou.compare.study import Study
 from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.losses import load_config
 
+Plan = Callable[..., Mapping[str, Study]]
 HEAVY = load_config("ciou", {"gain.name": "constant"})
 """What carries the weight of a control: all studies have CIoU for their baseline."""
 
@@ -29,6 +30,7 @@ class Request(NamedTuple):
     """What the command line of a study's script asks for.
 
     Attributes:
+        sources: folders of what is needed.
         out: the folder of all studies.
         jobs: runs at a time.
         studies: by name.
@@ -36,6 +38,7 @@ class Request(NamedTuple):
         controls: which losses get an equally heavy CIoU beside them; None for none.
     """
 
+    sources: Sequence[Path]
     out: Path
     jobs: int
     studies: Mapping[str, Study]
@@ -43,32 +46,26 @@ class Request(NamedTuple):
     controls: ControlPlan | None
 
 
-def parse(argv: Sequence[str], default: str, plan: Callable[[Path], Mapping[str, Study]]) -> Request:
-    """Read `[OUT] [jobs=1] [only=STUDY,...] [control=false]`, or end with exit code 2 and what is wrong.
+def parse(argv: Sequence[str], needed: Mapping[str, str], out: str, plan: Plan) -> Request:
+    """Read `SOURCE … [OUT] [jobs=1] [only=STUDY,...] [control=false]`, or end with exit code 2 and what is wrong.
 
     Args:
         argv: of the command line.
-        default: where OUT is not given.
-        plan: the studies, the most important first, by the folder that they lie in.
+        needed: as `command_line.read` takes it.
+        out: where OUT is not given.
+        plan: the studies, the most important first, by the folder that they lie in and the sources.
     """
-    try:
-        options = parse_options([word for word in argv if "=" in word], {"jobs": 1, "only": "", "control": "false"})
-        folders = [word for word in argv if "=" not in word] or [default]
-        if len(folders) > 1:
-            raise ConfigError(f"one folder holds a study, not {' and '.join(folders)}.")
-        out = Path(folders[0]).resolve()
-        studies = plan(out)
-        only = options["only"].split(",") if options["only"] else list(studies)
+    sources, folder, options = read(argv, needed, out, jobs=1, only="", control="false")
+    studies = plan(folder, *sources)
+    only = options["only"].split(",") if options["only"] else list(studies)
+    with one_message():
         for name in only:
             if name not in studies:
                 raise ConfigError(f"unknown study '{name}'. {choices(name, studies)}")
         if options["control"] not in CONTROL:
             raise ConfigError(f"'control={options['control']}' is wrong. {choices(options['control'], CONTROL)}")
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
     plan_of = {"true": ControlPlan(HEAVY, always=True), "auto": ControlPlan(HEAVY)}
-    return Request(out, options["jobs"], studies, only, plan_of.get(options["control"]))
+    return Request(sources, folder, options["jobs"], studies, only, plan_of.get(options["control"]))
 
 
 def run_studies(request: Request) -> int:

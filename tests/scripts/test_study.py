@@ -40,12 +40,12 @@ def published(checkout: Path) -> dict[tuple[str, ...], dict[str, str]]:
         ("jobs=0", "'jobs'"),
         ("control=yes", "'control=yes' is wrong"),
         ("jbos=2", "jobs"),
-        ("b", "one folder"),
+        ("b", "[OUT] [jobs=1] [only=] [control=false]"),
     ],
 )
 def test_a_mistake_ends_in_one_message_and_writes_nothing(script, word, message, tmp_path):
     (tmp_path / "bccd.yaml").touch()
-    argv = ["bccd.yaml"] * (script == "bccd.py") + ["a", word]
+    argv = ["."] * (script == "bccd.py") + ["a", word]
     done = shell(str(ROOT / "scripts" / "study" / script), *argv, cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert message in done.stderr
