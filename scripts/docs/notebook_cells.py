@@ -24,7 +24,7 @@ package = "..[compare]" if Path("../pyproject.toml").exists() else "yolo-wiou[co
 # @title Settings: small, so that everything here runs on a CPU in a few minutes
 DATA = None  # your data set, "my.yaml"
 MODEL = "yolo11n.yaml"  # from scratch, so that nothing is downloaded; on your data start from "yolo11n.pt"
-IMGSZ, EPOCHS, COMPARED_EPOCHS, SEEDS, IMAGES = 96, 12, 2, 2, 400
+IMGSZ, EPOCHS, COMPARED_EPOCHS, SEEDS, IMAGES = 96, 24, 2, 2, 400
 
 # %% [markdown]
 # ## Your data
@@ -118,7 +118,7 @@ show_page("runs/compare/report.html")
 # One pass of the trained model over its own training images, with what the training saw of every label. Every finding has a file, a line and a better box, where there is one.
 
 # %%
-# !yolo-wiou audit run={run} out=runs/audit fix=corrected fix.remove=true
+# !yolo-wiou audit run={run} out=runs/audit fix=corrected fix.remove=true fix.add=true
 
 # %% [markdown]
 # The page has the findings, the worst first: `a`, `r`, `s` accept, reject and skip, and the button saves `decisions.json`, which `yolo-wiou audit … fix=FOLDER decisions=decisions.json` obeys.
