@@ -49,6 +49,7 @@ def execute(made: Any, folder: Path) -> Any:
         (bin / name).chmod(stat.S_IRWXU)
     os.environ["PATH"] = f"{bin}:{os.environ['PATH']}"
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    os.environ["WANDB_MODE"] = "disabled"  # Ultralytics reports to W&B where it is installed
     resources = {"metadata": {"path": str(folder)}}
     return NotebookClient(made, timeout=1800, kernel_name="python3", resources=resources).execute()
 
