@@ -240,7 +240,7 @@ def test_a_path_that_the_shell_has_split_is_told(command, capsys, tmp_path):
     assert capsys.readouterr().err == "yolo-wiou: a path with spaces needs quotes: 'data=my own data.yaml'\n"
 
 
-@pytest.mark.parametrize("argv", [["val", "help"], ["detect", "--help"], ["losses", "-h"]])
+@pytest.mark.parametrize("argv", [["val", "help"], ["detect", "--help"], ["export", "-h"]])
 def test_help_is_for_whoever_asks(argv, capsys):
     assert run_command(argv) == 0
     assert "yolo-wiou losses [NAME]" in capsys.readouterr().out
@@ -331,7 +331,7 @@ def test_losses_resolves_files_too(capsys):
 def test_version_help_and_nothing(capsys):
     assert run_command(["version"]) == 0
     assert f"yolo-wiou {__version__} (ultralytics " in capsys.readouterr().out
-    for argv in ([], ["help"], ["--help"], ["losses", "-h"]):
+    for argv in ([], ["help"], ["--help"], ["val", "-h"]):
         assert run_command(argv) == 0
         out = capsys.readouterr().out
         assert all(words in out for words in ("yolo-wiou train data=my.yaml", "compare --help", "--json"))

@@ -39,7 +39,7 @@ from yolo_wiou.version import __version__
 
 ULTRALYTICS_OWN = ("settings", "cfg", "login", "logout", "copy-cfg", "solutions")
 SETTINGS = {"train": "default.yaml", "compare": "compare.yaml", "audit": "audit.yaml"}
-"""The commands whose help shows their settings, and the file in cfg/ that has them."""
+"""The commands whose help ends in a file of cfg/ that has their settings."""
 
 
 def run_command(argv: list[str]) -> int:
@@ -242,9 +242,10 @@ def show_version(argv: list[str]) -> None:
 
 
 def show_help(argv: list[str]) -> None:
-    """`help`; of the commands that have settings, these too."""
-    if asked := next((word for word in argv if word in SETTINGS), None):
-        print(*(cfg_text(file) for file in (f"help-{asked}.txt", SETTINGS[asked])), sep="\n")
+    """`help`; of a command that has a page of its own, that, and its settings."""
+    pages = {page.stem.removeprefix("help-"): page.name for page in CFG.glob("help-*.txt")}
+    if asked := next((word for word in argv if word in pages), None):
+        print(*map(cfg_text, filter(None, (pages[asked], SETTINGS.get(asked)))), sep="\n")
     else:
         print(cfg_text("help.txt").format(version=__version__, loss=DEMO_LOSS))
 

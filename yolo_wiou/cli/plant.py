@@ -14,11 +14,12 @@ from yolo_wiou.training.preflight import check_split, describe, images_of
 from yolo_wiou.training.ultralytics_errors import log_only
 
 SHARES: dict[str, Any] = PlantConfig().model_dump()
+DEFAULTS: dict[str, Any] = {"data": "", "out": "", "split": "train", **SHARES}
 
 
 def plant_labels(argv: list[str]) -> None:
     """`plant data=my.yaml out=FOLDER [split=train] [loose=0.15 …] [seed=0]`."""
-    options = parse_options(argv, {"data": "", "out": "", "split": "train", **SHARES})
+    options = parse_options(argv, DEFAULTS)
     for key in ("data", "out"):
         if not options[key]:
             raise ConfigError(f"plant needs '{key}': yolo-wiou plant data=my.yaml out=planted loose=0.3")

@@ -16,13 +16,16 @@ from yolo_wiou.losses.presets import take_loss
 from yolo_wiou.simulation import curves, population, regression
 from yolo_wiou.simulation.plotting import write_csv
 
+CURVES = {"losses": DEMO_LOSS, "means": list(curves.MEANS), "out": "runs/curves"}
+SIMULATION = {"losses": "ciou,wiou1", "experiment": "diou", "points": 5000, "iterations": 0, "out": "runs/simulate"}
+
 
 def draw_curves(argv: list[str]) -> None:
     """`curves losses=A,B means=0.2,0.5 out=FOLDER`: gain, loss and gradient against IoU, as PNG and CSV.
 
     How heavy the gains make the box term is printed.
     """
-    options = parse_options(argv, {"losses": DEMO_LOSS, "means": list(curves.MEANS), "out": "runs/curves"})
+    options = parse_options(argv, CURVES)
     folder = out_folder(options["out"])
     losses = load_configs(options)
     points = curves.curves(losses, options["means"])
@@ -33,8 +36,7 @@ def draw_curves(argv: list[str]) -> None:
 
 def draw_simulation(argv: list[str]) -> None:
     """`simulate losses=A,B experiment=diou|wiou points=N iterations=K out=FOLDER`: regression without a detector."""
-    defaults = {"losses": "ciou,wiou1", "experiment": "diou", "points": 5000, "iterations": 0, "out": "runs/simulate"}
-    options = parse_options(argv, defaults)
+    options = parse_options(argv, SIMULATION)
     experiment = options["experiment"]
     if experiment not in regression.EXPERIMENTS:
         raise ConfigError(f"unknown experiment '{experiment}'. Valid: {', '.join(regression.EXPERIMENTS)}.")
