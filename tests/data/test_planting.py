@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers.labels import contents
 
 from yolo_wiou import ConfigError
-from yolo_wiou.data.planting import PLANTED, PlantConfig, Planted, edges, iou, plant, plant_errors
+from yolo_wiou.data.iou import iou
+from yolo_wiou.data.planting import PLANTED, PlantConfig, Planted, edges, plant, plant_errors
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 from yolo_wiou.data.yolo_format import label_file, parse, read_lines
 from yolo_wiou.training.preflight import check_split, describe, images_of
@@ -33,7 +35,9 @@ def planted(clean: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[Pla
     return plant_errors(clean, 5, MANY)
 
 
-def test_errors_are_exact_in_number_and_can_be_undone(clean, planted):
+def test_errors_are_exact_in_number_and_can_be_undone(
+    clean: dict[str, list[str]], planted: tuple[dict[str, list[str]], list[Planted]]
+) -> None:
     new, errors = planted
     count = sum(len(parse(text)) for text in clean.values())
     shares = {kind: getattr(MANY, kind) for kind in ("loose", "shifted", "wrong", "dropped", "spurious", "duplicate")}
@@ -44,19 +48,21 @@ def test_errors_are_exact_in_number_and_can_be_undone(clean, planted):
         of_image = [error for error in errors if error.image == image]
         labels = {label.line: (label.cls, *label.values) for label in parse(new[image])}
         for error in of_image:
-            labels.pop(error.line, None)
+            if error.line:
+                labels.pop(error.line, None)
         true = [(error.cls, *error.box) for error in of_image if error.kind not in {"spurious", "duplicate"}]
         restored = sorted([*labels.values(), *true])
         expected = sorted((label.cls, *label.values) for label in parse(text))
         np.testing.assert_allclose(np.array(restored), np.array(expected), rtol=0, atol=2e-6)
 
 
-def test_errors_are_of_their_kind(planted):
+def test_errors_are_of_their_kind(planted: tuple[dict[str, list[str]], list[Planted]]) -> None:
     new, errors = planted
     for error in errors:
         labels = {label.line: label for label in parse(new[error.image])}
         if error.kind == "dropped":
             continue
+        assert error.line is not None
         label = labels.pop(error.line)
         box = edges(label.values, 0)
         assert box.min() >= -1e-6
@@ -79,7 +85,9 @@ def test_errors_are_of_their_kind(planted):
             assert ((reach > 0.2 - 1e-3) | (box < 1e-5) | (box > 1 - 1e-5)).all()
 
 
-def test_a_seed_is_the_same_errors_and_another_one_others(clean, planted):
+def test_a_seed_is_the_same_errors_and_another_one_others(
+    clean: dict[str, list[str]], planted: tuple[dict[str, list[str]], list[Planted]]
+) -> None:
     assert plant_errors(clean, 5, MANY) == planted
     assert plant_errors(clean, 5, MANY.model_copy(update={"seed": 4})) != planted
     nothing = PlantConfig(loose=0, shifted=0, wrong=0, dropped=0, spurious=0, duplicate=0)
@@ -87,7 +95,7 @@ def test_a_seed_is_the_same_errors_and_another_one_others(clean, planted):
 
 
 @pytest.mark.parametrize("task", ["segment", "pose", "obb"])
-def test_every_task_s_labels_stay_its_labels(task, task_data, tmp_path):
+def test_every_task_s_labels_stay_its_labels(task: str, task_data: dict[str, Path], tmp_path: Path) -> None:
     file = task_data[task]
     before, data = contents(file.parent), describe(file)
     copy, errors = plant(tmp_path / "planted", data, images_of(data, "train"), config=MANY)
@@ -105,7 +113,7 @@ def test_every_task_s_labels_stay_its_labels(task, task_data, tmp_path):
     assert contents(file.parent) == before
 
 
-def test_the_truth_stands_beside_the_copy(shapes, tmp_path):
+def test_the_truth_stands_beside_the_copy(shapes: Path, tmp_path: Path) -> None:
     data = describe(shapes)
     file, errors = plant(tmp_path / "planted", data, images_of(data, "train"), config=MANY)
     with (file.parent / PLANTED).open() as stream:
@@ -126,6 +134,6 @@ def test_the_truth_stands_beside_the_copy(shapes, tmp_path):
         ({"a": ["0 .5 .5 .1"]}, 2, "the labels of 'a' cannot be read"),
     ],
 )
-def test_what_cannot_be_planted_in_is_named(lines, classes, message):
+def test_what_cannot_be_planted_in_is_named(lines: dict[str, Any], classes: int, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         plant_errors(lines, classes, PlantConfig())

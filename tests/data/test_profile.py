@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +29,14 @@ def write(folder: Path, name: str, labels: str, size: tuple[int, int] = (200, 10
     return image
 
 
-def of(sides: list[float], elongations: list[float] | None = None, crowding: float = 0.0) -> Profile:
+def of(sides: Sequence[float], elongations: list[float] | None = None, crowding: float = 0.0) -> Profile:
     """A profile of these objects."""
     n = len(sides)
     shapes = np.array(elongations or [1.2] * n)
     return Profile(640, np.array([n]), np.array(sides, dtype=float), shapes, np.full(n, crowding), ())
 
 
-def test_sizes_are_in_pixels_of_the_network_s_input(tmp_path):
+def test_sizes_are_in_pixels_of_the_network_s_input(tmp_path: Path) -> None:
     """200 x 100 at imgsz 640 is 640 x 320: a tenth of both sides is 64 x 32."""
     image = write(tmp_path, "a", "0 0.5 0.5 0.1 0.1\n1 0.2 0.2 0.05 0.4\n")
     found = profile([image], "detect", 640)
@@ -46,7 +47,7 @@ def test_sizes_are_in_pixels_of_the_network_s_input(tmp_path):
     assert (found.tiny, found.small, found.large, found.elongated) == (0, 0, 0, 0.5)
 
 
-def test_an_image_that_the_camera_turned_is_read_as_ultralytics_reads_it(tmp_path):
+def test_an_image_that_the_camera_turned_is_read_as_ultralytics_reads_it(tmp_path: Path) -> None:
     turned, upright = (write(tmp_path, f"e{exif}", "0 0.5 0.5 0.1 0.1\n", exif=exif) for exif in (6, 1))
     found = profile([turned, upright], "detect", 640)
     assert found.elongations.tolist() == approx([2, 2])
@@ -65,25 +66,27 @@ def test_an_image_that_the_camera_turned_is_read_as_ultralytics_reads_it(tmp_pat
         ("detect", "0 0.5 0.4 0.55 0.5 0.5 0.6 0.45 0.5\n", 64.0, 1.0),  # and the upright box about it
     ],
 )
-def test_every_task_has_its_kind_of_label(tmp_path, task, labels, side, elongation):
+def test_every_task_has_its_kind_of_label(
+    tmp_path: Path, task: str, labels: str, side: float, elongation: float
+) -> None:
     found = profile([write(tmp_path, "a", labels)], task, 640)
     assert found.sides.tolist() == approx([side])
     assert found.elongations.tolist() == approx([elongation])
 
 
-def test_key_points_may_lie_anywhere(tmp_path):
+def test_key_points_may_lie_anywhere(tmp_path: Path) -> None:
     found = profile([write(tmp_path, "a", "0 0.5 0.5 0.2 0.1 0.4 0.4 2 0 0 0\n")], "pose", 640)
     assert (found.counts.tolist(), found.outlines) == ([1], 0)
 
 
-def test_crowds_are_objects_that_overlap_within_an_image(tmp_path):
+def test_crowds_are_objects_that_overlap_within_an_image(tmp_path: Path) -> None:
     twins = "0 0.5 0.5 0.2 0.2\n0 0.6 0.5 0.2 0.2\n0 0.1 0.1 0.05 0.05\n"
     found = profile([write(tmp_path, "a", twins), write(tmp_path, "b", twins[:18])], "detect", 640)
     assert found.crowding.tolist() == approx([1 / 3, 1 / 3, 0, 0])
     assert found.crowded == 0.5
 
 
-def test_what_cannot_be_read_is_left_out_and_named(tmp_path):
+def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
     good = write(tmp_path, "good", "0 0.5 0.5 0.2 0.2\n")
     words = write(tmp_path, "words", "0 a b c d\n")
     broken = write(tmp_path, "broken", "0 0.5 0.5 0.2 0.2\n")
@@ -105,7 +108,7 @@ def test_what_cannot_be_read_is_left_out_and_named(tmp_path):
     assert not len(profile([empty], "detect", 640).sides)
 
 
-def test_the_profile_in_words():
+def test_the_profile_in_words() -> None:
     words = str(of([8, 20, 40, 200], [1, 1, 2, 4], crowding=0.5))
     assert "1 images, 4 objects, at imgsz=640" in words
     assert "mean 67 px, half of them 17 to 80; 25% below 16, 50% below 32 (small), 25% from 96 on (large)" in words
@@ -117,7 +120,7 @@ def names(found: Profile, task: str = "detect") -> list[str]:
     return [candidate.loss for candidate in candidates(found, task)]
 
 
-def test_each_property_has_its_candidates():
+def test_each_property_has_its_candidates() -> None:
     assert names(of([60] * 10)) == []
     assert names(of([20] * 4 + [60] * 6)) == ["iou-nwd"]
     assert names(of([10] * 10)) == ["nwd"]
@@ -128,7 +131,7 @@ def test_each_property_has_its_candidates():
     assert names(of([200] * 10, crowding=0.5), "obb") == []
 
 
-def test_constant_and_scale_are_computed_and_taken_by_the_losses():
+def test_constant_and_scale_are_computed_and_taken_by_the_losses() -> None:
     found = of([10.04, 20.04], [9.0, 2.0])
     assert nwd_constant(found) == 15.0
     assert shape_scale(found) == 0.5  # 9^0.5 is 3
@@ -137,7 +140,7 @@ def test_constant_and_scale_are_computed_and_taken_by_the_losses():
         load_config(candidate.loss, candidate.settings)
 
 
-def test_commands_compare_with_the_seeds_that_can_tell():
+def test_commands_compare_with_the_seeds_that_can_tell() -> None:
     chosen = [Candidate(name, "", {"overlap.inner": 0.8}) for name in ("inner-ciou", "inner-siou")]
     lines = commands(chosen, "data=my.yaml", "obb")
     assert lines[0] == "yolo-wiou losses inner-ciou loss.overlap.inner=0.8 > my-inner-ciou.yaml"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from helpers.labels import contents
 from ultralytics.data.utils import check_det_dataset, img2label_paths
 
 from yolo_wiou import ConfigError
-from yolo_wiou.data import relabelled
 from yolo_wiou.data.relabelled import write_relabelled
 from yolo_wiou.data.yolo_format import label_file, parse, read_lines
 from yolo_wiou.training.preflight import describe, images_of
@@ -52,7 +52,7 @@ def test_images_of_one_name_in_several_folders_stay_apart(tmp_path: Path) -> Non
 
 def test_an_earlier_copy_is_replaced_and_nothing_else(shapes: Path, tmp_path: Path) -> None:
     data = describe(shapes)
-    labels = {image: [] for image in images_of(data, "train")}
+    labels: dict[Path, list[str]] = {image: [] for image in images_of(data, "train")}
     folder = write_relabelled(tmp_path / "copy", data, "train", labels, first="1").parent
     write_relabelled(folder, data, "train", labels, second="2")
     assert not (folder / "first").exists()
@@ -75,7 +75,7 @@ def test_a_copy_is_complete_or_not_there(shapes: Path, tmp_path: Path, monkeypat
     data = describe(shapes)
     labels = {image: ["0 .5 .5 .1 .1"] for image in images_of(data, "train")}
     for name in ("symlink", "link"):
-        monkeypatch.setattr(relabelled.os, name, no_links)
+        monkeypatch.setattr(os, name, no_links)
     file = write_relabelled(tmp_path / "copied", data, "train", labels)
     copies = sorted((file.parent / "images" / "train").iterdir())
     assert not any(image.is_symlink() for image in copies)

@@ -107,7 +107,7 @@ def test_keypoints(sets: dict[str, Path]) -> None:
     assert set(points[..., 2].ravel()) == {0, 1, 2}
     assert (points[points[..., 2] == 0] == 0).all()
     low, high = np.split(edges(boxes[:, 1:])[:, None], 2, axis=-1)
-    inside = ((points[..., :2] >= low - 2e-6) & (points[..., :2] <= high + 2e-6)).all(axis=-1)
+    inside = np.all((points[..., :2] >= low - 2e-6) & (points[..., :2] <= high + 2e-6), axis=-1)
     assert inside[points[..., 2] > 0].all()
 
 
@@ -135,7 +135,9 @@ def test_the_folder_can_be_moved(sets: dict[str, Path]) -> None:
     images = {file.stem for file in (sets["detect"] / data["train"]).iterdir()}
     assert images == {file.stem for file in (sets["detect"] / "labels/train").iterdir()}
     assert len(images) == 12
-    assert cv2.imread(str(sets["detect"] / "images/train/000000.png")).shape == (64, 64, 3)
+    first = cv2.imread(str(sets["detect"] / "images/train/000000.png"))
+    assert first is not None
+    assert first.shape == (64, 64, 3)
 
 
 def test_a_set_is_reused_untouched_and_never_overwritten(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def shape_cost(c: Geo, theta: float, kw: float = 1.0, kh: float = 1.0) -> float:
     return math.pow(1 - math.exp(-ww), theta) + math.pow(1 - math.exp(-wh), theta)
 
 
-def siou(c: Case, theta: float = 4.0) -> list[float]:
+def siou(c: Geo, theta: float = 4.0) -> list[float]:
     angle = ratio_of(2 * abs(c.dx * c.dy), c.rho2)  # sine of twice the angle; 0/0 at equal centres
     rx, ry = ratio_of(c.dx**2, c.cw**2), ratio_of(c.dy**2, c.ch**2)
     distance = 2 - math.exp(-(2 - angle) * rx) - math.exp(-(2 - angle) * ry)

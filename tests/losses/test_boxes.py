@@ -9,7 +9,7 @@ from helpers.formulas import Geo
 from helpers.pairs import random_pairs
 
 from yolo_wiou.losses import BoxPair
-from yolo_wiou.losses.boxes import Centres, Corners
+from yolo_wiou.losses._geometry import Centres, Corners
 
 
 def pairs(n: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
@@ -17,7 +17,7 @@ def pairs(n: int = 20) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("used", [*((i,) for i in range(7)), (1, 2), (4, 5), (4, 5, 6), (0, 3, 4), tuple(range(7))])
-def test_closed_form_gradients(used):
+def test_closed_form_gradients(used: tuple[int, ...]) -> None:
     """Of every quantity alone and of all together: what a loss does not use has no gradient to add."""
     pred, target = pairs()
     pair = BoxPair.of(pred, target)
@@ -27,7 +27,7 @@ def test_closed_form_gradients(used):
     assert torch.autograd.gradcheck(by_centres, (pair.offset.requires_grad_(), pair.size.requires_grad_()))
 
 
-def test_corners_and_centres_give_the_same():
+def test_corners_and_centres_give_the_same() -> None:
     pred, target = pairs()
     by_corners = Corners.apply(pred, target)
     by_centres = Centres.apply(by_corners[1], by_corners[2], by_corners[-1])
@@ -35,7 +35,7 @@ def test_corners_and_centres_give_the_same():
         torch.testing.assert_close(value, expected)
 
 
-def test_geometry_against_the_oracle_s():
+def test_geometry_against_the_oracle_s() -> None:
     boxes = random_pairs(50, seed=12)
     pair = BoxPair.of(*tensors(boxes))
     for i, (b, g) in enumerate(boxes):
@@ -45,9 +45,12 @@ def test_geometry_against_the_oracle_s():
         assert [float(value[i]) for value in got] == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
-def test_scaling_and_interpolation_are_those_of_the_boxes():
+def test_scaling_and_interpolation_are_those_of_the_boxes() -> None:
     pred, target = pairs()
-    centre = lambda box: box.view(-1, 2, 2).mean(1).repeat(1, 2)  # noqa: E731
+
+    def centre(box: torch.Tensor) -> torch.Tensor:
+        return box.view(-1, 2, 2).mean(1).repeat(1, 2)
+
     for ratio in (0.5, 0.75, 1.25, 2.0):
         scaled = [centre(box) + ratio * (box - centre(box)) for box in (pred, target)]
         torch.testing.assert_close(BoxPair.of(pred, target).scaled(ratio).iou, BoxPair.of(*scaled).iou)
@@ -55,7 +58,7 @@ def test_scaling_and_interpolation_are_those_of_the_boxes():
     torch.testing.assert_close(BoxPair.of(pred, target).interpolated(0.98).iou, BoxPair.of(between, target).iou)
 
 
-def test_swapped_corners_are_the_point_at_the_first_and_pulled_open():
+def test_swapped_corners_are_the_point_at_the_first_and_pulled_open() -> None:
     target = torch.tensor([[2.0, 3.0, 8.0, 5.0]])
     pred = torch.tensor([[9.0, 7.0, 1.0, 5.0]], requires_grad=True)
     swapped, point = BoxPair.of(pred, target), BoxPair.of(torch.tensor([[9.0, 7.0, 9.0, 7.0]]), target)

@@ -188,7 +188,8 @@ def test_the_printed_values_of_focal_l1(beta: float, f1: float, slope: float, c:
         """Of boxes moved by x to the right of a target of 1 x 1: the other three offsets are 0."""
         pred = torch.tensor([(v, 0.0, 1 + v, 1.0) for v in x], dtype=torch.float64)
         pair = BoxPair.of(pred, torch.tensor([(0.0, 0.0, 1.0, 1.0)], dtype=torch.float64).expand_as(pred))
-        return sum(PENALTIES.functions["focal-l1"](pair, beta=beta)).tolist()
+        values: list[float] = sum(PENALTIES.functions["focal-l1"](pair, beta=beta)).tolist()
+        return values
 
     at1, at2, at3 = f(1, 2, 3)
     assert [at1, at3 - at2, 3 * at2 - 2 * at3] == approx([f1, slope, c], abs=5.01e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from yolo_wiou.losses import BoxLoss
 from yolo_wiou.losses.presets import load_config
 
 IMGSZ = (480.0, 640.0)
-CONTEXT = {"stride": 8.0, "imgsz": IMGSZ}
+CONTEXT: dict[str, Any] = {"stride": 8.0, "imgsz": IMGSZ}
 MEAN = float(torch.tensor(0.4))
 NO_PULL_FROM_AFAR = {"iou", "alpha-iou", "focal-eiou", "focal-ciou", "inner-iou", "focaler-iou"}
 LENGTHS = {"overlap": {"nwd", "iou-nwd"}, "penalty": {"mpdiou"}}  # in pixels: scaling the boxes alone changes them
@@ -45,6 +46,7 @@ def value_and_gradient(loss: BoxLoss, pred: Tensor, target: Tensor) -> tuple[Ten
     pred = pred.clone().requires_grad_()
     value = loss(pred, target, **CONTEXT)
     value.sum().backward()
+    assert pred.grad is not None
     return value.detach(), pred.grad
 
 
@@ -54,20 +56,20 @@ def float32(n: int, seed: int) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("name", available_losses())
 class TestFormula:
-    def test_value_is_the_oracle_s(self, name):
+    def test_value_is_the_oracle_s(self, name: str) -> None:
         pairs = random_pairs(300, seed=1) + list(named_pairs().values())
         value, _ = in_float64(box_loss(name), pairs, **CONTEXT)
         expected = by_oracle(ORACLES[name], pairs, **CONTEXT, mean=MEAN)
         torch.testing.assert_close(value, expected, rtol=1e-6, atol=1e-7)
 
-    def test_gradient_is_the_oracle_s_with_the_detached_quantities_frozen(self, name):
+    def test_gradient_is_the_oracle_s_with_the_detached_quantities_frozen(self, name: str) -> None:
         named = [pair for key, pair in named_pairs().items() if key not in {*KINKS, "tiny", "huge"}]
         pairs = random_pairs(300, seed=2) + named
         _, gradient = in_float64(box_loss(name), pairs, **CONTEXT)
         expected = by_oracle(ORACLES[name], pairs, gradient=True, **CONTEXT, mean=MEAN)
         torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-7)
 
-    def test_forward_is_float32_of_the_same(self, name):
+    def test_forward_is_float32_of_the_same(self, name: str) -> None:
         pairs = random_pairs(100, seed=3)
         value, _ = value_and_gradient(box_loss(name), *tensors(pairs, torch.float32))
         assert value.shape == (100,)
@@ -75,14 +77,14 @@ class TestFormula:
         expected = by_oracle(ORACLES[name], pairs, **CONTEXT, mean=MEAN)
         torch.testing.assert_close(value.double(), expected, rtol=2e-3, atol=2e-5)
 
-    def test_equal_boxes_cost_nothing(self, name):
+    def test_equal_boxes_cost_nothing(self, name: str) -> None:
         boxes = torch.tensor([[1.0, 2.0, 9.0, 5.0], [0.0, 0.0, 0.25, 30.0], [100.0, 3.0, 103.5, 300.0]])
         value, gradient = value_and_gradient(box_loss(name), boxes, boxes)
         assert value.abs().max() <= 1e-5
         assert gradient.isfinite().all()
 
     @pytest.mark.parametrize("shift", SHIFTS, ids=str)
-    def test_disjoint_boxes_are_pulled_together(self, name, shift):
+    def test_disjoint_boxes_are_pulled_together(self, name: str, shift: tuple[float, float]) -> None:
         target = torch.tensor([[20.0, 30.0, 24.0, 32.5]])
         value, gradient = value_and_gradient(box_loss(name), target + torch.tensor(shift * 2), target)
         assert value.isfinite().all()
@@ -90,7 +92,7 @@ class TestFormula:
         assert gradient.abs().max() <= 1e-6 if name in NO_PULL_FROM_AFAR else towards > 0
 
     @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
-    def test_degenerate_boxes_are_finite(self, name, dtype):
+    def test_degenerate_boxes_are_finite(self, name: str, dtype: torch.dtype) -> None:
         boxes = torch.tensor(
             [
                 [3.0, 3.0, 3.0, 3.0],  # a point
@@ -118,7 +120,7 @@ class TestFormula:
             assert value.dtype == torch.float32
             assert gradient.dtype == dtype
 
-    def test_empty_input_keeps_its_graph_and_moves_nothing(self, name):
+    def test_empty_input_keeps_its_graph_and_moves_nothing(self, name: str) -> None:
         loss = box_loss(name)
         before = copy.deepcopy(loss.state_dict())
         value, gradient = value_and_gradient(loss, torch.zeros(0, 4), torch.zeros(0, 4))
@@ -127,7 +129,7 @@ class TestFormula:
         assert gradient.shape == (0, 4)
         torch.testing.assert_close(loss.state_dict(), before, rtol=0, atol=0)
 
-    def test_scaling_both_boxes_changes_nothing(self, name):
+    def test_scaling_both_boxes_changes_nothing(self, name: str) -> None:
         pred, target = float32(50, seed=4)
         value, _ = value_and_gradient(box_loss(name), pred, target)
         scaled = box_loss(name)(3.7 * pred, 3.7 * target, stride=8.0 / 3.7, imgsz=IMGSZ)
@@ -135,14 +137,14 @@ class TestFormula:
         if not any(getattr(load_config(name), axis).name in with_a_length for axis, with_a_length in LENGTHS.items()):
             torch.testing.assert_close(box_loss(name)(3.7 * pred, 3.7 * target, **CONTEXT), scaled)
 
-    def test_x_and_y_are_alike(self, name):
+    def test_x_and_y_are_alike(self, name: str) -> None:
         pred, target = float32(50, seed=5)
         swap = [1, 0, 3, 2]
         swapped = box_loss(name)(pred[:, swap], target[:, swap], stride=8.0, imgsz=IMGSZ[::-1])
         torch.testing.assert_close(swapped, box_loss(name)(pred, target, **CONTEXT), rtol=1e-4, atol=1e-6)
 
     @pytest.mark.parametrize("power", [0.5, 2.5])
-    def test_any_power_is_finite(self, name, power):
+    def test_any_power_is_finite(self, name: str, power: float) -> None:
         if load_config(name).penalty.name in {"wiou", "sdiou"}:
             pytest.skip("refused: a factor of the overlap's loss, not a term beside it")
         pairs = list(named_pairs().values())
@@ -153,19 +155,19 @@ class TestFormula:
 
 @pytest.mark.parametrize("name", BY_KIND)
 class TestCall:
-    def test_stride_may_be_a_column(self, name):
+    def test_stride_may_be_a_column(self, name: str) -> None:
         pred, target = float32(50, seed=4)
         stride = torch.tensor([8.0, 16.0]).repeat(25)
         column = box_loss(name)(pred, target, stride=stride[:, None], imgsz=IMGSZ)
         assert torch.equal(column, box_loss(name)(pred, target, stride=stride, imgsz=IMGSZ))
 
-    def test_the_state_goes_where_the_boxes_are(self, name):
+    def test_the_state_goes_where_the_boxes_are(self, name: str) -> None:
         loss = box_loss(name)
         boxes = torch.rand(5, 4, device="meta", requires_grad=True)
         assert loss(boxes, boxes.detach(), **CONTEXT).is_meta
         assert loss.running_mean.mean.is_meta
 
-    def test_the_order_of_boxes_does_not_matter_and_inputs_stay(self, name):
+    def test_the_order_of_boxes_does_not_matter_and_inputs_stay(self, name: str) -> None:
         pred, target = float32(50, seed=6)
         kept = pred.clone(), target.clone()
         value = box_loss(name)(pred, target, **CONTEXT)
@@ -174,7 +176,7 @@ class TestCall:
         assert torch.equal(pred, kept[0])
         assert torch.equal(target, kept[1])
 
-    def test_the_mean_moves_where_gradients_flow_and_only_there(self, name):
+    def test_the_mean_moves_where_gradients_flow_and_only_there(self, name: str) -> None:
         """If the gain asks for it: nobody pays for what nobody reads."""
         loss = box_loss(name)
         pred, target = float32(50, seed=7)
@@ -188,7 +190,7 @@ class TestCall:
         step = loss.running_mean.momentum * (plain - MEAN) * loss.keeps_mean
         assert math.isclose(loss.running_mean.mean - MEAN, step, rel_tol=2e-2)
 
-    def test_state_dict_carries_the_whole_state_and_instances_are_apart(self, name):
+    def test_state_dict_carries_the_whole_state_and_instances_are_apart(self, name: str) -> None:
         pred, target = float32(50, seed=8)
         trained, fresh = box_loss(name), load_loss(name)
         value_and_gradient(trained, pred, target)
@@ -196,7 +198,7 @@ class TestCall:
         fresh.load_state_dict(trained.state_dict())
         assert torch.equal(trained(pred, target, **CONTEXT), fresh(pred, target, **CONTEXT))
 
-    def test_non_finite_predictions_leave_the_mean_alone(self, name):
+    def test_non_finite_predictions_leave_the_mean_alone(self, name: str) -> None:
         pred, target = float32(4, seed=9)
         pred[1, 2], pred[2] = math.nan, math.inf
         loss = box_loss(name)
@@ -208,7 +210,7 @@ class TestCall:
 
 
 @pytest.mark.parametrize("shapes", [((5, 4), (1, 4)), ((5, 5), (5, 5)), ((4,), (4,)), ((2, 5, 4), (2, 5, 4))])
-def test_other_shapes_are_refused(shapes):
+def test_other_shapes_are_refused(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     """Before any formula is asked, so one preset stands for all."""
     with pytest.raises(ValueError, match=r"boxes \(N, 4\), xyxy.*not \("):
         box_loss("wiou3")(*map(torch.rand, shapes), **CONTEXT)

@@ -7,6 +7,7 @@ boxes without size and neighbours of a float meet often. It draws the same ones 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -42,10 +43,11 @@ def make(numbers: list[float], seed: int, shift: float) -> tuple[Tensor, Tensor]
     return pred, target
 
 
-def value_and_gradient(loss, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def value_and_gradient(loss: BoxLoss, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     pred = pred.clone().requires_grad_()
     value = loss(pred, target, stride=8.0, imgsz=(480.0, 640.0))
     value.sum().backward()
+    assert pred.grad is not None
     return value.detach(), pred.grad
 
 
@@ -71,7 +73,9 @@ class TestFuzz:
         shift=st.sampled_from([0.0, 3.0, 5e5]),
         swapped=st.booleans(),
     )
-    def test_finite_boxes_give_finite_losses_and_gradients(self, name, numbers, seed, shift, swapped):
+    def test_finite_boxes_give_finite_losses_and_gradients(
+        self, name: str, numbers: list[float], seed: int, shift: float, swapped: bool
+    ) -> None:
         pred, target = make(numbers, seed, shift)
         if swapped:  # a regression head may cross its edges
             pred = pred[:, [2, 3, 0, 1]]
@@ -89,7 +93,9 @@ class TestFuzz:
         bad=BAD,
         share=st.floats(0, 1),
     )
-    def test_predictions_that_are_not_finite_leave_the_state_alone(self, name, numbers, seed, bad, share):
+    def test_predictions_that_are_not_finite_leave_the_state_alone(
+        self, name: str, numbers: list[float], seed: int, bad: list[float], share: float
+    ) -> None:
         """Where a coordinate is NaN the loss is NaN; then Ultralytics' NaN recovery can see it."""
         pred, target = make(numbers, seed, 0.0)
         spoil(pred, bad, seed, share)
@@ -103,7 +109,7 @@ class TestFuzz:
             assert loss.running_mean.steps == 0
 
 
-WILD = {
+WILD: dict[str, dict[str, Any]] = {
     "constant": {"weight": 20},
     "iou-power": {"gamma": 5},
     "iou-balanced": {"lam": 5, "norm": "first"},
@@ -122,7 +128,7 @@ WILD = {
     mean=st.one_of(st.floats(0.01, 1), st.just(LEAST_MEAN)),
     wild=st.booleans(),
 )
-def test_every_gain_is_finite_and_bounded(name, numbers, seed, mean, wild):
+def test_every_gain_is_finite_and_bounded(name: str, numbers: list[float], seed: int, mean: float, wild: bool) -> None:
     gain = {"name": name, **(WILD.get(name, {}) if wild else {})}
     loss = load_loss({"penalty": "ciou", "gain": gain})
     loss.running_mean.mean.fill_(mean)
@@ -132,7 +138,7 @@ def test_every_gain_is_finite_and_bounded(name, numbers, seed, mean, wild):
     assert 0 <= gains.min() <= gains.max() <= MAX_GAIN
 
 
-def test_one_overlapping_box_among_many_counts_no_more_than_the_bound():
+def test_one_overlapping_box_among_many_counts_no_more_than_the_bound() -> None:
     target = torch.tensor([[0.0, 0.0, 4.0, 2.0]]).repeat(100, 1)
     pred = target + 9
     pred[0] = target[0] + 1
@@ -141,7 +147,7 @@ def test_one_overlapping_box_among_many_counts_no_more_than_the_bound():
     assert gains[1:].abs().max() == 0
 
 
-def test_the_stock_loss_of_a_nan_is_nan_too():
+def test_the_stock_loss_of_a_nan_is_nan_too() -> None:
     pred, target = make([0.0, 1e-7, 3.0, 640.0], 0, 0.0)
     spoil(pred, [math.nan, math.inf], 0, 0.5)
     nan = pred.isnan().any(1)
@@ -152,7 +158,7 @@ def test_the_stock_loss_of_a_nan_is_nan_too():
     "name",
     [n for n in available_losses() if OBBTrainer.takes(c := load_config(n)) and not c.is_unmodified("ciou")],
 )
-def test_rotated_boxes(name):
+def test_rotated_boxes(name: str) -> None:
     """25 × 4096 pairs up to 1000 long, with sides of zero and below (a head without DFL): as finite as stock is."""
     loss = PluggableRotatedBboxLoss(16, BoxLoss(load_config(name)), torch.tensor([8.0]))
     loss.box_loss.running_mean.mean.fill_(0.4)
@@ -183,4 +189,5 @@ def rotated_value_and_gradient(
         floor = getattr(RotatedBboxLoss, "floor", None)
         value = 1 - (probiou(pred, target) if floor is None else probiou(pred, target, floor=floor)).flatten()
     value.sum().backward()
+    assert pred.grad is not None
     return value.detach(), pred.grad

@@ -24,7 +24,8 @@ def nonmonotonic(betas: list[float], alpha: float, delta: float) -> list[float]:
     """Wise-IoU v3's gain at outlier degrees: of boxes that don't touch, whose IoU loss is 1, by means of 1/β."""
     pair = BoxPair.of(*tensors([DISJOINT] * len(betas)))
     means = 1 / torch.tensor(betas, dtype=torch.float64)
-    return GAINS.functions["nonmonotonic"](pair, means, alpha=alpha, delta=delta).tolist()
+    gains: list[float] = GAINS.functions["nonmonotonic"](pair, means, alpha=alpha, delta=delta).tolist()
+    return gains
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,8 @@ def test_the_printed_values_of_piou2_s_attention() -> None:
         """Of boxes moved by P in x and y from a target of 1 x 1: all four edges are off by P."""
         pred = torch.tensor([(p, p, 1 + p, 1 + p) for p in distances], dtype=torch.float64)
         pair = BoxPair.of(pred, torch.tensor([(0.0, 0.0, 1.0, 1.0)], dtype=torch.float64).expand_as(pred))
-        return GAINS.functions["piou2"](pair, lam=1.3)
+        gains: Tensor = GAINS.functions["piou2"](pair, lam=1.3)
+        return gains
 
     assert attention([0, 0.60894, 1, 2]).tolist() == approx([0.71963, 1.28664, 1.1414, 0.5117], abs=5e-5)
     assert attention([i / 1e4 for i in range(30000)]).max().item() == approx(3 / math.sqrt(2 * E), abs=1e-8)

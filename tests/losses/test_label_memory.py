@@ -28,7 +28,7 @@ def seen(memory: LabelMemory, *epochs: dict[int, float]) -> LabelMemory:
     return memory
 
 
-def test_an_epoch_is_the_mean_over_a_label_s_boxes_and_counts_half_beside_those_before():
+def test_an_epoch_is_the_mean_over_a_label_s_boxes_and_counts_half_beside_those_before() -> None:
     memory = LabelMemory(3)
     memory.observe(labels(2, 2, 0), torch.tensor([0.1, 0.3, 0.4]))
     memory.observe(labels(2), torch.tensor([0.5]))
@@ -40,12 +40,12 @@ def test_an_epoch_is_the_mean_over_a_label_s_boxes_and_counts_half_beside_those_
     assert memory.recall(labels(0, 1, 2)).tolist() == approx([0.4, -0.2, 0.45])
 
 
-def test_what_is_not_finite_says_nothing_of_a_label():
+def test_what_is_not_finite_says_nothing_of_a_label() -> None:
     memory = seen(LabelMemory(1), {0: 0.4}, {0: math.nan})
     assert memory.past.tolist() == approx([0.4])
 
 
-def test_the_state_is_exact_and_of_the_same_labels_alone():
+def test_the_state_is_exact_and_of_the_same_labels_alone() -> None:
     memory, other = seen(LabelMemory(2, 7), {0: 0.123456789}, {0: 0.3}), LabelMemory(2, 7)
     memory.observe(labels(1), torch.tensor([0.9]))  # an epoch under way is forgotten
     assert other.import_state(memory.export_state())
@@ -57,7 +57,7 @@ def test_the_state_is_exact_and_of_the_same_labels_alone():
         assert other.past.isnan().all()
 
 
-def test_no_other_dtype_rounds_it():
+def test_no_other_dtype_rounds_it() -> None:
     memory = seen(LabelMemory(1), {0: 0.123456789})
     assert memory.half().past.dtype == torch.float32
     assert memory.to("meta").past.is_meta
@@ -75,7 +75,7 @@ def losing(*iou_losses: float) -> BoxPair:
     return BoxPair.of(pred, torch.tensor([0.0, 0, 40, 10]).expand(len(pred), 4))
 
 
-def test_a_gain_recalls_the_label_and_not_the_step():
+def test_a_gain_recalls_the_label_and_not_the_step() -> None:
     """Label 2 misfitted by .3 more than usual in the epoch before, and fits now as well as label 0."""
     loss, both = trusting(), Objects(labels(2, 0), 3)
     loss.running_mean.steps.fill_(1)
@@ -88,7 +88,7 @@ def test_a_gain_recalls_the_label_and_not_the_step():
     assert (gain[0] / gain[1]).item() == approx(math.exp(-3 * 0.3), rel=1e-5)
 
 
-def test_where_no_label_is_numbered_the_step_speaks_and_nothing_is_remembered():
+def test_where_no_label_is_numbered_the_step_speaks_and_nothing_is_remembered() -> None:
     loss, plain = trusting(), load_loss("trust", **{"running_mean.momentum": 0.1})
     plain.running_mean.mean.fill_(0.2)
     objects = Objects(labels(0, 0, 1), 2)
@@ -100,13 +100,13 @@ def test_where_no_label_is_numbered_the_step_speaks_and_nothing_is_remembered():
     assert not loss.memory.seen.any()
 
 
-def test_only_a_gain_that_asks_has_a_memory():
+def test_only_a_gain_that_asks_has_a_memory() -> None:
     loss = load_loss("ciou")
     loss.remember(3, 0)
     assert loss.memory is None
 
 
-def test_nothing_is_remembered_before_anybody_knows_what_to_expect():
+def test_nothing_is_remembered_before_anybody_knows_what_to_expect() -> None:
     loss, both = trusting(mean=1.0), Objects(labels(2, 0), 3)
     assert loss.memory is not None
     for expected in (0.0, 2.0):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from helpers.formulas import Geo, shape_cost, siou
-from helpers.oracles import ORACLES
+from helpers.oracles import ORACLES, moved
 from helpers.pairs import KINKS, Box, Pair, named_pairs, random_pairs
 
 from yolo_wiou import available_losses
@@ -146,7 +146,7 @@ def test_gradients_do_not_depend_on_the_step() -> None:
                 continue
             side = min(b[2] - b[0], b[3] - b[1], g[2] - g[0], g[3] - g[1]) * 1e-5
             for i in range(4):
-                up, down = ((*b[:i], b[i] + d, *b[i + 1 :]) for d in (side, -side))
+                up, down = moved(b, i, side), moved(b, i, -side)
                 here = loss(b, g, mean=0.5)
                 rise, fall = loss(up, g, at=b, mean=0.5) - here, here - loss(down, g, at=b, mean=0.5)
                 assert rise == approx(fall, rel=2e-2, abs=1e-7), (name, label, i)

@@ -19,7 +19,7 @@ def corner(pair: BoxPair, *, weight: FiniteFloat = 2.0) -> tuple[torch.Tensor, .
 
 
 @pytest.fixture
-def site(tmp_path) -> Path:
+def site(tmp_path: Path) -> Path:
     """A folder with an installed package, as pip lays it out."""
     (tmp_path / "site" / "outside-1.0.dist-info").mkdir(parents=True)
     info = tmp_path / "site" / "outside-1.0.dist-info"
@@ -33,7 +33,7 @@ def environment(site: Path) -> dict[str, str]:
     return {"PYTHONPATH": f"{site}:{ROOT}"}
 
 
-def test_a_penalty_from_outside_is_a_loss_like_any_other(site, tmp_path, shapes):
+def test_a_penalty_from_outside_is_a_loss_like_any_other(site: Path, tmp_path: Path, shapes: Path) -> None:
     (tmp_path / "mine.yaml").write_text("penalty: {name: corner, weight: 3}\ngain: nonmonotonic\n")
     arguments = argv_of(data=shapes, model="yolo11n.yaml", loss="mine.yaml", project=tmp_path, name="run", **TINY)
     run = shell("-m", "yolo_wiou", "train", *arguments, cwd=tmp_path, env=environment(site))
@@ -41,14 +41,14 @@ def test_a_penalty_from_outside_is_a_loss_like_any_other(site, tmp_path, shapes)
     assert "corner" in (tmp_path / "run" / "loss.yaml").read_text()
 
 
-def test_its_settings_are_checked_like_any_other(site, tmp_path):
+def test_its_settings_are_checked_like_any_other(site: Path, tmp_path: Path) -> None:
     command = ["-m", "yolo_wiou", "train", "data=x.yaml", "loss=wiou3", "loss.penalty.name=corner"]
     run = shell(*command, "loss.penalty.wieght=3", cwd=tmp_path, env=environment(site), check=False)
     assert run.returncode == 2
     assert "Did you mean 'weight'?" in run.stderr
 
 
-def test_one_that_was_written_for_number_still_works(site, tmp_path):
+def test_one_that_was_written_for_number_still_works(site: Path, tmp_path: Path) -> None:
     (site / "outside.py").write_text(LOSS.replace("FiniteFloat", "Number"))
     show = "from yolo_wiou import load_loss; print(load_loss({'penalty': 'corner'}))"
     run = shell("-W", "default", "-c", show, cwd=tmp_path, env=environment(site))
@@ -56,7 +56,7 @@ def test_one_that_was_written_for_number_still_works(site, tmp_path):
     assert "DeprecationWarning: yolo_wiou.Number is now FiniteFloat" in run.stderr
 
 
-def test_a_broken_one_is_named_and_left_out(site, tmp_path):
+def test_a_broken_one_is_named_and_left_out(site: Path, tmp_path: Path) -> None:
     (site / "outside.py").write_text("raise RuntimeError('no licence today')")
     run = shell("-m", "yolo_wiou", "losses", "wiou3", cwd=tmp_path, env=environment(site))
     assert "delta: 3.0" in run.stdout
@@ -64,7 +64,7 @@ def test_a_broken_one_is_named_and_left_out(site, tmp_path):
     assert "no licence today" in run.stderr
 
 
-def test_a_name_is_given_once(site, tmp_path):
+def test_a_name_is_given_once(site: Path, tmp_path: Path) -> None:
     (site / "outside.py").write_text(LOSS.replace('"corner"', '"ciou"'))
     run = shell("-m", "yolo_wiou", "losses", "wiou3", cwd=tmp_path, env=environment(site))
     assert "penalty 'ciou' exists already" in run.stderr

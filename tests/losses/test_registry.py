@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from helpers.running import shell
@@ -9,8 +13,10 @@ from torch import Tensor
 
 from yolo_wiou import ConfigError, FiniteFloat
 from yolo_wiou.losses import GAINS, OVERLAPS, PENALTIES, BoxPair, RunningMean
+from yolo_wiou.losses.config import LossConfig
 from yolo_wiou.losses.positives import Objects, Positives
 from yolo_wiou.losses.presets import dotted, load_config
+from yolo_wiou.losses.registry import Registry
 
 FOCALER = "boxes below 'focaler' d > 0 need a penalty to be moved at all."
 NOTHING_LEFT = "overlap 'none' has nothing that 'inner' or 'focaler' could change."
@@ -48,7 +54,7 @@ SIZES = "overlap 'nwd' compares sizes, which 'inner' would scale."
     ],
     ids=str,
 )
-def test_parts_that_contradict_each_other_are_refused(loss, objection):
+def test_parts_that_contradict_each_other_are_refused(loss: dict[str, Any], objection: str) -> None:
     with pytest.raises(ConfigError) as error:
         load_config(loss)
     assert str(error.value) == objection
@@ -67,16 +73,16 @@ def test_parts_that_contradict_each_other_are_refused(loss, objection):
     ],
     ids=str,
 )
-def test_parts_next_to_a_contradiction_are_taken(loss):
+def test_parts_next_to_a_contradiction_are_taken(loss: dict[str, Any]) -> None:
     taken = dotted(load_config(loss).model_dump())
     for key, value in loss.items():
         assert taken[f"{key}.name" if key in {"overlap", "penalty", "gain"} else key] == value
 
 
 @pytest.fixture
-def registries(monkeypatch):
+def registries(monkeypatch: pytest.MonkeyPatch) -> dict[str, Registry[Any]]:
     """The registries by axis; what a test registers is gone after it."""
-    registries = {"overlap": OVERLAPS, "penalty": PENALTIES, "gain": GAINS}
+    registries: dict[str, Registry[Any]] = {"overlap": OVERLAPS, "penalty": PENALTIES, "gain": GAINS}
     for registry in registries.values():
         for held in ("functions", "components", "rules"):
             monkeypatch.setattr(registry, held, dict(getattr(registry, held)))
@@ -84,8 +90,8 @@ def registries(monkeypatch):
 
 
 @pytest.mark.parametrize("axis", ["overlap", "penalty", "gain"])
-def test_a_function_from_outside_brings_its_own_rule(registries, axis):
-    def needs_converge(config):
+def test_a_function_from_outside_brings_its_own_rule(registries: dict[str, Registry[Any]], axis: str) -> None:
+    def needs_converge(config: LossConfig) -> Iterator[str]:
         if config.running_mean.converge < 0.5:
             yield f"'mine' needs a running mean that converges in {getattr(config, axis).least} of the run."
 
@@ -98,8 +104,8 @@ def test_a_function_from_outside_brings_its_own_rule(registries, axis):
     assert load_config({axis: "mine", "running_mean.converge": 0.5}).running_mean.converge == 0.5
 
 
-def test_an_overlap_from_outside_has_the_rule_of_its_axis_too(registries):
-    def needs_converge(config):
+def test_an_overlap_from_outside_has_the_rule_of_its_axis_too(registries: dict[str, Registry[Any]]) -> None:
+    def needs_converge(config: LossConfig) -> Iterator[str]:
         if config.running_mean.converge < 0.5:
             yield "'mine' needs a running mean that converges late."
 
@@ -115,12 +121,12 @@ def test_an_overlap_from_outside_has_the_rule_of_its_axis_too(registries):
         load_config({**settings, "penalty": "diou", "running_mean.converge": 0.4})
 
 
-def test_the_overlap_s_objection_comes_before_the_penalty_s():
+def test_the_overlap_s_objection_comes_before_the_penalty_s() -> None:
     with pytest.raises(ConfigError, match=f"^{SIZES}$"):
         load_config({"overlap": "nwd", "overlap.inner": 0.7, "penalty": "focal-l1"})
 
 
-def test_a_function_without_a_rule_fits_everywhere(registries):
+def test_a_function_without_a_rule_fits_everywhere(registries: dict[str, Registry[Any]]) -> None:
     @registries["penalty"].register("mine")
     def mine(pair: BoxPair) -> tuple[Tensor, ...]:
         return (pair.distance2,)
@@ -129,19 +135,19 @@ def test_a_function_without_a_rule_fits_everywhere(registries):
 
 
 @pytest.mark.parametrize(("axis", "name"), [("overlap", "iou"), ("penalty", "ciou"), ("gain", "none")])
-def test_a_name_is_given_once(registries, axis, name):
+def test_a_name_is_given_once(registries: dict[str, Registry[Any]], axis: str, name: str) -> None:
     with pytest.raises(ConfigError, match=f"{axis} '{name}' exists already"):
         registries[axis].register(name)
 
 
-def test_number_is_the_old_name_of_finite_float_and_says_so_once(tmp_path):
+def test_number_is_the_old_name_of_finite_float_and_says_so_once(tmp_path: Path) -> None:
     script = "import yolo_wiou as y; from yolo_wiou import Number; assert y.Number is Number is y.FiniteFloat"
     said = shell("-W", "always::DeprecationWarning", "-c", script, cwd=tmp_path).stderr
     assert said.count("yolo_wiou.Number is now FiniteFloat") == 1
     assert "<string>:1:" in said
 
 
-def test_a_gain_that_asks_for_what_nobody_knows_is_refused(registries):
+def test_a_gain_that_asks_for_what_nobody_knows_is_refused(registries: dict[str, Registry[Any]]) -> None:
     with pytest.raises(
         ConfigError, match=r"^gain 'mine' asks for 'means'\. Did you mean 'mean'\? Valid: excess, expected"
     ):
@@ -152,7 +158,7 @@ def test_a_gain_that_asks_for_what_nobody_knows_is_refused(registries):
 
 
 @pytest.mark.parametrize("name", GAINS.offers)
-def test_what_a_gain_may_ask_for_is_there(name):
+def test_what_a_gain_may_ask_for_is_there(name: str) -> None:
     boxes = torch.tensor([[0.0, 0.0, 4.0, 2.0]])
     pair = BoxPair.of(boxes, boxes)
     one = Objects(torch.zeros(1, dtype=torch.long), 1)

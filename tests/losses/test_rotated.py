@@ -43,11 +43,13 @@ def pairs(n: int = 60, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def overlap(name: str, pred: Tensor, target: Tensor, **settings: Any) -> Tensor:
-    return OVERLAPS.bind(OVERLAPS.parse({"name": name, **settings}))(RotatedPair(pred, target, probiou, STRIDE))
+    function = OVERLAPS.bind(OVERLAPS.parse({"name": name, **settings}))
+    values: Tensor = function(RotatedPair(pred, target, probiou, STRIDE))
+    return values
 
 
 @pytest.mark.parametrize("name", GAUSSIAN)
-def test_value_and_gradient_are_those_of_the_matrices(name):
+def test_value_and_gradient_are_those_of_the_matrices(name: str) -> None:
     pred, target = pairs()
     value = overlap(name, pred.requires_grad_(), target)
     (gradient,) = torch.autograd.grad(value.sum(), pred)
@@ -63,7 +65,7 @@ def test_value_and_gradient_are_those_of_the_matrices(name):
 
 
 @pytest.mark.parametrize("name", GAUSSIAN)
-def test_turning_both_boxes_changes_nothing_nor_does_another_name_for_the_same_box(name):
+def test_turning_both_boxes_changes_nothing_nor_does_another_name_for_the_same_box(name: str) -> None:
     pred, target = pairs()
     value = overlap(name, pred, target)
     turn = torch.tensor([[math.cos(0.7), math.sin(0.7)], [-math.sin(0.7), math.cos(0.7)]]).double()
@@ -76,36 +78,36 @@ def test_turning_both_boxes_changes_nothing_nor_does_another_name_for_the_same_b
 
 
 @pytest.mark.parametrize("name", GAUSSIAN)
-def test_boxes_that_are_not_turned_have_the_overlap_of_upright_ones(name):
+def test_boxes_that_are_not_turned_have_the_overlap_of_upright_ones(name: str) -> None:
     pred, target = pairs()
     upright = [torch.cat((b[:, :2] - b[:, 2:4] / 2, b[:, :2] + b[:, 2:4] / 2), 1) for b in (pred, target)]
     function = OVERLAPS.bind(OVERLAPS.parse(name))
     pred[:, 4] = target[:, 4] = 0
-    torch.testing.assert_close(overlap(name, pred, target), function(BoxPair.of(*upright, STRIDE)))
+    torch.testing.assert_close(overlap(name, pred, target), function(BoxPair.of(upright[0], upright[1], STRIDE)))
 
 
 @pytest.mark.parametrize("name", GAUSSIAN)
-def test_equal_boxes_have_overlap_1_and_others_less(name):
+def test_equal_boxes_have_overlap_1_and_others_less(name: str) -> None:
     pred, target = pairs()
     torch.testing.assert_close(overlap(name, target.float(), target.float()), torch.ones(60), rtol=0, atol=1e-6)
     assert ((overlap(name, pred, target) > 0) & (overlap(name, pred, target) < 1)).all()
 
 
-def test_the_mix_with_nwd_is_one_of_probiou():
+def test_the_mix_with_nwd_is_one_of_probiou() -> None:
     pred, target = pairs()
     mixed = overlap("iou-nwd", pred, target, kappa=0.3, constant=20.0)
     plain = probiou(pred, target).flatten()
     torch.testing.assert_close(mixed, 0.7 * plain + 0.3 * overlap("nwd", pred, target, constant=20.0))
 
 
-def test_tau_bends_the_distance():
+def test_tau_bends_the_distance() -> None:
     pred, target = pairs()
     for name in ("kld", "gwd"):
         distance = 1 / overlap(name, pred, target) - 1  # ln(1 + D)
         torch.testing.assert_close(overlap(name, pred, target, tau=3.0), 3 / (3 + distance))
 
 
-def test_no_gaussian_has_the_angle_of_a_square():
+def test_no_gaussian_has_the_angle_of_a_square() -> None:
     square = torch.tensor([[0.0, 0.0, 4.0, 4.0, 0.1]], dtype=torch.float64)
     turned = square + torch.tensor([0, 0, 0, 0, 0.6]).double()
     for name in GAUSSIAN:  # one of equal variances is round
@@ -114,7 +116,7 @@ def test_no_gaussian_has_the_angle_of_a_square():
 
 @pytest.mark.parametrize("name", GAUSSIAN)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_degenerate_boxes_are_finite(name, dtype):
+def test_degenerate_boxes_are_finite(name: str, dtype: torch.dtype) -> None:
     """Points, lines, sides below 0 and 1e-7 long, at every angle, against one another."""
     sides = [0.0, 1e-7, -3.0, 4.0, 1e5]
     boxes = torch.tensor(
@@ -131,7 +133,7 @@ def test_degenerate_boxes_are_finite(name, dtype):
 
 
 @pytest.mark.parametrize("gain", ["iou-power", "iou-balanced", "monotonic", "nonmonotonic", "trust"])
-def test_gains_judge_by_probiou_and_weigh_any_overlap(gain):
+def test_gains_judge_by_probiou_and_weigh_any_overlap(gain: str) -> None:
     pair = RotatedPair(*pairs(), probiou, STRIDE)
     own, plain = (
         load_loss({"overlap": name, "gain": gain, "running_mean.momentum": 0.1}).gain_and_loss(pair)
@@ -142,7 +144,7 @@ def test_gains_judge_by_probiou_and_weigh_any_overlap(gain):
     torch.testing.assert_close(own[1], 1 - overlap("kld", *pairs()))
 
 
-def test_modifiers_see_boxes_that_are_scaled():
+def test_modifiers_see_boxes_that_are_scaled() -> None:
     pred, target = pairs()
     small = torch.tensor([1, 1, 0.75, 0.75, 1]).double()
     loss = load_loss({"overlap": {"name": "gwd", "inner": 0.75, "focaler": (0.0, 0.9)}, "power": 2})

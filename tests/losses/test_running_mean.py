@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch.multiprocessing.spawn import spawn
 
 from yolo_wiou import load_loss
 from yolo_wiou.losses import RunningMean
@@ -22,13 +24,13 @@ def moved(mean: RunningMean, values: list[float]) -> float:
     return mean.mean.item()
 
 
-def test_closed_form_of_a_constant_loss():
+def test_closed_form_of_a_constant_loss() -> None:
     mean = RunningMean(0.1)
     for n in range(1, 30):
         assert moved(mean, [0.3, 0.3]) == pytest.approx(0.3 + 0.7 * 0.9**n, rel=1e-5)
 
 
-def test_all_boxes_of_a_step_count_alike_however_many_calls_brought_them():
+def test_all_boxes_of_a_step_count_alike_however_many_calls_brought_them() -> None:
     mean = RunningMean(0.5)
     mean.observe(torch.tensor([0.2, 0.4, 0.6]), torch.ones(3))
     mean.observe(torch.tensor([1.0]), torch.ones(1))
@@ -36,7 +38,7 @@ def test_all_boxes_of_a_step_count_alike_however_many_calls_brought_them():
     assert mean.mean.item() == pytest.approx(0.5 + 0.5 * 2.2 / 4)
 
 
-def test_steps_without_boxes_or_with_a_bad_loss_do_not_count():
+def test_steps_without_boxes_or_with_a_bad_loss_do_not_count() -> None:
     mean = RunningMean(0.5)
     moved(mean, [0.5])
     for values in ([], [math.nan, 0.1], [math.inf]):
@@ -48,7 +50,7 @@ def test_steps_without_boxes_or_with_a_bad_loss_do_not_count():
     assert mean.mean == 0.75
 
 
-def test_momentum_leaves_five_percent_of_the_start_after_t_n_updates():
+def test_momentum_leaves_five_percent_of_the_start_after_t_n_updates() -> None:
     assert auto_momentum(PAPER_UPDATES) == pytest.approx(9.8995e-5, rel=1e-4)  # the authors' n = 890, t = 34
     assert (1 - auto_momentum(1234.5)) ** 1234.5 == pytest.approx(0.05)
     resolved = load_config("wiou3").running_mean.resolve(batches=50, epochs=100)
@@ -57,7 +59,7 @@ def test_momentum_leaves_five_percent_of_the_start_after_t_n_updates():
     assert fixed.resolve(batches=50, epochs=100) == fixed
 
 
-def test_exported_state_is_exact():
+def test_exported_state_is_exact() -> None:
     first, resumed = RunningMean(0.1), RunningMean(0.1)
     moved(first, [0.123456789, 0.3])
     first.observe(torch.tensor([0.5]), torch.ones(1))  # under way: not part of the state
@@ -68,7 +70,7 @@ def test_exported_state_is_exact():
 
 
 @pytest.mark.parametrize("name", ["wiou2", "wiou3", "ciou-v3", "inner-wiou3"])
-def test_perfect_boxes_bring_the_mean_to_its_floor_and_nothing_breaks(name):
+def test_perfect_boxes_bring_the_mean_to_its_floor_and_nothing_breaks(name: str) -> None:
     loss, box = load_loss(name, **{"running_mean.momentum": 0.9}), torch.tensor([[1.0, 2.0, 9.0, 7.0]])
     for _ in range(100):
         loss(box.clone().requires_grad_(), box)
@@ -81,12 +83,13 @@ def test_perfect_boxes_bring_the_mean_to_its_floor_and_nothing_breaks(name):
         value = resumed(pred, box)
         value.sum().backward()
         assert 0 <= value <= (1e-5 if shift < 1 else 20)
+        assert pred.grad is not None
         assert pred.grad.isfinite().all()
     assert resumed.running_mean.mean > 0.1
 
 
 @pytest.mark.parametrize("cast", ["half", "bfloat16", "double"])
-def test_a_cast_does_not_round_the_state(cast):
+def test_a_cast_does_not_round_the_state(cast: str) -> None:
     loss = load_loss("wiou3")
     moved(loss.running_mean, [0.123456789, 0.3])
     before = loss.running_mean.export_state()
@@ -96,7 +99,7 @@ def test_a_cast_does_not_round_the_state(cast):
     assert load_loss("wiou3").to("meta").running_mean.mean.is_meta
 
 
-def _rank(rank: int, world: int, meeting: str, steps: list[list[list[float]]], out) -> None:
+def _rank(rank: int, world: int, meeting: str, steps: list[list[list[float]]], out: dict[int, list[float]]) -> None:
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
     means = [RunningMean(0.3), RunningMean(0.3)]
     for step in steps:
@@ -110,10 +113,10 @@ def _rank(rank: int, world: int, meeting: str, steps: list[list[list[float]]], o
     dist.destroy_process_group()
 
 
-def test_ranks_agree_with_one_process_on_the_joined_batch(tmp_path):
+def test_ranks_agree_with_one_process_on_the_joined_batch(tmp_path: Path) -> None:
     """Unequal counts, empty ranks, a step without any box."""
     world = 3
-    steps = [
+    steps: list[list[list[float]]] = [
         [[0.2, 0.4, 0.9], [0.7], [0.1, 0.3]],
         [[], [0.5, 0.25], []],
         [[], [], []],
@@ -121,7 +124,7 @@ def test_ranks_agree_with_one_process_on_the_joined_batch(tmp_path):
     ]
     with mp.Manager() as manager:
         out = manager.dict()
-        mp.spawn(_rank, (world, f"file://{tmp_path}/meeting", steps, out), nprocs=world)
+        spawn(_rank, (world, f"file://{tmp_path}/meeting", steps, out), nprocs=world)
         ranks = [out[rank] for rank in range(world)]
     whole = [RunningMean(0.3), RunningMean(0.3)]
     for step in steps:

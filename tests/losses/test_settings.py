@@ -20,7 +20,7 @@ from yolo_wiou.losses.presets import load_config
 from yolo_wiou.losses.registry import Registry
 from yolo_wiou.losses.settings import Component, FiniteFloat, Scale
 
-REGISTRIES = {"overlap": OVERLAPS, "penalty": PENALTIES, "gain": GAINS}
+REGISTRIES: dict[str, Registry[Any]] = {"overlap": OVERLAPS, "penalty": PENALTIES, "gain": GAINS}
 FOCALER = ((0.2, 1.0), (0.1, 0.7))
 
 VALUES: dict[tuple[str, str], dict[str, tuple[Any, Any]]] = {
@@ -90,7 +90,7 @@ PARTNERS: dict[tuple[str, str], dict[str, Any]] = {
 MEAN = float(torch.tensor(0.4))
 FIRST = (3.0, 2.0)
 """The sums of a first step that has been, for `norm: first`."""
-CONTEXT = {"stride": 8.0, "imgsz": (480.0, 640.0)}
+CONTEXT: dict[str, Any] = {"stride": 8.0, "imgsz": (480.0, 640.0)}
 PROGRESS = 0.3
 PAIRS = random_pairs(80, seed=21)
 PAIRS += [pair for name, pair in named_pairs().items() if name not in {*KINKS, "tiny", "huge", "very-flat"}]
@@ -134,7 +134,9 @@ def compute(settings: dict[str, Any]) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize(("loss", "setting", "values"), rows())
-def test_a_setting_does_what_the_oracle_says_and_makes_a_difference(loss, setting, values):
+def test_a_setting_does_what_the_oracle_says_and_makes_a_difference(
+    loss: dict[str, Any], setting: str, values: tuple[Any, Any]
+) -> None:
     """The second half keeps a row from being blind: no two of default and both values give nearly the same."""
     results = [compute(changes) for changes in (loss, *({**loss, setting: value} for value in values))]
     for first, second in ((0, 1), (0, 2), (1, 2)):
@@ -143,23 +145,23 @@ def test_a_setting_does_what_the_oracle_says_and_makes_a_difference(loss, settin
 
 
 @pytest.mark.parametrize(("axis", "name", "setting"), REFUSED)
-def test_a_setting_without_a_row_is_refused(axis, name, setting):
+def test_a_setting_without_a_row_is_refused(axis: str, name: str, setting: str) -> None:
     loss = {axis: name, **PARTNERS.get((axis, name), {})}
     load_config(loss)
     with pytest.raises(ConfigError):
         load_config({**loss, setting if setting in SHARED else f"{axis}.{setting}": REFUSED[axis, name, setting]})
 
 
-def test_every_registered_function_and_setting_has_its_row():
+def test_every_registered_function_and_setting_has_its_row() -> None:
     assert in_need_of_rows() == {function: set(own) for function, own in VALUES.items()}
 
 
-def test_every_setting_of_the_whole_loss_has_its_row():
+def test_every_setting_of_the_whole_loss_has_its_row() -> None:
     assert {"power", *(f"scale.{key}" for key in Scale.model_fields)} == {*SHARED, "scale.schedule"}
     assert set(LossConfig.model_fields) == {"name", *REGISTRIES, "power", "scale", *ELSEWHERE}
 
 
-def test_a_new_function_or_setting_would_have_none(monkeypatch):
+def test_a_new_function_or_setting_would_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(REGISTRIES, "penalty", registry := Registry("penalty", Component, "none"))
 
     @registry.register("mine")

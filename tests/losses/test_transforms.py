@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from torch.func import grad, vmap
 from yolo_wiou import available_losses, load_loss
 from yolo_wiou.losses import BoxLoss
 
-CONTEXT = {"stride": 8.0, "imgsz": (480.0, 640.0)}
+CONTEXT: dict[str, Any] = {"stride": 8.0, "imgsz": (480.0, 640.0)}
 PRED, TARGET = tensors([*random_pairs(50, seed=31), *named_pairs().values()][:56], torch.float32)
 BATCHES = (PRED.view(7, 8, 4), TARGET.view(7, 8, 4))
 
@@ -24,6 +25,7 @@ def value_and_gradient(loss: Callable[..., Tensor], pred: Tensor, target: Tensor
     pred = pred.clone().requires_grad_()
     value = loss(pred, target, **CONTEXT)
     value.sum().backward()
+    assert pred.grad is not None
     return value.detach(), pred.grad
 
 

@@ -37,7 +37,7 @@ def gains(loss: BoxLoss, pair: BoxPair, weight: Tensor | None = None, objects: O
     return loss.gain_and_loss(pair, weight, objects)[0].tolist()
 
 
-def test_the_formula_by_hand():
+def test_the_formula_by_hand() -> None:
     """Three boxes, the first two of one object: L_o is (0.1 + 0.3)/2 = 0.2 and 0.5; a = (0.5 - 0.4)/0.15 = 2/3."""
     weight = torch.tensor([1.0, 0.5, 0.25])
     found = gains(trust(0.4, **{"gain.k": 3}), losing(0.1, 0.3, 0.5), weight, Objects(torch.tensor([3, 3, 0]), 4))
@@ -46,7 +46,7 @@ def test_the_formula_by_hand():
     assert found == approx([gain * factor for gain in raw], rel=1e-5)
 
 
-def test_a_bad_anchor_point_is_not_taken_for_a_bad_label():
+def test_a_bad_anchor_point_is_not_taken_for_a_bad_label() -> None:
     """An object's boxes count alike, however they fit themselves."""
     together, apart = Objects(torch.tensor([0, 0, 1, 1]), 2), None
     pair = losing(0.1, 0.5, 0.2, 0.2)
@@ -55,7 +55,7 @@ def test_a_bad_anchor_point_is_not_taken_for_a_bad_label():
     assert gains(trust(0.2), pair, objects=apart)[0] > 2 * gains(trust(0.2), pair, objects=apart)[1]
 
 
-def test_where_all_boxes_fit_alike_hardly_anything_happens():
+def test_where_all_boxes_fit_alike_hardly_anything_happens() -> None:
     """The same spread in shares of the mean, which is what Wise-IoU's β sees, for exact boxes and for loose ones."""
     exact, loose = (gains(trust(mean), losing(mean / 2, mean, 3 * mean / 2)) for mean in (0.05, 0.3))
     assert exact[0] / exact[2] == approx(math.exp(3 * 0.05), rel=1e-4)
@@ -63,11 +63,11 @@ def test_where_all_boxes_fit_alike_hardly_anything_happens():
 
 
 @pytest.mark.parametrize("mean", [0.5, 0.8, 1.0])
-def test_nothing_is_judged_before_the_network_has_learnt_to_fit(mean):
+def test_nothing_is_judged_before_the_network_has_learnt_to_fit(mean: float) -> None:
     assert gains(trust(mean), losing(0.0, 0.3, 0.9)) == approx([1, 1, 1])
 
 
-def test_the_weights_that_the_assigner_gave_stay_the_same_on_the_whole():
+def test_the_weights_that_the_assigner_gave_stay_the_same_on_the_whole() -> None:
     pair = BoxPair.of(*tensors(random_pairs(60, seed=3), torch.float32))
     weight = torch.rand(60, generator=torch.Generator().manual_seed(0))
     gain = trust(0.3, **{"gain.k": 0.5}).gain_and_loss(pair, weight)[0]
@@ -76,13 +76,13 @@ def test_the_weights_that_the_assigner_gave_stay_the_same_on_the_whole():
     assert gain.std() > 0.1
 
 
-def test_no_box_counts_more_than_the_bound_and_outliers_alone_count_as_ever():
+def test_no_box_counts_more_than_the_bound_and_outliers_alone_count_as_ever() -> None:
     many = losing(0.02, *[0.95] * 200)
     assert max(gains(trust(0.05, **{"gain.k": 5}), many)) == approx(MAX_GAIN)
     assert gains(trust(0.05), losing(0.95, 0.95)) == approx([1, 1])
 
 
-def test_a_small_object_is_judged_by_small_objects():
+def test_a_small_object_is_judged_by_small_objects() -> None:
     """4 pixels of side and 64; the mean of a class is that of its boxes, of an unseen one that of all."""
     mean = RunningMean(0.5, with_sizes=True)
     mean.mean.fill_(0.3)
@@ -98,7 +98,7 @@ def test_a_small_object_is_judged_by_small_objects():
     assert mean.by_size(sides).tolist() == approx([small, large, large, mean.mean.item()])
 
 
-def test_a_class_moves_by_the_boxes_that_it_has():
+def test_a_class_moves_by_the_boxes_that_it_has() -> None:
     """A step without a small box leaves their mean alone; one among a hundred moves it as one of a hundred."""
     mean = RunningMean(0.1, with_sizes=True)
     small, large = torch.full((1,), 4.0), torch.full((99,), 64.0)
@@ -114,7 +114,7 @@ def test_a_class_moves_by_the_boxes_that_it_has():
     assert mean.by_size(small).item() == approx(settled, rel=0.05)
 
 
-def test_the_state_is_exact_and_an_older_checkpoint_starts_its_classes_afresh():
+def test_the_state_is_exact_and_an_older_checkpoint_starts_its_classes_afresh() -> None:
     first, resumed = RunningMean(0.1, with_sizes=True), RunningMean(0.1, with_sizes=True)
     first.observe(torch.tensor([0.123456789, 0.3]), torch.ones(2), torch.tensor([5.0, 90.0]))
     first.advance()
@@ -125,7 +125,7 @@ def test_the_state_is_exact_and_an_older_checkpoint_starts_its_classes_afresh():
     assert not resumed.sizes.any()
 
 
-def test_all_calls_of_a_step_count_alike_by_size_too():
+def test_all_calls_of_a_step_count_alike_by_size_too() -> None:
     once, twice = RunningMean(0.5, with_sizes=True), RunningMean(0.5, with_sizes=True)
     values, sides = torch.tensor([0.2, 0.4, 0.9]), torch.tensor([5.0, 90.0, 90.0])
     once.observe(values, torch.ones(3), sides)
@@ -136,7 +136,7 @@ def test_all_calls_of_a_step_count_alike_by_size_too():
     torch.testing.assert_close(once.sizes, twice.sizes)
 
 
-def test_a_loss_that_is_trained_alone_learns_its_sizes():
+def test_a_loss_that_is_trained_alone_learns_its_sizes() -> None:
     loss = trust(0.2, momentum=0.5)
     pred = torch.tensor([(0.0, 0.0, 20.0, 10.0)] * 3, requires_grad=True)
     loss(pred, torch.tensor([TARGET] * 3)).sum().backward()

@@ -54,7 +54,9 @@ def test_the_objective_factor_by_hand(name: str, gain: Callable[[float], float])
 def test_a_loss_without_a_gain_has_no_row_and_a_constant_is_what_it_is() -> None:
     heavy = load_config("ciou", {"gain.name": "constant", "gain.weight": 1.8})
     (row,) = heaviness([load_config("eiou"), heavy], [0.2, 1.0])
-    assert row == ("ciou*", 0.2, approx(1.8), approx(1.8))
+    assert row[:2] == ("ciou*", 0.2)
+    assert row.objective_factor == approx(1.8)
+    assert row.gradient_ratio == approx(1.8)
     (balanced,) = heaviness([load_config("iou-balanced-loc")], [0.5])
     assert balanced.objective_factor == approx(1)
     assert balanced.gradient_ratio > 1.1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from yolo_wiou.losses.presets import load_config
 from yolo_wiou.simulation import regression
 from yolo_wiou.simulation.plotting import write_csv
 from yolo_wiou.simulation.regression import best, plot, simulate
+
+Experiment: TypeAlias = Literal["diou", "wiou"]
 
 # Experiment "diou", 100 points: error in 1e6 after 1, 20, 50, 100, 160, 180, 200 steps.
 STEPS = (1, 20, 50, 100, 160, 180, 200)
@@ -111,13 +114,13 @@ def test_all_cases_of_the_wiou_experiment(name: str) -> None:
 
 
 @pytest.mark.parametrize("experiment", ["diou", "wiou"])
-def test_the_same_twice(experiment: str) -> None:
+def test_the_same_twice(experiment: Experiment) -> None:
     first, second = (simulate(with_a_quick_mean(), experiment, points=9, iterations=10) for _ in range(2))
     assert first == second
 
 
 @pytest.mark.parametrize("experiment", ["diou", "wiou"])
-def test_the_chunks_don_t_matter(experiment: str) -> None:
+def test_the_chunks_don_t_matter(experiment: Experiment) -> None:
     """Not even to a loss with a running mean, which advances once per iteration, over all chunks."""
     whole, parts = (
         simulate(with_a_quick_mean(), experiment, points=11, iterations=30, chunk=chunk) for chunk in (11, 3)
@@ -130,7 +133,12 @@ def test_the_chunks_don_t_matter(experiment: str) -> None:
 
 def test_the_running_mean_follows_the_cases(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[BoxLoss] = []
-    monkeypatch.setattr(regression, "BoxLoss", lambda config: made.append(BoxLoss(config)) or made[-1])
+
+    def make(config: LossConfig) -> BoxLoss:
+        made.append(BoxLoss(config))
+        return made[-1]
+
+    monkeypatch.setattr(regression, "BoxLoss", make)
     rows = simulate(with_a_quick_mean(), points=10, iterations=3, chunk=4)
     mean = 1.0
     for row in rows[:-1]:
@@ -167,14 +175,14 @@ def test_wiou_experiment_stops_where_nothing_improves() -> None:
         ({"iterations": 0}, "iterations=0"),
     ],
 )
-def test_a_mistake_is_named(wrong: dict[str, object], message: str) -> None:
+def test_a_mistake_is_named(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         simulate(load_config("iou"), **wrong)
     assert message in str(error.value)
 
 
 @pytest.mark.parametrize("experiment", ["diou", "wiou"])
-def test_table_and_picture(tmp_path: Path, experiment: str) -> None:
+def test_table_and_picture(tmp_path: Path, experiment: Experiment) -> None:
     rows = [row for n in ("ciou", "wiou1") for row in simulate(load_config(n), experiment, points=2, iterations=5)]
     write_csv(rows, tmp_path / "simulate.csv")
     table = list(csv.DictReader((tmp_path / "simulate.csv").open(encoding="utf-8")))
