@@ -150,7 +150,12 @@ def test_what_shows_the_pairs_is_read_once(tmp_path: Path, monkeypatch: pytest.M
     for data in ("a", "b"):
         write_study(tmp_path, {"ciou": 0.0, "closer": -0.05}, seeds=1, images=3, data=data)
     read: list[Path] = []
-    monkeypatch.setattr("yolo_wiou.compare.pairing.read_json", lambda file: read.append(file) or read_json(file))
+
+    def noted(file: Path) -> Any:
+        read.append(file)
+        return read_json(file)
+
+    monkeypatch.setattr("yolo_wiou.compare.pairing.read_json", noted)
     report(tmp_path)
     assert read == [tmp_path / "proof" / "proof.json"]
 

@@ -32,7 +32,7 @@ def case(seed: int, looseness: float, images: int = 6, steps: int = 10) -> tuple
     return truth, found
 
 
-def by_threshold(evaluation: Any) -> list[float]:
+def by_threshold(evaluation: Any) -> list[Any]:
     return list(metrics_of(evaluation).by_threshold.values())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from yolo_wiou.compare.runner import LocalJob
 from yolo_wiou.compare.study import Study
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import write_json
+from yolo_wiou.losses.config import LossConfig
 from yolo_wiou.losses.presets import load_config
 from yolo_wiou.training.families import DetectionTrainer, OBBTrainer
 
@@ -97,7 +98,7 @@ def test_the_same_command_goes_on_and_a_weight_stays_what_it_was(
     assert "Beside them 2 runs of controls." in said
     assert "Finished: 7." in said
     assert (tmp_path / CONTROLS).read_bytes() == before
-    assert [r.run.spec["gain"]["weight"] for r in finished(tmp_path)] == [1.234] * 2  # type: ignore[index, call-overload]
+    assert [r.run.spec["gain"]["weight"] for r in finished(tmp_path)] == [1.234] * 2  # type: ignore[index]
 
 
 def test_data_sets_have_weights_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,14 +143,20 @@ def test_what_carries_the_weight() -> None:
     """The baseline's formula and switches; of rotated boxes, which have no CIoU, the overlap alone, as stock has it."""
     upright, rotated = DetectionTrainer.takes, OBBTrainer.takes
     heavy = load_config("ciou", {"gain.name": "constant"})
+
+    def carrier(baseline: Any, takes: Callable[[LossConfig], bool]) -> LossConfig:
+        found = carrier_of(load_config(baseline), takes)
+        assert found
+        return found
+
     for baseline in ("ciou", HEAVY):
-        assert carrier_of(load_config(baseline), upright).differs_in_name_alone(
+        assert carrier(baseline, upright).differs_in_name_alone(
             heavy.model_copy(update={"gain": load_config(baseline, {"gain.name": "constant"}).gain})
         )
-    assert carrier_of(load_config("siou"), upright).penalty.name == "siou"
-    assert carrier_of(load_config("iou-balanced-cls"), upright).cls_weighting.name == "iou-balanced"
-    assert carrier_of(load_config("ciou"), rotated).penalty.name == "none"
-    assert carrier_of(load_config("diou"), rotated).penalty.name == "diou"
+    assert carrier("siou", upright).penalty.name == "siou"
+    assert carrier("iou-balanced-cls", upright).cls_weighting.name == "iou-balanced"
+    assert carrier("ciou", rotated).penalty.name == "none"
+    assert carrier("diou", rotated).penalty.name == "diou"
     assert carrier_of(load_config("wiou3"), upright) is None
 
 

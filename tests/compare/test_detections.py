@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_an_image_has_the_size_in_which_ultralytics_reads_it(tmp_path: Path) -> 
 
 def test_a_model_can_be_recorded_again(shapes: Path, tmp_path: Path) -> None:
     model = YOLO(ROOT / "tests" / "fixtures" / "tiny.yaml")
-    small = {"data": str(shapes), "imgsz": 64, "batch": 4, "workers": 0, "conf": 1e-6}
+    small: dict[str, Any] = {"data": str(shapes), "imgsz": 64, "batch": 4, "workers": 0, "conf": 1e-6}
     recorders = [record(model, tmp_path / "val", **small)[0] for _ in range(2)]
     first, again = (detections(recorder.found, recorder.labels()) for recorder in recorders)
     assert len(first) > 0
@@ -67,7 +68,7 @@ def test_boxes_are_shares_of_the_size_that_the_image_was_read_in() -> None:
 
 
 @pytest.mark.parametrize(("is_limited", "objects", "most"), [(False, 400, 400), (False, 9, 300), (True, 400, 300)])
-def test_as_many_detections_are_kept_as_there_are_objects(is_limited, objects, most):
+def test_as_many_detections_are_kept_as_there_are_objects(is_limited: bool, objects: int, most: int) -> None:
     labels = [{"cls": np.zeros((n, 1))} for n in (objects, 0, 5)]
     loader = SimpleNamespace(dataset=SimpleNamespace(labels=labels))
     validator = SimpleNamespace(
@@ -77,7 +78,7 @@ def test_as_many_detections_are_kept_as_there_are_objects(is_limited, objects, m
     assert validator.args.max_det == most
 
 
-def test_detections_name_their_image_and_class_by_number():
+def test_detections_name_their_image_and_class_by_number() -> None:
     row = {"bbox": [1.0, 2.0, 3.0, 4.0], "score": 0.5, "category_id": 18}
     labels = [{"im_file": "a.jpg"}, {"im_file": "b.jpg"}]
     table = detections([("b.jpg", compact([row], [1, 18])), ("a.jpg", compact([], [1, 18]))], labels)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from yolo_wiou.compare.pairing import FirstBatches, left_out, objections, read_first_batches
 
 
-def seen(loss: str, seed: int, *stream: int, data: str = "a", optimizer: str = "SGD", objects: int = 5) -> dict:
+def seen(
+    loss: str, seed: int, *stream: int, data: str = "a", optimizer: str = "SGD", objects: int = 5
+) -> dict[str, Any]:
     images = {
         "training": {"images": 9, "left out": 2, "objects": 7},
         "validation": {"images": 4, "left out": 0, "objects": objects},
@@ -34,13 +37,13 @@ def seen(loss: str, seed: int, *stream: int, data: str = "a", optimizer: str = "
         ),
     ],
 )
-def test_objections(runs, message):
+def test_objections(runs: list[dict[str, Any]], message: str | None) -> None:
     found = objections(FirstBatches.model_validate(run) for run in runs)
     assert len(found) == (message is not None)
     assert not message or message in found[0]
 
 
-def test_images_that_are_left_out_are_told(tmp_path):
+def test_images_that_are_left_out_are_told(tmp_path: Path) -> None:
     assert read_first_batches(tmp_path) == []
     (tmp_path / "proof").mkdir()
     (tmp_path / "proof" / "proof.json").write_text(json.dumps({"runs": [seen("ciou", 0, 1), seen("wiou3", 0, 1)]}))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 from helpers.processes import is_alive, wait_for
 from helpers.running import ROOT, shell
+from helpers.studies import result_of
 
 from yolo_wiou.compare.runner import RunnerError, train
 from yolo_wiou.compare.study import Study
@@ -33,7 +36,7 @@ def living(pids: Path, begun: int) -> list[Path]:
 
 
 @pytest.fixture
-def pids(tmp_path, monkeypatch) -> Path:
+def pids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the process of each run writes a file, named by its id."""
     (tmp_path / "pids").mkdir()
     monkeypatch.setenv("TELL", str(tmp_path / "pids"))
@@ -43,7 +46,7 @@ def pids(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def cluster(pids):
+def cluster(pids: Path) -> Iterator[Any]:
     """Two nodes with a CPU each; what they start has the environment of now."""
     from ray.cluster_utils import Cluster
 
@@ -56,7 +59,7 @@ def cluster(pids):
 
 
 @pytest.mark.slow
-def test_runs_survive_the_death_of_a_worker_and_of_a_node(cluster, pids, tmp_path):
+def test_runs_survive_the_death_of_a_worker_and_of_a_node(cluster: Any, pids: Path, tmp_path: Path) -> None:
     study = Study(losses={"a": "ciou", "b": "wiou3"}, data={"d": "/d.yaml"}, seeds=(0, 1), arguments={})
     runner = ray_runner.RayRunner(cluster.address, "fake_worker")
     runs = train(study.runs(), tmp_path, runner, jobs=2)
@@ -73,7 +76,7 @@ def test_runs_survive_the_death_of_a_worker_and_of_a_node(cluster, pids, tmp_pat
             (tmp_path / "go").touch()
 
     assert sorted(map(str, done.result())) == sorted(map(str, study.runs()))
-    assert [run.result(tmp_path).stream for run in study.runs()] == [(0,), (0,), (1,), (1,)]
+    assert [result_of(run, tmp_path).stream for run in study.runs()] == [(0,), (0,), (1,), (1,)]
     finished_by = {(run.folder(tmp_path) / "pid").read_text() for run in study.runs()}
     assert cut_off.name not in finished_by
     assert len(list(pids.iterdir())) == len(finished_by) + 2  # what was cut off was done again
@@ -84,13 +87,13 @@ class Gone:
 
     exceptions = ray.exceptions
 
-    def wait(self, *_, **__):
+    def wait(self, *_: object, **__: object) -> NoReturn:
         raise RuntimeError("the connection was lost\nwith a page of C++")
 
     cancel = wait
 
 
-def test_a_cluster_that_is_gone_is_the_runner_s_error(tmp_path, monkeypatch):
+def test_a_cluster_that_is_gone_is_the_runner_s_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_runner, "ray", Gone())
     job = ray_runner.RayJob(None, tmp_path)
     with pytest.raises(RunnerError, match=r"^Ray: the connection was lost$"):
@@ -99,8 +102,8 @@ def test_a_cluster_that_is_gone_is_the_runner_s_error(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("address", ["", "ray://head:10001"])
-def test_a_cluster_that_does_not_start_is_one_message(address, monkeypatch):
-    def time_out(**_):
+def test_a_cluster_that_does_not_start_is_one_message(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def time_out(**_: object) -> NoReturn:
         raise Exception("The current node timed out during startup.\nThis could happen because ...")
 
     monkeypatch.setattr(ray_runner, "check_reachable", lambda _: None)
@@ -125,7 +128,9 @@ print(*(words[1] for words in lines if words[3] == "0A"))
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/tcp6").exists(), reason="only Linux tells who listens")
-def test_a_new_cluster_listens_to_this_machine_alone_and_imports_nothing_from_the_working_directory(tmp_path):
+def test_a_new_cluster_listens_to_this_machine_alone_and_imports_nothing_from_the_working_directory(
+    tmp_path: Path,
+) -> None:
     """In a process of its own: Ray reads the environment once."""
     tables = [Path(f"/proc/net/{kind}").read_text().splitlines() for kind in ("tcp", "tcp6")]
     lines = [line.split() for table in tables for line in table]
@@ -143,7 +148,9 @@ def test_a_new_cluster_listens_to_this_machine_alone_and_imports_nothing_from_th
     assert new <= {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
 
 
-def test_no_cluster_is_a_mistake_of_the_user(capsys, shapes, tmp_path, monkeypatch):
+def test_no_cluster_is_a_mistake_of_the_user(
+    capsys: pytest.CaptureFixture[str], shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from yolo_wiou.cli.main import run_command
 
     monkeypatch.chdir(tmp_path)

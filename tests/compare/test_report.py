@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from helpers.browser import CHROMIUM, QUIET
 from helpers.synthetic import write_study
-from jinja2.defaults import DEFAULT_FILTERS
+from jinja2.filters import FILTERS
 
 from yolo_wiou.compare.analysis import analyse
 from yolo_wiou.compare.findings import Findings
@@ -121,7 +121,7 @@ def test_figures_and_runs_are_written_whatever_becomes_of_the_page(
 
 def test_the_template_has_the_filters_that_it_uses_and_no_others() -> None:
     source = Path(html.__file__).with_name(html.TEMPLATE).read_text(encoding="utf-8")
-    own = {name for name, function in environment().filters.items() if DEFAULT_FILTERS.get(name) is not function}
+    own = {name for name, function in environment().filters.items() if FILTERS.get(name) is not function}
     assert own == set(html.FILTERS)
     assert all(re.search(rf"\| *{name}\b", source) for name in html.FILTERS)
 

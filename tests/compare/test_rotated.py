@@ -88,7 +88,7 @@ def test_upright_boxes_have_the_ap_of_the_detect_path(seed: int, tmp_path: Path)
     assert upright.AP is not None
     assert 0.1 < upright.AP < 0.9
     assert evaluated(tmp_path / "turned", *turned(held, found, 0.0)) == upright
-    false = np.tile(np.float32([[0, 1, 1, 5, 5, 0.995, 0]]), (120, 1))  # a hundred of them count
+    false = np.tile(np.array([[0, 1, 1, 5, 5, 0.995, 0]], np.float32), (120, 1))  # a hundred of them count
     many = np.concatenate((false, found))
     assert evaluated(tmp_path / "turned", *turned(held, many, 0.0)) == evaluated(tmp_path / "upright", held, many)
     by_turn = evaluated(tmp_path / "turned", *turned(held, found, 0.7))
@@ -119,5 +119,5 @@ def test_corners_of_labels_and_of_predictions_are_one_box(tmp_path: Path) -> Non
     assert table[0, [0, 5, 6]].tolist() == [0, 0.5, 1]
     expected = [90 - 30, 50 - 10, 60, 20, math.radians(30)]
     for box in (table[0, [1, 2, 3, 4, 7]], [*annotation["bbox"], annotation["angle"]]):
-        assert rotated_iou([box], [expected])[0, 0] == pytest.approx(1, abs=1e-4)
+        assert rotated_iou(np.asarray(box)[None], [expected])[0, 0] == pytest.approx(1, abs=1e-4)
     assert detections([], [label], is_rotated=True).shape == (0, 8)

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from helpers.processes import is_alive, wait_for
 from helpers.running import ROOT
+from helpers.studies import result_of
 
 from yolo_wiou import files
 from yolo_wiou.compare.pairing import NotPairedError
@@ -33,7 +35,7 @@ def fake(folder: Path) -> LocalJob:
 
 
 @pytest.fixture(autouse=True)
-def _fake(monkeypatch):
+def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, HELPERS))))
 
 
@@ -42,16 +44,18 @@ def finished(study: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
-def test_every_run_is_done_once_whatever_jobs(jobs, tmp_path):
+def test_every_run_is_done_once_whatever_jobs(jobs: int, tmp_path: Path) -> None:
     done = [str(run) for run in train(STUDY.runs(), tmp_path, fake, jobs)]
     assert sorted(done) == sorted(map(str, STUDY.runs())) == finished(tmp_path)
     assert jobs > 1 or done == [str(run) for run in STUDY.runs()]  # in the plan's order
-    assert [run.result(tmp_path).stream for run in STUDY.runs()] == [(0,), (0,), (1,), (1,)]
+    assert [result_of(run, tmp_path).stream for run in STUDY.runs()] == [(0,), (0,), (1,), (1,)]
     assert not (tmp_path / RUNNING).exists()
     assert list(train(STUDY.runs(), tmp_path, fake, jobs)) == []
 
 
-def test_a_failing_run_leaves_its_log_and_stops_no_other(tmp_path, monkeypatch, capsys):
+def test_a_failing_run_leaves_its_log_and_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("FAIL", "wiou3")
     monkeypatch.setattr("yolo_wiou.compare.run_study.check_pairing", lambda *_: {})
     assert run_study(STUDY, tmp_path, fake) == 1
@@ -69,7 +73,9 @@ def test_a_failing_run_leaves_its_log_and_stops_no_other(tmp_path, monkeypatch, 
     assert STUDY.runs()[0].result(tmp_path) == before
 
 
-def test_a_finished_run_with_a_damaged_file_is_named_and_trained_again(tmp_path, monkeypatch, capsys):
+def test_a_finished_run_with_a_damaged_file_is_named_and_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("yolo_wiou.compare.run_study.check_pairing", lambda *_: {})
     assert run_study(STUDY, tmp_path, fake) == 0
     damaged = STUDY.runs()[1].folder(tmp_path) / "truth.json"
@@ -84,8 +90,10 @@ def test_a_finished_run_with_a_damaged_file_is_named_and_trained_again(tmp_path,
     assert finished(tmp_path) == sorted(map(str, STUDY.runs()))
 
 
-def test_what_is_no_fair_comparison_is_told_line_by_line(tmp_path, monkeypatch, capsys):
-    def refuse(*_):
+def test_what_is_no_fair_comparison_is_told_line_by_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> NoReturn:
         raise NotPairedError("This would be no fair comparison:", "a", "b")
 
     monkeypatch.setattr("yolo_wiou.compare.run_study.check_pairing", refuse)
@@ -101,7 +109,9 @@ import yolo_wiou.files
 """
 
 
-def test_a_run_imports_nothing_from_the_working_directory_and_works_there(tmp_path, monkeypatch):
+def test_a_run_imports_nothing_from_the_working_directory_and_works_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What lies there may be another checkout, or a file that has the name of a module."""
     cwd, here, other = (tmp_path / name for name in ("cwd", "path", "other"))
     for package in (cwd / "yolo_wiou", other / "yolo_wiou", here):
@@ -118,7 +128,9 @@ def test_a_run_imports_nothing_from_the_working_directory_and_works_there(tmp_pa
     assert (here / "seen").read_text() == f"{files.__file__} {cwd}"
 
 
-def test_a_runner_that_is_gone_ends_the_study_with_what_has_finished(tmp_path, monkeypatch, capsys):
+def test_a_runner_that_is_gone_ends_the_study_with_what_has_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     started: list[Path] = []
 
     def runner(folder: Path) -> LocalJob:
@@ -134,8 +146,8 @@ def test_a_runner_that_is_gone_ends_the_study_with_what_has_finished(tmp_path, m
     assert not (tmp_path / RUNNING).exists()
 
 
-def test_a_system_that_starts_no_process_is_told(tmp_path, monkeypatch):
-    def refuse(*_, **__):
+def test_a_system_that_starts_no_process_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr("yolo_wiou.compare.runner.subprocess.Popen", refuse)
@@ -143,7 +155,7 @@ def test_a_system_that_starts_no_process_is_told(tmp_path, monkeypatch):
         LocalJob(tmp_path)
 
 
-def test_stopping_ends_what_is_running(tmp_path, monkeypatch):
+def test_stopping_ends_what_is_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = train(STUDY.runs(), tmp_path, fake, 1)
     next(runs)
     monkeypatch.setenv("UNTIL", str(tmp_path / "never"))
@@ -177,7 +189,7 @@ with STUDY.claim(Path({study!r})):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-def test_killed_at_any_moment_only_what_was_running_is_lost(tmp_path, monkeypatch):
+def test_killed_at_any_moment_only_what_was_running_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     STUDY.save(tmp_path)
     next(runs := train(STUDY.runs(), tmp_path, fake))
     runs.close()
@@ -206,7 +218,7 @@ def test_killed_at_any_moment_only_what_was_running_is_lost(tmp_path, monkeypatc
     assert STUDY.runs()[0].result(tmp_path) == first
 
 
-def test_what_outlives_its_study_spoils_nothing(tmp_path):
+def test_what_outlives_its_study_spoils_nothing(tmp_path: Path) -> None:
     """A process that goes on writing after its study was killed has no folder that counts."""
     STUDY.save(tmp_path)
     left = tmp_path / RUNNING / "a-ciou-seed0-1"

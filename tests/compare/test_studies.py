@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from helpers.places import places
 from helpers.running import shell
+from helpers.studies import result_of
 
 from yolo_wiou.compare.coco import read_detections, read_truth
 from yolo_wiou.compare.control import read_controls
@@ -28,7 +29,7 @@ TINY += ["losses=ciou,wiou3", "seeds=2", "control=false", "jobs=2"]
 
 
 @pytest.fixture(scope="session")
-def compared(shapes, tmp_path_factory) -> tuple[Path, str, str]:
+def compared(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """The folder of a study, and what `compare --json` wrote to stdout and stderr."""
     folder = tmp_path_factory.mktemp("compare")
     env = {"YOLO_CONFIG_DIR": str(tmp_path_factory.mktemp("new"))}  # Ultralytics greets a machine that it is new on
@@ -38,35 +39,35 @@ def compared(shapes, tmp_path_factory) -> tuple[Path, str, str]:
 
 
 @pytest.fixture(scope="session")
-def study(compared) -> Path:
+def study(compared: tuple[Path, str, str]) -> Path:
     """The folder of a finished study."""
     return compared[0]
 
 
-def test_stdout_is_the_report_alone(compared):
+def test_stdout_is_the_report_alone(compared: tuple[Path, str, str]) -> None:
     folder, out, err = compared
     assert json.loads(out) == read_json(folder / "report.json")
     assert "4 runs: 2 losses (ciou, wiou3) x 2 seeds x 1 data set (shapes), 2 at a time" in err
     assert "4/4 shapes" in err
-    assert {run.result(folder).steps for run in Study.load(folder).runs()} == {3}
+    assert {result_of(run, folder).steps for run in Study.load(folder).runs()} == {3}
     assert " left." in err
     assert {"report.html", "runs.csv", "study.json"} <= {file.name for file in folder.iterdir()}
     assert sorted(map(str, Study.load(folder).data.values())) == [str(Study.load(folder).data["shapes"])]
     assert places(err) == {"results": folder / "report.html", "weights": folder / "runs"}
 
 
-def test_losses_saw_the_same_images_and_seeds_did_not(study):
+def test_losses_saw_the_same_images_and_seeds_did_not(study: Path) -> None:
     runs = Study.load(study).runs()
-    streams = {(run.loss, run.seed): run.result(study).stream for run in runs}
+    streams = {(run.loss, run.seed): result_of(run, study).stream for run in runs}
     assert streams["ciou", 0] == streams["wiou3", 0] != streams["ciou", 1] == streams["wiou3", 1]
     assert all(len(stream) == 1 for stream in streams.values())
     beginnings = read_first_batches(study)
     assert [(run.loss, run.seed) for run in beginnings] == [("ciou", 0), ("wiou3", 0), ("ciou", 1)]
     assert objections(beginnings) == []
-    assert {run.result(study).optimizer.name for run in runs} == {"AdamW"}  # what auto came to
+    assert {result_of(run, study).optimizer.name for run in runs} == {"AdamW"}  # what auto came to
 
 
-def test_runs_are_trained_as_asked(study):
+def test_runs_are_trained_as_asked(study: Path) -> None:
     for run in Study.load(study).runs():
         folder = run.folder(study)
         arguments = (folder / "train" / "args.yaml").read_text()
@@ -75,7 +76,7 @@ def test_runs_are_trained_as_asked(study):
         assert (folder / "train" / "weights" / "last.pt").is_file()
 
 
-def test_the_truth_is_the_labels(study, shapes):
+def test_the_truth_is_the_labels(study: Path, shapes: Path) -> None:
     """Boxes of truth.json are those of the label files, read by hand."""
     run = Study.load(study).runs()[0]
     truth = read_json(run.folder(study) / "truth.json")
@@ -90,7 +91,7 @@ def test_the_truth_is_the_labels(study, shapes):
     assert len(boxes) == 6
 
 
-def test_detections_are_boxes_of_those_images(study):
+def test_detections_are_boxes_of_those_images(study: Path) -> None:
     run = Study.load(study).runs()[0]
     for checkpoint in run.checkpoints:
         table = np.load(run.folder(study) / f"detections-{checkpoint}.npz")["detections"]
@@ -102,7 +103,7 @@ def test_detections_are_boxes_of_those_images(study):
         assert set(table[:, 6]) <= {0, 1}
 
 
-def test_the_same_command_goes_on(study, shapes, tmp_path):
+def test_the_same_command_goes_on(study: Path, shapes: Path, tmp_path: Path) -> None:
     """A run that is gone is trained again, and comes out the same though it is alone; the others stay as they are.
 
     With controls, which may come later, and are trained as runs are.
@@ -119,15 +120,16 @@ def test_the_same_command_goes_on(study, shapes, tmp_path):
     for seed in (0, 1):
         record = Record(control.beside(others[-1]), own / "runs" / "shapes" / "ciou_as_heavy_as_wiou3" / f"seed{seed}")
         assert record.gradient_ratio == pytest.approx(control.weight, rel=1e-3)
-        assert record.result.stream == next(run for run in others if run.seed == seed).result(own).stream
+        assert record.result
+        assert record.result.stream == result_of(next(run for run in others if run.seed == seed), own).stream
     assert f"- against ciou x {control.weight:.3g}" in done.stdout
     assert {str(run): run.result(own) for run in others} == before
     old, new = (np.load(first.folder(root) / "detections-last.npz")["detections"] for root in (study, own))
     np.testing.assert_array_equal(old, new)
-    assert first.result(study).stream == first.result(own).stream
+    assert result_of(first, study).stream == result_of(first, own).stream
 
 
-def test_another_study_is_refused(study, shapes):
+def test_another_study_is_refused(study: Path, shapes: Path) -> None:
     before = sorted(study.rglob("*"))
     argv = [word.replace("epochs=1", "epochs=2") for word in TINY]
     done = shell("-m", "yolo_wiou", "compare", f"data={shapes}", *argv, "out=study", cwd=study.parent, check=False)
@@ -136,14 +138,14 @@ def test_another_study_is_refused(study, shapes):
     assert sorted(study.rglob("*")) == before
 
 
-def test_a_loss_that_tells_labels_apart_sees_the_same_data(shapes, tmp_path):
+def test_a_loss_that_tells_labels_apart_sees_the_same_data(shapes: Path, tmp_path: Path) -> None:
     arguments = {"model": "yolo11n.yaml", "imgsz": 32, "epochs": 1, "batch": 2, "workers": 0, "data": str(shapes)}
     runs = [Run(data="set", loss=loss, seed=0, spec=loss, arguments=arguments) for loss in ("ciou", "trust")]
     first, second = (first_batches(run, tmp_path).stream for run in runs)
     assert first == second
 
 
-def test_images_and_objects_of_a_data_set_are_counted(shapes, tmp_path):
+def test_images_and_objects_of_a_data_set_are_counted(shapes: Path, tmp_path: Path) -> None:
     shutil.copytree(shapes.parent, tmp_path / "set", ignore=shutil.ignore_patterns("*.cache"))
     first, second, *_ = sorted((tmp_path / "set" / "labels" / "train").iterdir())
     first.write_text("cell 0.5 0.5 0.1 0.1\n")
@@ -157,7 +159,7 @@ def test_images_and_objects_of_a_data_set_are_counted(shapes, tmp_path):
     assert (counts["training"]["images"], counts["training"]["left out"]) == (12, 2)
 
 
-def test_rotated_boxes_are_detected_and_evaluated_as_such(tmp_path):
+def test_rotated_boxes_are_detected_and_evaluated_as_such(tmp_path: Path) -> None:
     """Truth is the corners of the labels, and each detection has an angle."""
     config = ShapesConfig(task="obb", train=8, val=4, imgsz=64, classes=("disc", "box"))
     data = render_dataset(tmp_path / "set", config)
@@ -182,7 +184,7 @@ def test_rotated_boxes_are_detected_and_evaluated_as_such(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["segment", "pose"])
-def test_boxes_of_other_tasks(task, tmp_path):
+def test_boxes_of_other_tasks(task: str, tmp_path: Path) -> None:
     config = ShapesConfig(task=task, train=8, val=4, imgsz=64, classes=("disc", "box"))
     data = render_dataset(tmp_path / "set", config)
     argv = [word.replace("yolo11n", f"yolo11n-{task[:4].replace('segm', 'seg')}") for word in TINY]
@@ -193,7 +195,7 @@ def test_boxes_of_other_tasks(task, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.needs("ray")
-def test_ray_trains_the_same(study, tmp_path):
+def test_ray_trains_the_same(study: Path, tmp_path: Path) -> None:
     """Detections and data of a run are equal, whatever runner did it."""
     import ray
 
@@ -206,20 +208,20 @@ def test_ray_trains_the_same(study, tmp_path):
         (done,) = train([run], tmp_path, runner)
     finally:
         ray.shutdown()
-    assert done.result(tmp_path).stream == run.result(study).stream
+    assert result_of(done, tmp_path).stream == result_of(run, study).stream
     local, far = (np.load(run.folder(folder) / "detections-last.npz")["detections"] for folder in (study, tmp_path))
     np.testing.assert_array_equal(local, far)
 
 
 @pytest.mark.slow
-def test_workers_load_what_the_seed_says(shapes, tmp_path):
+def test_workers_load_what_the_seed_says(shapes: Path, tmp_path: Path) -> None:
     """With worker processes too, losses see the same images under one seed, and others under the next."""
     arguments = {"model": "yolo11n.yaml", "imgsz": 32, "epochs": 1, "batch": 4, "nbs": 4, "workers": 2}
     study = Study(
         losses={"ciou": "ciou", "wiou3": "wiou3"}, data={"shapes": str(shapes)}, seeds=(0, 1), arguments=arguments
     )
     assert len(list(train(study.runs(), tmp_path, LocalJob, 2))) == 4
-    results = [(run, run.result(tmp_path)) for run in study.runs()]
+    results = [(run, result_of(run, tmp_path)) for run in study.runs()]
     whole = [
         FirstBatches(data="", loss=run.loss, seed=run.seed, stream=result.stream, optimizer=result.optimizer)
         for run, result in results

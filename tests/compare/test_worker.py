@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from helpers.studies import a_study
 
 from yolo_wiou.compare import worker
 from yolo_wiou.compare.pairing import PLAN, FirstBatches, read_first_batches
-from yolo_wiou.compare.run import PAIRING, Optimizer
+from yolo_wiou.compare.run import PAIRING, Optimizer, Run
 from yolo_wiou.compare.worker import GENERATOR, Stream, optimizer, seed_loader
 from yolo_wiou.files import write_json
 
@@ -27,7 +29,7 @@ class Loader:
 
 
 @pytest.mark.parametrize(("before", "resets"), [(GENERATOR, 1), (GENERATOR + 3, 0)])
-def test_every_seed_has_its_own_order_of_images(before, resets):
+def test_every_seed_has_its_own_order_of_images(before: int, resets: int) -> None:
     """A release that forgets the seed is helped; one that knows it is left alone."""
     trainer = SimpleNamespace(train_loader=Loader(before), args=SimpleNamespace(seed=3))
     seed_loader(trainer)
@@ -50,7 +52,7 @@ def watched(*batches: dict[str, torch.Tensor]) -> list[int]:
     return stream.epochs
 
 
-def test_the_stream_tells_images_boxes_and_order_apart():
+def test_the_stream_tells_images_boxes_and_order_apart() -> None:
     first = watched(batch(1), batch(2))
     assert first == watched(batch(1), batch(2))
     assert first[0] == watched(batch(1), batch(3))[0]
@@ -61,17 +63,19 @@ def test_the_stream_tells_images_boxes_and_order_apart():
 
 
 @pytest.mark.parametrize(("kind", "extra", "momentum"), [("SGD", {"momentum": 0.8}, 0.8), ("AdamW", {}, 0.9)])
-def test_the_optimizer_is_told_as_it_was_resolved(kind, extra, momentum):
+def test_the_optimizer_is_told_as_it_was_resolved(kind: str, extra: dict[str, Any], momentum: float) -> None:
     made = getattr(torch.optim, kind)([{"params": torch.nn.Linear(2, 2).parameters(), "initial_lr": 0.02}], **extra)
     resolved = optimizer(SimpleNamespace(optimizer=made))
     assert (resolved.name, resolved.lr, resolved.momentum) == (kind, 0.02, momentum)
 
 
-def test_what_the_first_training_of_a_process_imports_makes_no_run_unlike_another(tmp_path, monkeypatch):
+def test_what_the_first_training_of_a_process_imports_makes_no_run_unlike_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ultralytics imports ray.tune with its first trainer, that imports rich, and that draws random numbers."""
     study, trained = a_study(), []
 
-    def first_batches(run, folder):
+    def first_batches(run: Run, folder: Path) -> FirstBatches:
         trained.append(run)
         names = {"data": run.data, "loss": run.loss, "seed": run.seed}
         optimizer = Optimizer(name="SGD", lr=0.01, momentum=0.9)

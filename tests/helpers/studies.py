@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.finished import leave_results
+from yolo_wiou.compare.run import Result, Run
 from yolo_wiou.compare.study import Study
 
 
@@ -25,3 +26,10 @@ def finish(study: Study, folder: Path) -> None:
     run.folder(folder).mkdir(parents=True)
     run.save(run.folder(folder))
     leave_results(run.folder(folder))
+
+
+def result_of(run: Run, folder: Path) -> Result:
+    """What a run of the study in a folder says of itself; it must have finished."""
+    result = run.result(folder)
+    assert result
+    return result

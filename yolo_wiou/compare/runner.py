@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -82,7 +82,7 @@ class LocalJob:
         self.process.wait()
 
 
-def train(runs: Iterable[Run], study: Path, runner: Runner, jobs: int = 1) -> Iterator[Run]:
+def train(runs: Iterable[Run], study: Path, runner: Runner, jobs: int = 1) -> Generator[Run, None, None]:
     """Train what is not finished, `jobs` at a time; yields each run as it ends, well or badly.
 
     A run is trained in a folder of its own and moved to its place when it has ended, so nothing that outlives this
