@@ -12,7 +12,7 @@ from yolo_wiou import ConfigError
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(), st.integers(0, 100_000), st.sampled_from(["", " ", "\n", "\x1b[2J", "a"]))
-def test_a_message_is_short_and_harmless_whatever_it_quotes(text, times, between):
+def test_a_message_is_short_and_harmless_whatever_it_quotes(text: str, times: int, between: str) -> None:
     message = str(ConfigError(f"'{text}{(text + between) * (times // (len(text) + 1))}' is unknown. Valid: ciou."))
     assert len(message) < 50_000
     assert message.count("\n") <= 20
@@ -20,7 +20,7 @@ def test_a_message_is_short_and_harmless_whatever_it_quotes(text, times, between
     assert message.isprintable() or "\n" in message
 
 
-def test_what_is_short_stays_as_it_is_and_what_is_long_keeps_its_end():
+def test_what_is_short_stays_as_it_is_and_what_is_long_keeps_its_end() -> None:
     said = "unknown loss 'wiuo3'. Did you mean 'wiou3'? Valid: α-iou, /a/path/of/some/length.yaml\nand more"
     assert str(ConfigError(said)) == str(pickle.loads(pickle.dumps(ConfigError(said)))) == said
     long = str(ConfigError(f"unknown loss '{'x' * 5000}'. Valid: ciou."))

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NoReturn
 
 import pytest
 from hypothesis import assume, given, settings
@@ -36,33 +37,33 @@ LAUGHS += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in ra
     ],
     ids=lambda text: text[:20],
 )
-def test_a_file_that_is_no_file_of_settings_is_refused_in_a_sentence(text, said, tmp_path):
+def test_a_file_that_is_no_file_of_settings_is_refused_in_a_sentence(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(ConfigError, match=said) as refused:
         read_mapping(tmp_path / "mine.yaml")
     assert len(str(refused.value)) < 1000
 
 
-def test_an_alias_is_taken(tmp_path):
+def test_an_alias_is_taken(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("a: &a [1, 2]\nb: *a\n")
     assert read_mapping(tmp_path / "mine.yaml") == {"a": [1, 2], "b": [1, 2]}
 
 
 @pytest.mark.parametrize("text", ["a: &a {x: 1}\nb: {<<: *a, x: 2}\n", "a: {x: 1}\nb: {x: 2}\n"])
-def test_a_key_may_stand_again_in_another_mapping(text, tmp_path):
+def test_a_key_may_stand_again_in_another_mapping(text: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(text)
     assert read_mapping(tmp_path / "mine.yaml") == {"a": {"x": 1}, "b": {"x": 2}}
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8", "utf-8-sig"])
-def test_a_file_is_taken_as_any_shell_or_editor_writes_it(encoding, tmp_path):
+def test_a_file_is_taken_as_any_shell_or_editor_writes_it(encoding: str, tmp_path: Path) -> None:
     """With `>`, Windows' PowerShell writes UTF-16, marked as such."""
     mark = "\ufeff" * encoding.endswith(("le", "be"))
     (tmp_path / "mine.yaml").write_bytes(f"{mark}a: größer\n".encode(encoding))
     assert read_mapping(tmp_path / "mine.yaml") == {"a": "größer"}
 
 
-def test_what_is_no_text_is_refused_with_its_encoding(tmp_path):
+def test_what_is_no_text_is_refused_with_its_encoding(tmp_path: Path) -> None:
     for content, encoding in ((b"a: \xff\n", "UTF-8"), (b"\xff\xfea", "UTF-16")):
         (tmp_path / "mine.yaml").write_bytes(content)
         with pytest.raises(ConfigError, match=f"is not YAML in {encoding}"):
@@ -80,7 +81,7 @@ LABELS = st.one_of(
 
 @settings(max_examples=1000, deadline=None, derandomize=True)
 @given(LABELS)
-def test_a_label_becomes_one_safe_component(label):
+def test_a_label_becomes_one_safe_component(label: str) -> None:
     name = file_name(label)
     assert PurePosixPath(name).parts == PureWindowsPath(name).parts == (name,)
     assert name.rstrip(". ") == name
@@ -92,17 +93,17 @@ def test_a_label_becomes_one_safe_component(label):
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9*=., /+-]{0,60}[A-Za-z0-9*]", fullmatch=True))
-def test_an_ordinary_label_is_its_own_folder_as_it_always_was(label):
+def test_an_ordinary_label_is_its_own_folder_as_it_always_was(label: str) -> None:
     assume(not RESERVED.match(label))
     assert file_name(label) == re.sub(r"[^\w.=+-]", "_", label)
 
 
 @given(st.text(min_size=250, max_size=300), st.text(min_size=1, max_size=5))
-def test_long_labels_are_told_apart_by_their_ends(label, end):
+def test_long_labels_are_told_apart_by_their_ends(label: str, end: str) -> None:
     assert file_name(label + end) != file_name(label)
 
 
-def test_a_file_has_the_mode_that_a_plain_open_gives(tmp_path):
+def test_a_file_has_the_mode_that_a_plain_open_gives(tmp_path: Path) -> None:
     plain, file = tmp_path / "plain.txt", tmp_path / "results.json"
     plain.touch()
     write_whole(file, "one")
@@ -115,7 +116,7 @@ def test_a_file_has_the_mode_that_a_plain_open_gives(tmp_path):
     assert sorted(tmp_path.iterdir()) == [plain, file]
 
 
-def test_a_planted_link_is_not_followed(tmp_path, monkeypatch):
+def test_a_planted_link_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither at a name that can be guessed, nor at the one that is used."""
     victim, file = tmp_path / "victim", tmp_path / "results.json"
     victim.write_text("mine")
@@ -130,11 +131,13 @@ def test_a_planted_link_is_not_followed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("moment", ["fsync", "replace"])
-def test_a_failure_leaves_the_old_file_and_nothing_else(moment, tmp_path, monkeypatch):
+def test_a_failure_leaves_the_old_file_and_nothing_else(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "results.json"
     file.write_text("old")
 
-    def full(*_):
+    def full(*_: object) -> NoReturn:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, moment, full)
@@ -144,7 +147,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(moment, tmp_path, monkey
     assert file.read_text() == "old"
 
 
-def test_drafts_of_killed_writers_are_forgotten(tmp_path, monkeypatch):
+def test_drafts_of_killed_writers_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
     monkeypatch.setattr(os, "replace", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -57,7 +57,8 @@ def test_every_label_of_a_task_has_a_row(
         for number in range(1, len(file.read_text().splitlines()) + 1)
     ]
     assert sorted((Path(label.image).stem, label.line) for label in report.labels) == lines
-    assert report.flagged == report.missing == []
+    assert report.flagged == []
+    assert report.missing == []
     table = rows(report.save(tmp_path / "out"))
     assert len(table) == len(lines)
     plain = json.loads((tmp_path / "out" / "audit.json").read_text(), parse_constant=pytest.fail)  # NaN is no JSON

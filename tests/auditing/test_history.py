@@ -39,7 +39,7 @@ def test_the_later_half_is_what_counts(tmp_path: Path) -> None:
     rows = ["b.jpg,1,0,.5,.5,.1,.1", "a.jpg,3,0,.5,.5,.1,.1", "a.jpg,2,0,.5,.5,.1,.1"]
     nan = float("nan")
     iou = [[0.1, 0.1, 0.1], [0.2, 0.2, 0.2], [0.5, nan, 0.9], [0.75, 0.25, 0.9]]
-    margin = [[-1, -1, -1], [-1, -1, -1], [0.5, nan, 1], [0.25, nan, 1]]
+    margin: list[list[float]] = [[-1, -1, -1], [-1, -1, -1], [0.5, nan, 1], [0.25, nan, 1]]
     write(tmp_path, rows, iou, margin)
     past = recall(tmp_path, labels())
     assert past.loc == pytest.approx([nan, 0.75, 1 - 0.625], nan_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def judgement(world: World) -> Judgement:
     return judged(world)
 
 
-def judged(world: World, threshold: float = 2.0, **changes: bool) -> Judgement:
+def judged(world: World, threshold: float = 2.0, **changes: Any) -> Judgement:
     return judge(world.labels, Seen.of(world.detections), NAMES, threshold, **changes)
 
 
@@ -61,7 +62,7 @@ def test_wrong_labels_come_first(world: World, judgement: Judgement) -> None:
 
 @pytest.mark.parametrize(("kind", "share"), [("loose", 0.5), ("shifted", 0.8), ("class", 0.8), ("spurious", 0.9)])
 def test_the_reason_is_what_was_done(kind: str, share: float, world: World, judgement: Judgement) -> None:
-    reasons = Counter(row.reason for row, _ in by_kind(world, judgement)[kind])
+    reasons = Counter[str](row.reason for row, _ in by_kind(world, judgement)[kind])
     assert reasons[kind] >= share * reasons.total()
 
 

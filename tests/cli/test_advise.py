@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import pytest
 from helpers.running import MODEL, MODELS
@@ -13,11 +14,13 @@ from yolo_wiou.cli.main import run_command
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_it_describes_the_boxes_and_proposes_what_can_be_pasted(shapes, capsys, tmp_path):
+def test_it_describes_the_boxes_and_proposes_what_can_be_pasted(
+    shapes: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     (tmp_path / "my set").symlink_to(shapes.parent)
     assert run_command(["advise", "data=my set/data.yaml", "imgsz=64"]) == 0
     said = capsys.readouterr().out
@@ -39,7 +42,9 @@ def test_it_describes_the_boxes_and_proposes_what_can_be_pasted(shapes, capsys, 
     assert study.arguments["imgsz"] == 64
 
 
-def test_many_images_show_their_progress_beside_the_answer(shapes, capsys, monkeypatch):
+def test_many_images_show_their_progress_beside_the_answer(
+    shapes: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = []
     for many in (2000, 1):
         monkeypatch.setattr(advise, "MANY_IMAGES", many)
@@ -50,7 +55,7 @@ def test_many_images_show_their_progress_beside_the_answer(shapes, capsys, monke
 
 
 @pytest.mark.parametrize("task", MODELS)
-def test_it_takes_every_task(task, task_data, capsys):
+def test_it_takes_every_task(task: str, task_data: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["advise", f"data={task_data[task]}", f"task={task}", "imgsz=640"]) == 0
     assert "6 images" in capsys.readouterr().out
 
@@ -69,18 +74,22 @@ def test_it_takes_every_task(task, task_data, capsys):
     ],
     ids=str,
 )
-def test_mistakes_are_one_message(arguments, message, shapes, capsys):
+def test_mistakes_are_one_message(
+    arguments: list[str], message: str, shapes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_command(["advise", *(argument.format(shapes=shapes) for argument in arguments)]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_outlines_are_told_from_boxes_where_nobody_named_the_task(task_data, capsys):
+def test_outlines_are_told_from_boxes_where_nobody_named_the_task(
+    task_data: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     for task, arguments, is_told in (("obb", [], True), ("obb", ["task=obb"], False), ("pose", [], False)):
         assert run_command(["advise", f"data={task_data[task]}", *arguments]) == 0
         assert ("have outlines; this is for task detect" in capsys.readouterr().out) is is_told
 
 
-def test_the_size_is_that_of_a_training(shapes, capsys):
+def test_the_size_is_that_of_a_training(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["advise", f"data={shapes}", "imgsz=65"]) == 0
     said = capsys.readouterr().out
     assert "at imgsz=96" in said
@@ -90,13 +99,15 @@ def test_the_size_is_that_of_a_training(shapes, capsys):
 @pytest.mark.parametrize(
     ("data", "task", "message"), [("detect", "obb", "needs rotated boxes"), ("obb", "pose", "key points")]
 )
-def test_labels_of_another_task_are_a_mistake(data, task, message, shapes, task_data, capsys):
+def test_labels_of_another_task_are_a_mistake(
+    data: str, task: str, message: str, shapes: Path, task_data: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     """What the command to paste would say."""
     assert run_command(["advise", f"data={ {'detect': shapes, **task_data}[data] }", f"task={task}"]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_labels_without_boxes_are_a_mistake(tmp_path, capsys):
+def test_labels_without_boxes_are_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from PIL import Image
 
     for folder in ("images", "labels"):

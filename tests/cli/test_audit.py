@@ -53,7 +53,9 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("command", MISTAKES)
-def test_mistakes_are_named_before_anything_is_written(command, tmp_path, monkeypatch, capsys):
+def test_mistakes_are_named_before_anything_is_written(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_command(["audit", *command.split()]) == 2
     assert MISTAKES[command] in capsys.readouterr().err
@@ -61,7 +63,7 @@ def test_mistakes_are_named_before_anything_is_written(command, tmp_path, monkey
 
 
 @pytest.fixture(scope="module")
-def untrained(tmp_path_factory) -> Path:
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained checkpoint of two classes."""
     folder = tmp_path_factory.mktemp("weights")
     structure = yaml.safe_load((Path(__file__).parents[1] / "fixtures" / "tiny.yaml").read_text())
@@ -70,7 +72,9 @@ def untrained(tmp_path_factory) -> Path:
     return folder / "best.pt"
 
 
-def test_a_model_of_other_classes_is_refused(shapes, tmp_path, monkeypatch, capsys):
+def test_a_model_of_other_classes_is_refused(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     YOLO("yolo11n.yaml").save("coco.pt")
     before = sorted(tmp_path.rglob("*"))
@@ -79,7 +83,9 @@ def test_a_model_of_other_classes_is_refused(shapes, tmp_path, monkeypatch, caps
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_tables_and_a_corrected_copy(shapes, untrained, tmp_path, monkeypatch, capsys):
+def test_tables_and_a_corrected_copy(
+    shapes: Path, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["audit", f"data={shapes}", f"model={untrained}", "fix=fixed", "out=tables", "imgsz=64", "workers=0"]
     words.append("export=cvat,fiftyone,labelstudio")
@@ -111,7 +117,9 @@ def test_tables_and_a_corrected_copy(shapes, untrained, tmp_path, monkeypatch, c
 TINY = Path(__file__).parents[1] / "fixtures" / "tiny.yaml"
 
 
-def test_what_is_known_to_be_wrong_is_counted(shapes, untrained, tmp_path, monkeypatch, capsys):
+def test_what_is_known_to_be_wrong_is_counted(
+    shapes: Path, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     data = shutil.copytree(shapes.parent, tmp_path / "set") / "data.yaml"
     data.with_name("noise.csv").write_text("image,row,kind,cx,cy,w,h\n000000.png,0,jitter,0.5,0.5,0.1,0.1\n")
@@ -122,7 +130,9 @@ def test_what_is_known_to_be_wrong_is_counted(shapes, untrained, tmp_path, monke
 FOLDS = ["folds=2", "epochs=1", "imgsz=64", "workers=0", "batch=4", "plots=False"]
 
 
-def test_models_are_trained_that_have_not_seen_what_they_judge(shapes, tmp_path, monkeypatch, capsys):
+def test_models_are_trained_that_have_not_seen_what_they_judge(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     here = runner()
     monkeypatch.setattr("yolo_wiou.cli.folds.choose_runner", lambda *_: here)
@@ -138,7 +148,9 @@ def test_models_are_trained_that_have_not_seen_what_they_judge(shapes, tmp_path,
     assert "holds another audit out of fold: seed is 0 there and 1 here" in capsys.readouterr().err
 
 
-def test_a_training_that_fails_ends_the_audit_and_the_same_command_goes_on(shapes, tmp_path, monkeypatch, capsys):
+def test_a_training_that_fails_ends_the_audit_and_the_same_command_goes_on(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["audit", f"data={shapes}", f"model={TINY}", *FOLDS]
     monkeypatch.setattr("yolo_wiou.cli.folds.choose_runner", lambda *_: runner("fold 1 of 2", "fold 2 of 2"))
@@ -149,14 +161,18 @@ def test_a_training_that_fails_ends_the_audit_and_the_same_command_goes_on(shape
     assert [file.name for file in (tmp_path / "runs" / "audit").iterdir()] == ["folds"]
 
 
-def test_without_jinja2_there_are_the_tables(shapes, untrained, tmp_path, monkeypatch):
+def test_without_jinja2_there_are_the_tables(
+    shapes: Path, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(audit, "find_spec", lambda name: None)
     assert run_command(["audit", f"data={shapes}", f"model={untrained}", "imgsz=64", "workers=0"]) == 0
     assert {file.suffix for file in (tmp_path / "runs" / "audit").iterdir()} == {".csv", ".json"}
 
 
-def test_a_run_has_its_data_set_and_its_checkpoint(shapes, untrained, tmp_path, monkeypatch, capsys):
+def test_a_run_has_its_data_set_and_its_checkpoint(
+    shapes: Path, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     (run / "weights").mkdir(parents=True)
     (run / "args.yaml").write_text(yaml.safe_dump({"data": str(shapes), "imgsz": 64}))
@@ -174,7 +190,9 @@ def test_a_run_has_its_data_set_and_its_checkpoint(shapes, untrained, tmp_path, 
     assert audit.read([f"run={run}"]).options["model"] == str(run / "weights" / "best.pt")
 
 
-def test_a_file_of_settings_may_have_the_model(shapes, untrained, tmp_path, monkeypatch):
+def test_a_file_of_settings_may_have_the_model(
+    shapes: Path, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("all.yaml").write_text(yaml.safe_dump({"data": str(shapes), "model": str(untrained), "split": "val"}))
     request = audit.read(["cfg=all.yaml", "split=train", "batch=2"])
@@ -182,13 +200,13 @@ def test_a_file_of_settings_may_have_the_model(shapes, untrained, tmp_path, monk
     assert request.arguments["batch"] == 2
 
 
-def test_the_yaml_file_documents_every_default():
+def test_the_yaml_file_documents_every_default() -> None:
     lines = [line for line in (CFG / "audit.yaml").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
     assert all(" # (" in line for line in lines)
 
 
 @pytest.mark.parametrize("argv", [["audit", "--help"], ["help", "audit"]])
-def test_audit_has_help_of_its_own(argv, capsys):
+def test_audit_has_help_of_its_own(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(argv) == 0
     out = capsys.readouterr().out
     assert all(word in out for word in ("threshold:", "fix=FOLDER", "fix.remove", "--json", "run=runs/detect/train"))

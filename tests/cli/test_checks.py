@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ FIXTURE = Path(__file__).parents[1] / "fixtures" / "run"
 
 
 @pytest.mark.parametrize("loss", ["wiou3", "ciou", "mpdiou"])
-def test_the_installed_loss_has_the_value_of_its_formula_and_not_that_of_stock(loss):
+def test_the_installed_loss_has_the_value_of_its_formula_and_not_that_of_stock(loss: str) -> None:
     config = load_config(loss)
     result = selftest.self_test(config)
     assert result.installed == pytest.approx(result.formula, rel=1e-5)
@@ -33,18 +34,18 @@ def test_the_installed_loss_has_the_value_of_its_formula_and_not_that_of_stock(l
     assert f"{result.installed:.6f} with {loss} on it" in check_installation(config)
 
 
-def test_a_neutral_setting_is_no_broken_installation():
+def test_a_neutral_setting_is_no_broken_installation() -> None:
     neutral = load_config("ciou", {"gain.name": "iou-power", "gain.gamma": 0})
     assert "with ciou* on it" in check_installation(neutral)
 
 
-def test_a_loss_that_is_not_active_is_found_out(monkeypatch):
+def test_a_loss_that_is_not_active_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selftest, "install", lambda criterion, config: {})
     with pytest.raises(ContractError, match="than its formula"):
         check_installation(load_config("wiou3"))
 
 
-def test_a_loss_in_another_unit_is_found_out(monkeypatch):
+def test_a_loss_in_another_unit_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     pair = IoUTermMixin.pair
     monkeypatch.setattr(IoUTermMixin, "pair", lambda self, p, t, stride=1.0, imgsz=None: pair(self, p, t, 1.0, imgsz))
     with pytest.raises(ContractError, match="than its formula"):
@@ -55,8 +56,15 @@ def test_a_loss_in_another_unit_is_found_out(monkeypatch):
     "broken", [ImportError("no torchvision"), RuntimeError("operator torchvision::nms does not exist")]
 )
 @pytest.mark.parametrize("command", ["checks", "train"])
-def test_a_torchvision_of_another_pytorch_is_named(broken, command, monkeypatch, capsys, caplog, tmp_path):
-    def fails(*args):
+def test_a_torchvision_of_another_pytorch_is_named(
+    broken: Exception,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    def fails(*args: object) -> NoReturn:
         raise broken
 
     monkeypatch.chdir(tmp_path)
@@ -68,7 +76,7 @@ def test_a_torchvision_of_another_pytorch_is_named(broken, command, monkeypatch,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_checkpoint_says_what_it_was_trained_with(shapes, tmp_path):
+def test_a_checkpoint_says_what_it_was_trained_with(shapes: Path, tmp_path: Path) -> None:
     for name, kind, loss in (("ours", YOLO, {"loss": "wiou3"}), ("stock", ultralytics.YOLO, {})):
         kind(MODEL).train(data=shapes, project=tmp_path, name=name, **{**TINY, "epochs": 1}, **loss)
     ours = describe_checkpoint(str(tmp_path / "ours" / "weights" / "best.pt"))
@@ -78,7 +86,7 @@ def test_a_checkpoint_says_what_it_was_trained_with(shapes, tmp_path):
     assert "wiou3" in shell("-m", "yolo_wiou", "checks", "model=ours/weights/best.pt", cwd=tmp_path).stdout
 
 
-def test_no_file_and_no_checkpoint_are_named(tmp_path):
+def test_no_file_and_no_checkpoint_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no file 'nothing\.pt'"):
         describe_checkpoint("nothing.pt")
     (tmp_path / "text.pt").write_text("hello")
@@ -86,7 +94,7 @@ def test_no_file_and_no_checkpoint_are_named(tmp_path):
         describe_checkpoint(str(tmp_path / "text.pt"))
 
 
-def test_a_run_says_what_it_recorded_of_labels(tmp_path, capsys):
+def test_a_run_says_what_it_recorded_of_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(FIXTURE, tmp_path / "run")
     assert run_command(["checks", f"run={tmp_path / 'run'}"]) == 0
     assert "labels: nothing recorded; audit=true records" in capsys.readouterr().out
@@ -98,7 +106,7 @@ def test_a_run_says_what_it_recorded_of_labels(tmp_path, capsys):
     assert f"1 recorded over 3 epochs, which counts in yolo-wiou audit run={tmp_path / 'run'}" in said
 
 
-def test_an_audit_says_what_it_found(shapes, tmp_path, capsys):
+def test_an_audit_says_what_it_found(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = a_report(shapes)
     report.save(tmp_path)
     assert run_command(["checks", f"run={tmp_path}"]) == 0
@@ -110,7 +118,7 @@ def test_an_audit_says_what_it_found(shapes, tmp_path, capsys):
     assert "is no audit's, or damaged" in capsys.readouterr().err
 
 
-def test_a_folder_of_something_else_is_named(tmp_path, capsys):
+def test_a_folder_of_something_else_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["checks", f"run={tmp_path}"]) == 2
     assert "is the folder of neither a training (args.yaml) nor an audit (audit.json)" in capsys.readouterr().err
     assert run_command(["checks", f"run={tmp_path / 'nothing'}"]) == 2

@@ -93,7 +93,7 @@ def blocks(language: str) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def weights(shapes, tmp_path_factory) -> Path:
+def weights(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with untrained weights, under the name of trained ones, which nothing can download here, and a run."""
     folder = tmp_path_factory.mktemp("weights")
     shell("-c", "from ultralytics import YOLO; YOLO('yolo11n.yaml').save('yolo11n.pt')", cwd=folder)
@@ -103,7 +103,7 @@ def weights(shapes, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def user(page, text, tmp_path, shapes, weights) -> Path:
+def user(page: Path, text: str, tmp_path: Path, shapes: Path, weights: Path) -> Path:
     """A folder as a user has it: data, weights, the commands on the path and, where it is needed, a stopped run."""
     shutil.copytree(shapes.parent, tmp_path / "data")
     (tmp_path / "my.yaml").write_text(f"path: {tmp_path / 'data'}\n{shapes.read_text()}")
@@ -131,21 +131,21 @@ def run(user: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "text"), blocks("bash"))
-def test_a_shell_block_works(page, text, user):
+def test_a_shell_block_works(page: Path, text: str, user: Path) -> None:
     done = run(user, "bash", "-euo", "pipefail", "-c", text)
     assert done.returncode == 0, f"{page}:\n{text}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "text"), blocks("python"))
-def test_a_python_block_works(page, text, user):
+def test_a_python_block_works(page: Path, text: str, user: Path) -> None:
     (user / "block.py").write_text(PRELUDE + text, encoding="utf-8")
     done = run(user, sys.executable, "block.py")
     assert done.returncode == 0, f"{page}:\n{text}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page):
+def test_links_lead_somewhere(page: Path) -> None:
     for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
         file = (page.parent / target) if target else page
         assert file.exists(), f"{page.name} links to {target}"

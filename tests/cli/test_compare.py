@@ -60,14 +60,18 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("command", MISTAKES)
-def test_mistakes_are_named_before_anything_is_written(command, tmp_path, monkeypatch, capsys):
+def test_mistakes_are_named_before_anything_is_written(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_command(["compare", *command.split()]) == 2
     assert MISTAKES[command] in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_whatever_ultralytics_takes_beyond_its_defaults_is_considered(tmp_path, monkeypatch, capsys):
+def test_whatever_ultralytics_takes_beyond_its_defaults_is_considered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Its newer releases take keys that default.yaml does not list."""
     taken = re.search(r"allowed_custom_keys = \{(.*)\}", inspect.getsource(check_dict_alignment))
     monkeypatch.chdir(tmp_path)
@@ -90,7 +94,15 @@ def test_whatever_ultralytics_takes_beyond_its_defaults_is_considered(tmp_path, 
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(model, command, message, shapes, tmp_path, monkeypatch, capsys):
+def test_what_does_not_fit_is_refused(
+    model: str,
+    command: str,
+    message: str,
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").mkdir()
     taken = a_study(losses={"a": "ciou", "b": "eiou"})
@@ -102,7 +114,9 @@ def test_what_does_not_fit_is_refused(model, command, message, shapes, tmp_path,
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_no_cluster_is_looked_for_where_the_folder_is_another_study_s(shapes, tmp_path, monkeypatch, capsys):
+def test_no_cluster_is_looked_for_where_the_folder_is_another_study_s(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     taken = a_study(losses={"a": "ciou", "b": "eiou"})
     taken.save(tmp_path)
     finish(taken, tmp_path)
@@ -111,7 +125,9 @@ def test_no_cluster_is_looked_for_where_the_folder_is_another_study_s(shapes, tm
     assert "holds another study" in capsys.readouterr().err
 
 
-def test_a_file_of_all_settings_as_ultralytics_copies_it_is_taken(shapes, tmp_path, monkeypatch):
+def test_a_file_of_all_settings_as_ultralytics_copies_it_is_taken(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     plain = [f"data={shapes}", "model=yolo11n.yaml", "epochs=2"]
     Path("all.yaml").write_text(yaml.safe_dump(DEFAULT_CFG_DICT))
@@ -120,13 +136,15 @@ def test_a_file_of_all_settings_as_ultralytics_copies_it_is_taken(shapes, tmp_pa
     assert not {"seed", "project", "time"} & set(found.arguments)
 
 
-def test_all_epochs_are_trained_unless_asked_otherwise(shapes):
+def test_all_epochs_are_trained_unless_asked_otherwise(shapes: Path) -> None:
     argv = [f"data={shapes}", "model=yolo11n.yaml", "epochs=300"]
     assert compare.read(argv).study.arguments["patience"] == 0
     assert compare.read([*argv, "patience=300"]).study.arguments["patience"] == 300
 
 
-def test_a_data_file_with_a_comma_in_its_path_is_one(shapes, tmp_path, monkeypatch):
+def test_a_data_file_with_a_comma_in_its_path_is_one(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a,b").mkdir()
     path = tmp_path / "a,b" / "one,two.yaml"
@@ -140,7 +158,7 @@ def configs(request: compare.Request) -> list[LossConfig]:
     return [load_config(loss) for loss in request.study.losses.values()]
 
 
-def test_the_demo_is_the_same_study_once_its_data_is_there(tmp_path, monkeypatch):
+def test_the_demo_is_the_same_study_once_its_data_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     argv = ["shapes.train=1", "shapes.val=1", "shapes.imgsz=32"]
     first = compare.read(argv)
@@ -149,14 +167,14 @@ def test_the_demo_is_the_same_study_once_its_data_is_there(tmp_path, monkeypatch
     assert compare.read(argv).study == first.study
 
 
-def test_a_missing_package_is_named(monkeypatch, capsys):
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("yolo_wiou.cli.compare.NEEDED", ("jinja2", "no_such_package"))
     assert run_command(["compare"]) == 2
     assert "compare needs no_such_package" in (error := capsys.readouterr().err)
     assert "[compare]" in error
 
 
-def test_the_yaml_file_documents_every_default():
+def test_the_yaml_file_documents_every_default() -> None:
     text = (CFG / "compare.yaml").read_text(encoding="utf-8")
     assert set(yaml.safe_load(text)) == {"study", "demo"}
     settings = [line for line in text.splitlines() if re.match(r" +\w+: [^#]", line)]
@@ -165,7 +183,7 @@ def test_the_yaml_file_documents_every_default():
 
 
 @pytest.mark.parametrize("argv", [["compare", "--help"], ["compare", "help"], ["help", "compare"]])
-def test_compare_has_help_of_its_own(argv, capsys):
+def test_compare_has_help_of_its_own(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(argv) == 0
     out = capsys.readouterr().out
     assert all(word in out for word in ("jobs:", "seeds:", "out:", "engine:", "--json", "loss.gain.delta=3,5"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,9 @@ from yolo_wiou.cli.main import run_command
 
 
 @pytest.mark.parametrize("folder", ["plain", "with a space", "with 'quotes'"])
-def test_pictures_and_tables(folder, tmp_path, monkeypatch, capsys):
+def test_pictures_and_tables(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / folder).mkdir()
     monkeypatch.chdir(tmp_path / folder)
     for command, stem in (["curves"], "curves"), (["simulate", "points=2", "iterations=3"], "simulate-diou"):
@@ -23,7 +26,7 @@ def test_pictures_and_tables(folder, tmp_path, monkeypatch, capsys):
         assert places(capsys.readouterr().out) == {"picture": out / f"{stem}.png", "table": out / f"{stem}.csv"}
 
 
-def test_the_demo_s_results_weights_and_data(tmp_path):
+def test_the_demo_s_results_weights_and_data(tmp_path: Path) -> None:
     small = [*argv_of(**TINY), "shapes.train=8", "shapes.val=4", "shapes.imgsz=64", f"model={MODEL}", "epochs=1"]
     home = tmp_path / "my home"
     home.mkdir()
@@ -40,7 +43,7 @@ def test_the_demo_s_results_weights_and_data(tmp_path):
     assert found["data"].parent == home / "datasets"
 
 
-def test_a_training_on_several_data_sets_has_its_weights_below_its_results(tmp_path):
+def test_a_training_on_several_data_sets_has_its_weights_below_its_results(tmp_path: Path) -> None:
     """Its trainer, Ultralytics' MultiTrainer, has no checkpoint of its own: `data="['a.yaml','b.yaml']"`."""
     several = SimpleNamespace(save_dir=tmp_path)
     assert main.places(several) == {"results": tmp_path}

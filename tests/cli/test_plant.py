@@ -10,7 +10,9 @@ from yolo_wiou.cli.main import run_command
 from yolo_wiou.data.planting import PLANTED
 
 
-def test_the_command_says_what_was_planted_and_where(shapes, tmp_path, monkeypatch, capsys):
+def test_the_command_says_what_was_planted_and_where(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_command(["plant", f"data={shapes}", "out=wrong", "split=val", "loose=0.5", "seed=1", "dropped=0"]) == 0
     out = capsys.readouterr().out.splitlines()
@@ -37,7 +39,14 @@ def test_the_command_says_what_was_planted_and_where(shapes, tmp_path, monkeypat
         ("data={shapes} out={folder}", "holds something else already"),
     ],
 )
-def test_mistakes(words, message, shapes, tmp_path, monkeypatch, capsys):
+def test_mistakes(
+    words: str,
+    message: str,
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.chdir(tmp_path)
     before = sorted(path.name for path in shapes.parent.iterdir())
     assert run_command(["plant", *words.format(shapes=shapes, folder=shapes.parent).split()]) == 2

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 import yaml
@@ -18,7 +20,7 @@ from yolo_wiou.losses.presets import groups, load_config
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.yaml").write_text("penalty: [unclosed")
     (tmp_path / "list.yaml").write_text("- wiou3\n- ciou\n")
@@ -36,11 +38,11 @@ def _here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def trained(monkeypatch, tmp_path) -> list[dict]:
+def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any]]:
     """The arguments of every training, none of which takes place."""
     arguments_of = []
 
-    def train(model, **arguments):
+    def train(model: YOLO, **arguments: Any) -> None:
         arguments_of.append(arguments)
         model.trainer = SimpleNamespace(save_dir=tmp_path, best=tmp_path / "best.pt", last=tmp_path / "last.pt")
 
@@ -121,7 +123,9 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_costs_one_message_and_nothing_else(mistake, capsys, tmp_path):
+def test_a_mistake_costs_one_message_and_nothing_else(
+    mistake: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     before = sorted(tmp_path.rglob("*"))
     loss = [] if mistake.startswith("loss") and not mistake.startswith("loss.") else ["loss=wiou3"]
     assert run_command(["train", "data=data.yaml", "model=yolo11n.yaml", *loss, mistake]) == 2
@@ -166,7 +170,9 @@ def test_a_mistake_costs_one_message_and_nothing_else(mistake, capsys, tmp_path)
         ),
     ],
 )
-def test_other_mistakes(argv, message, capsys, caplog, tmp_path):
+def test_other_mistakes(
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
     before = sorted(tmp_path.rglob("*"))
     assert run_command(argv) == 2
     assert message in capsys.readouterr().err
@@ -183,21 +189,25 @@ def test_other_mistakes(argv, message, capsys, caplog, tmp_path):
         "simulate out=there",
     ],
 )
-def test_where_nothing_may_be_written_is_told_at_once(command, monkeypatch, capsys, caplog):
+def test_where_nothing_may_be_written_is_told_at_once(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
     assert run_command(command.split()) == 2
     assert "there' cannot be made: you may not write in" in capsys.readouterr().err
     assert "this is the demo" not in caplog.text
 
 
-def test_a_file_of_the_name_of_a_relative_project_is_in_nobody_s_way(trained, tmp_path):
+def test_a_file_of_the_name_of_a_relative_project_is_in_nobody_s_way(
+    trained: list[dict[str, Any]], tmp_path: Path
+) -> None:
     """Ultralytics resolves it below its own folder of runs."""
     (tmp_path / "exp").touch()
     assert run_command(["train", "data=data.yaml", "model=yolo11n.yaml", "project=exp"]) == 0
     assert trained[0]["project"] == "exp"
 
 
-def test_the_settings_of_another_run_do_not_lead_into_its_folder(trained, tmp_path):
+def test_the_settings_of_another_run_do_not_lead_into_its_folder(trained: list[dict[str, Any]], tmp_path: Path) -> None:
     (tmp_path / "args.yaml").write_text(
         f"mode: train\nmodel: yolo11n.yaml\ndata: data.yaml\nepochs: 7\nloss: siou\naudit: true\nsave_dir: {tmp_path}\n"
     )
@@ -206,9 +216,9 @@ def test_the_settings_of_another_run_do_not_lead_into_its_folder(trained, tmp_pa
     assert trained == [{"data": "data.yaml", "epochs": 7, "audit": True}]
 
 
-def test_a_listed_loss_can_be_changed_in_place(capsys):
+def test_a_listed_loss_can_be_changed_in_place(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["losses", "wiou3", "loss.gain.delta=5"]) == 0
-    assert load_config(yaml.safe_load(capsys.readouterr().out)).gain.delta == 5
+    assert load_config(yaml.safe_load(capsys.readouterr().out)).gain.model_dump()["delta"] == 5
 
 
 @pytest.mark.parametrize(
@@ -221,12 +231,14 @@ def test_a_listed_loss_can_be_changed_in_place(capsys):
         ('loss.gain.delta="5"', "delta: 5.0\n"),
     ],
 )
-def test_pairs_and_quotes_are_taken_as_users_write_them(argument, setting, capsys):
+def test_pairs_and_quotes_are_taken_as_users_write_them(
+    argument: str, setting: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_command(["losses", "'wiou3'", argument]) == 0
     assert setting in capsys.readouterr().out
 
 
-def test_a_file_with_a_comma_in_its_name_is_one_loss(capsys, tmp_path):
+def test_a_file_with_a_comma_in_its_name_is_one_loss(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "my,loss.yaml").write_text("penalty: siou\n")
     assert run_command(["train", "loss=my,loss.yaml", "model=nowhere.pt"]) == 2
     assert "nowhere.pt" in capsys.readouterr().err
@@ -234,19 +246,21 @@ def test_a_file_with_a_comma_in_its_name_is_one_loss(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("command", [["train"], ["val", "model=best.pt"], ["compare", "seeds=6"], ["plant"]])
-def test_a_path_that_the_shell_has_split_is_told(command, capsys, tmp_path):
+def test_a_path_that_the_shell_has_split_is_told(
+    command: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     (tmp_path / "my own data.yaml").touch()
     assert run_command([*command, "data=my", "own", "data.yaml", "epochs=3"]) == 2
     assert capsys.readouterr().err == "yolo-wiou: a path with spaces needs quotes: 'data=my own data.yaml'\n"
 
 
 @pytest.mark.parametrize("argv", [["val", "help"], ["detect", "--help"], ["export", "-h"]])
-def test_help_is_for_whoever_asks(argv, capsys):
+def test_help_is_for_whoever_asks(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(argv) == 0
     assert "yolo-wiou losses [NAME]" in capsys.readouterr().out
 
 
-def test_a_misspelt_argument_costs_no_page_of_syntax(capsys):
+def test_a_misspelt_argument_costs_no_page_of_syntax(capsys: pytest.CaptureFixture[str]) -> None:
     for mode in ("train", "val"):
         assert run_command([mode, "data=data.yaml", "epohcs=3"]) == 2
         said = capsys.readouterr()
@@ -258,10 +272,17 @@ def test_a_misspelt_argument_costs_no_page_of_syntax(capsys):
 @pytest.mark.parametrize(
     ("age", "resume", "can_go_on"), [(None, False, False), (60, False, False), (-1, False, True), (60, True, True)]
 )
-def test_ctrl_c_in_a_training_names_what_can_be_resumed(age, resume, can_go_on, monkeypatch, capsys, tmp_path):
+def test_ctrl_c_in_a_training_names_what_can_be_resumed(
+    age: int | None,
+    resume: bool,
+    can_go_on: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
     """Bare `resume` would go on with another run where this one has no checkpoint yet."""
 
-    def stopped(model, **arguments):
+    def stopped(model: YOLO, **arguments: object) -> NoReturn:
         model.trainer = SimpleNamespace(last=tmp_path / "last.pt", resume=resume)
         if age is not None:
             model.trainer.last.touch()
@@ -275,8 +296,8 @@ def test_ctrl_c_in_a_training_names_what_can_be_resumed(age, resume, can_go_on, 
     assert (f"train resume model={tmp_path / 'last.pt'}" in said) == can_go_on
 
 
-def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
-    def stopped(*args):
+def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped(*args: object) -> NoReturn:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(main, "run_as_ultralytics", stopped)
@@ -284,7 +305,7 @@ def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
     assert capsys.readouterr().err == "yolo-wiou: stopped.\n"
 
 
-def test_the_extras_are_not_needed_to_train(tmp_path):
+def test_the_extras_are_not_needed_to_train(tmp_path: Path) -> None:
     """Whoever installed without `[compare]` still has the command."""
     blocked = ("scipy", "plotly", "jinja2", "faster_coco_eval", "ray")
     code = (
@@ -293,14 +314,16 @@ def test_the_extras_are_not_needed_to_train(tmp_path):
     assert shell("-c", code, cwd=tmp_path).stdout == "yolo_wiou.cli.main\n"
 
 
-def test_losses_lists_the_catalogue(capsys):
+def test_losses_lists_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["losses"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert set(available_losses()) <= set(listed)
     assert listed.count("tasks:") == len(available_losses())
 
 
-def test_the_catalogue_fits_80_columns_group_by_group(capsys, monkeypatch):
+def test_the_catalogue_fits_80_columns_group_by_group(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert run_command(["losses"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -314,13 +337,13 @@ def test_the_catalogue_fits_80_columns_group_by_group(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("name", available_losses())
-def test_a_loss_as_yaml_can_be_passed_back(name, capsys, tmp_path):
+def test_a_loss_as_yaml_can_be_passed_back(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run_command(["losses", name]) == 0
     (tmp_path / "copy.yaml").write_text(capsys.readouterr().out)
     assert load_config(tmp_path / "copy.yaml") == load_config(name)
 
 
-def test_losses_resolves_files_too(capsys):
+def test_losses_resolves_files_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["losses", "mine.yaml"]) == 0
     resolved = yaml.safe_load(capsys.readouterr().out)
     assert resolved["name"] == "mine"
@@ -328,7 +351,7 @@ def test_losses_resolves_files_too(capsys):
     assert resolved["gain"] == {"name": "monotonic", "dfl": False, "gamma": 1.0}
 
 
-def test_version_help_and_nothing(capsys):
+def test_version_help_and_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["version"]) == 0
     assert f"yolo-wiou {__version__} (ultralytics " in capsys.readouterr().out
     for argv in ([], ["help"], ["--help"], ["val", "-h"]):
@@ -347,13 +370,15 @@ def test_version_help_and_nothing(capsys):
         (["audit", "help"], ("--json", "threshold: 2.0 # (float, above 0)")),
     ],
 )
-def test_the_help_of_a_command_has_its_settings(argv, shown, capsys):
+def test_the_help_of_a_command_has_its_settings(
+    argv: list[str], shown: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_command(argv) == 0
     out = capsys.readouterr().out
     assert [words for words in shown if words not in out] == []
 
 
-def test_other_commands_are_ultralytics_own(monkeypatch):
+def test_other_commands_are_ultralytics_own(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(main, "entrypoint", lambda: seen.append(sys.argv[1:]))
     monkeypatch.setattr("sys.argv", ["yolo-wiou"])
@@ -364,7 +389,7 @@ def test_other_commands_are_ultralytics_own(monkeypatch):
     assert sys.argv[0] == "yolo"  # or predict would save nothing
 
 
-def test_curves_and_simulate_write_table_and_picture(capsys, tmp_path):
+def test_curves_and_simulate_write_table_and_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run_command(["curves", "losses=siou,ciou", "loss.power=2"]) == 0
     assert run_command(["simulate", "losses=ciou,wiou1", "points=2", "iterations=3", "experiment=wiou", "out=sim"]) == 0
     said = capsys.readouterr().out
@@ -398,14 +423,18 @@ def test_curves_and_simulate_write_table_and_picture(capsys, tmp_path):
         (["simulate", "loss.gain.delta=3", "losses=ciou"], "unknown key 'loss.gain.delta'"),
     ],
 )
-def test_mistakes_of_curves_and_simulate(argv, message, capsys, tmp_path):
+def test_mistakes_of_curves_and_simulate(
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     before = sorted(tmp_path.rglob("*"))
     assert run_command(argv) == 2
     assert message in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_an_unknown_ultralytics_is_named_without_a_traceback(monkeypatch, capsys):
+def test_an_unknown_ultralytics_is_named_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from ultralytics.utils.loss import BboxLoss
 
     monkeypatch.setattr(BboxLoss, "forward", lambda self, boxes: None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from helpers.cost import boxes, step
@@ -10,14 +12,14 @@ from helpers.running import ROOT
 
 
 @pytest.fixture
-def bench(monkeypatch):
+def bench(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     """Imports a module of the benchmarks."""
     for folder in ("scripts", "scripts/bench"):
         monkeypatch.syspath_prepend(str(ROOT / folder))
     return importlib.import_module
 
 
-def test_every_term_stays_on_its_device(bench):
+def test_every_term_stays_on_its_device(bench: Callable[[str], Any]) -> None:
     """On `meta`, where a tensor of another device is an error."""
     data = boxes(10, "meta")
     for name, term in bench("loss").terms_on("meta", []).items():
@@ -25,7 +27,7 @@ def test_every_term_stays_on_its_device(bench):
         assert term(*data).is_meta, name
 
 
-def test_the_page_shows_launches_and_kernel_time_where_they_were_measured(bench):
+def test_the_page_shows_launches_and_kernel_time_where_they_were_measured(bench: Callable[[str], Any]) -> None:
     kernels = {"500": {"stock": {"launches": 181, "kernel ms": 0.36}, "wiou3": {"launches": 59, "kernel ms": 0.1234}}}
     table = bench("performance_page").kernel_table(kernels, ["stock", "wiou3"])
     assert "| wiou3 | 59 | 0.123 |" in table

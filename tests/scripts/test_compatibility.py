@@ -58,7 +58,7 @@ def test_of_no_check():
 """
 
 
-def test_outcomes_of_a_suite(tmp_path):
+def test_outcomes_of_a_suite(tmp_path: Path) -> None:
     (tmp_path / "test_suite.py").write_text(SUITE)
     env = {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))), "YOLO_CONFIG_DIR": str(tmp_path)}
     argv = ("-q", "-p", "conftest", "--junitxml=junit.xml", "test_suite.py")
@@ -75,7 +75,7 @@ def test_outcomes_of_a_suite(tmp_path):
     }
 
 
-def test_a_suite_that_cannot_start_is_a_row_of_failures(tmp_path):
+def test_a_suite_that_cannot_start_is_a_row_of_failures(tmp_path: Path) -> None:
     (tmp_path / "tests" / "training").mkdir(parents=True)
     (tmp_path / "tests" / "conftest.py").write_text("raise ImportError('ContractError: what to do')")
     seen = run_suite(sys.executable, tmp_path)
@@ -83,7 +83,7 @@ def test_a_suite_that_cannot_start_is_a_row_of_failures(tmp_path):
     assert all(result["outcome"] == "failed" and "what to do" in result["note"] for result in seen.values())
 
 
-def test_every_check_has_a_test():
+def test_every_check_has_a_test() -> None:
     """Collected where the suite is: no column of the table is without one, and no marked test without a column."""
     argv = ("-m", "release", "-n", "0", "-q", "--collect-only", "--junitxml=/dev/null", "tests/training")
     listed = shell("-c", LISTING, *argv, cwd=ROOT).stdout
@@ -112,7 +112,7 @@ def page_of(tmp_path: Path, **seen: object) -> str:
     return (tmp_path / "page.md").read_text(encoding="utf-8")
 
 
-def test_releases_are_shown_with_what_is_not_simply_passed(tmp_path):
+def test_releases_are_shown_with_what_is_not_simply_passed(tmp_path: Path) -> None:
     common = {"date": "2026-01-01", "platform": "Linux", "python": "3.11", "torch": "2.9", "numpy": "2.0"}
     rows = [
         {"release": "8.4.9", **common, "checks": {"resume": {"outcome": "passed"}}},
@@ -124,7 +124,7 @@ def test_releases_are_shown_with_what_is_not_simply_passed(tmp_path):
     assert "Ran on 2026-01-01, Linux, Python 3.11, torch 2.9.\n" in page
 
 
-def test_models_are_shown_where_they_were_checked(tmp_path):
+def test_models_are_shown_where_they_were_checked(tmp_path: Path) -> None:
     assert "##" not in page_of(tmp_path)
     good = {"family": "YOLO11", "task": "obb", "model": "yolo11n-obb", "parity": True, "wiou3": True, "note": ""}
     bad = {"family": "RT-DETR", "task": "detect", "model": "rtdetr-l", "parity": False, "wiou3": True, "note": "no"}
@@ -138,14 +138,14 @@ GPU = ROOT / "scripts" / "compatibility" / "gpu.py"
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here is a GPU")
 @pytest.mark.parametrize("argument", [[], ["device=mps"]])
-def test_without_a_gpu_nothing_is_checked_and_nothing_written(argument, tmp_path):
+def test_without_a_gpu_nothing_is_checked_and_nothing_written(argument: list[str], tmp_path: Path) -> None:
     done = shell(str(GPU), *argument, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "device=cpu" in done.stderr
     assert not (ROOT / "docs" / "compatibility" / "gpu.json").exists()
 
 
-def test_a_check_says_what_it_saw_or_why_it_did_not_run(monkeypatch):
+def test_a_check_says_what_it_saw_or_why_it_did_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(GPU.parent))
     look = importlib.import_module("gpu").look
     assert "2 rank" in look("collectives", "cpu", 120)["note"]
@@ -162,7 +162,7 @@ def test_a_check_says_what_it_saw_or_why_it_did_not_run(monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_rehearsal_goes_through_all_that_a_processor_can(tmp_path):
+def test_the_rehearsal_goes_through_all_that_a_processor_can(tmp_path: Path) -> None:
     done = shell(str(GPU), "device=cpu", cwd=tmp_path, timeout=900)
     outcomes = [line.split(": ")[1].split(",")[0] for line in done.stdout.splitlines()[:-1]]
     assert outcomes.count("passed") == 10
@@ -170,7 +170,7 @@ def test_the_rehearsal_goes_through_all_that_a_processor_can(tmp_path):
     assert "nothing is written" in done.stdout
 
 
-def test_the_page_shows_what_a_gpu_has_said(tmp_path):
+def test_the_page_shows_what_a_gpu_has_said(tmp_path: Path) -> None:
     cell = {"ms": 2.0, "ratio": 0.9, "low": 0.85, "high": 0.95}
     rows = [
         {"check": "resume", "outcome": "passed", "note": "12 steps"},

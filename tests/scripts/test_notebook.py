@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -13,7 +14,7 @@ SCRIPT = str(ROOT / "scripts" / "docs" / "notebook.py")
 
 @pytest.mark.slow
 @pytest.mark.needs("onnx", "onnxslim")
-def test_every_cell_runs(tmp_path):
+def test_every_cell_runs(tmp_path: Path) -> None:
     file = tmp_path / "tried.ipynb"
     shell(SCRIPT, f"try={file}", "EPOCHS=2", "COMPARED_EPOCHS=1", "IMAGES=32", cwd=tmp_path, timeout=1800)
     outputs = [output for cell in nbformat.read(file, as_version=4).cells for output in cell.get("outputs", [])]
@@ -26,5 +27,5 @@ def test_every_cell_runs(tmp_path):
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
 
 
-def test_the_committed_one_is_the_source_s_and_has_pictures(tmp_path):
+def test_the_committed_one_is_the_source_s_and_has_pictures(tmp_path: Path) -> None:
     assert shell(SCRIPT, "--check", cwd=tmp_path).returncode == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,6 +15,7 @@ from yolo_wiou.files import CFG
 from yolo_wiou.losses.cls_weighting import CLS_WEIGHTINGS
 from yolo_wiou.losses.config import LossConfig
 from yolo_wiou.losses.presets import about, groups, load_config
+from yolo_wiou.losses.registry import Registry
 
 PAGES = [
     "bench/performance_page.py",
@@ -25,13 +28,13 @@ PAGES = [
 
 
 @pytest.mark.parametrize("script", PAGES)
-def test_a_generated_page_is_what_its_script_makes(script, tmp_path):
+def test_a_generated_page_is_what_its_script_makes(script: str, tmp_path: Path) -> None:
     """Of the catalogue, or of the figures beside it; nobody edits the page."""
     checked = shell(str(ROOT / "scripts" / script), "--check", cwd=tmp_path, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_a_page_that_was_edited_is_told(tmp_path):
+def test_a_page_that_was_edited_is_told(tmp_path: Path) -> None:
     (tmp_path / "page.md").write_text("edited")
     script = str(ROOT / "scripts" / "compatibility" / "compatibility_page.py")
     done = shell(script, str(tmp_path), str(tmp_path / "page.md"), "--check", cwd=tmp_path, check=False)
@@ -39,28 +42,28 @@ def test_a_page_that_was_edited_is_told(tmp_path):
     assert "page.md is not what its script makes of its data" in done.stderr
 
 
-def test_every_preset_has_a_picture():
+def test_every_preset_has_a_picture() -> None:
     assert all((ROOT / "docs" / "img" / f"{name}.png").stat().st_size > 10_000 for name in available_losses())
 
 
 @pytest.mark.parametrize("name", available_losses())
-def test_the_yaml_of_the_losses_page_is_the_preset(name):
+def test_the_yaml_of_the_losses_page_is_the_preset(name: str) -> None:
     page = (ROOT / "docs" / "losses.md").read_text(encoding="utf-8")
     section = page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
     written = yaml.safe_load(section.partition("```yaml\n")[2].partition("```")[0])
     assert load_config({"name": "written", **written}).model_copy(update={"name": name}) == load_config(name)
 
 
-def test_catalogue_lists_every_preset_once():
+def test_catalogue_lists_every_preset_once() -> None:
     listed = [name for names in groups().values() for name in names]
     assert sorted(listed) == sorted(path.stem for path in (CFG / "losses").glob("*.yaml"))
 
 
-def test_readme_counts_the_presets():
+def test_readme_counts_the_presets() -> None:
     assert f" {len(available_losses())} losses in all" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_readme_quotes_the_figures_of_the_study():
+def test_readme_quotes_the_figures_of_the_study() -> None:
     """Differences with their intervals, which a new run may change: `+0.56 AP points, 95 % interval +0.40 to +0.73`."""
     number = r"[+-]\d+\.\d\d"
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -75,18 +78,18 @@ interpiou d-interpiou inner-iou inner-ciou inner-siou inner-shape-iou focaler-io
 focal-eiou focal-l1 wiou1 wiou2 wiou3 ciou-v3 siou-v3 inner-wiou3 iou-balanced iou-balanced-cls iou-balanced-loc alwa"""
 
 
-def test_every_promised_name_is_there():
+def test_every_promised_name_is_there() -> None:
     assert set(available_losses()) >= set(PROMISED.split())
 
 
 @pytest.mark.parametrize(("name", "description", "config"), list(about()), ids=available_losses())
-def test_every_preset_describes_itself(name, description, config):
+def test_every_preset_describes_itself(name: str, description: dict[str, str], config: LossConfig) -> None:
     assert set(description) == {"formula", "good_for", "caveat", "paper"}
     assert all(isinstance(word, str) and (word or key == "paper") for key, word in description.items())
     assert config.name == name
 
 
-def test_default_yaml_lists_every_switch():
+def test_default_yaml_lists_every_switch() -> None:
     """cfg/default.yaml is the empty configuration with wiou3's parts; every key of LossConfig is in it, commented."""
     text = (CFG / "default.yaml").read_text(encoding="utf-8")
     written = yaml.safe_load(text)
@@ -98,7 +101,7 @@ def test_default_yaml_lists_every_switch():
 
 
 @pytest.mark.parametrize("axis", [OVERLAPS, PENALTIES, GAINS, CLS_WEIGHTINGS], ids=lambda axis: axis.axis)
-def test_default_yaml_lists_every_part_with_its_defaults(axis):
+def test_default_yaml_lists_every_part_with_its_defaults(axis: Registry[Any]) -> None:
     text = (CFG / "default.yaml").read_text(encoding="utf-8")
     listed = re.search(rf"^#   {axis.axis} (.*?)(?=^#   \w|^$)", text, re.DOTALL | re.MULTILINE)
     assert listed

@@ -18,7 +18,7 @@ def experiment(out: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return shell(script, f"out={out}", *words, cwd=out.parent, check=False, timeout=1800)
 
 
-def test_a_name_that_is_none_is_told(tmp_path):
+def test_a_name_that_is_none_is_told(tmp_path: Path) -> None:
     done = experiment(tmp_path / "out", "full-disc")
     assert done.returncode == 2
     assert "full-disc" in done.stderr
@@ -43,7 +43,7 @@ def test_a_name_that_is_none_is_told(tmp_path):
     ],
     ids=lambda words: words[0],
 )
-def test_nothing_is_lost(words, tmp_path):
+def test_nothing_is_lost(words: tuple[str, ...], tmp_path: Path) -> None:
     done = experiment(tmp_path / "out", *words)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads((tmp_path / "out" / f"{words[0]}.json").read_text(encoding="utf-8"))["rows"]
@@ -51,7 +51,7 @@ def test_nothing_is_lost(words, tmp_path):
     assert not any(row["lost"] for row in rows)
 
 
-def test_the_page_shows_what_was_lost(tmp_path):
+def test_the_page_shows_what_was_lost(tmp_path: Path) -> None:
     good, bad = (
         {"tried": "a", "seen": "it goes on", "lost": ""},
         {"tried": "b", "seen": "exit code 1", "lost": "an epoch"},

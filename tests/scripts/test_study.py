@@ -18,7 +18,7 @@ from yolo_wiou.losses.presets import about
 
 
 @pytest.fixture
-def checkout(tmp_path) -> Path:
+def checkout(tmp_path: Path) -> Path:
     """A copy of what the scripts read and write."""
     for name in ("scripts", "docs/study"):
         shutil.copytree(ROOT / name, tmp_path / name)
@@ -43,7 +43,7 @@ def published(checkout: Path) -> dict[tuple[str, ...], dict[str, str]]:
         ("b", "[OUT] [jobs=1] [only=] [control=false]"),
     ],
 )
-def test_a_mistake_ends_in_one_message_and_writes_nothing(script, word, message, tmp_path):
+def test_a_mistake_ends_in_one_message_and_writes_nothing(script: str, word: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "bccd.yaml").touch()
     argv = ["."] * (script == "bccd.py") + ["a", word]
     done = shell(str(ROOT / "scripts" / "study" / script), *argv, cwd=tmp_path, check=False)
@@ -64,7 +64,7 @@ print([run.is_finished(own) for run in study.runs()])
 """
 
 
-def test_a_study_takes_over_what_another_has_finished_and_nothing_else(tmp_path):
+def test_a_study_takes_over_what_another_has_finished_and_nothing_else(tmp_path: Path) -> None:
     def study(epochs: int) -> Study:
         losses, arguments = {"ciou": "ciou", "wiou3": "wiou3"}, {"model": "yolo11n.yaml", "epochs": epochs}
         return Study(losses=losses, data={"a": "a.yaml"}, seeds=(0, 1), arguments=arguments)
@@ -82,7 +82,7 @@ def test_a_study_takes_over_what_another_has_finished_and_nothing_else(tmp_path)
     assert adopted() == "[False, False, False, False]"  # a link to a study that is gone is no run
 
 
-def test_a_part_of_a_study_leaves_the_other_published_runs_as_they_are(checkout):
+def test_a_part_of_a_study_leaves_the_other_published_runs_as_they_are(checkout: Path) -> None:
     script, before = str(checkout / "scripts/study/study_page.py"), published(checkout)
     write_study(checkout / "noise" / "wise", {"ciou": 0.0, "wiou3": -0.05}, seeds=2, images=4)
     shell(script, "noise=noise", cwd=checkout)
@@ -104,7 +104,7 @@ def test_a_part_of_a_study_leaves_the_other_published_runs_as_they_are(checkout)
 
 
 @pytest.mark.parametrize("name", ["noise", "bccd", "rendered"])
-def test_published_pairs_saw_the_same_data(name):
+def test_published_pairs_saw_the_same_data(name: str) -> None:
     streams: dict[tuple[str, str], set[str]] = {}
     with (ROOT / "docs" / "study" / f"{name}.csv").open(newline="") as text:
         for row in csv.DictReader(text):
@@ -186,7 +186,7 @@ def test_a_study_of_the_label_audit_says_what_it_needs(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_said_of_alwa_is_what_its_study_has():
+def test_what_is_said_of_alwa_is_what_its_study_has() -> None:
     """Where all gains are 1, its mean and the ends over the seeds; with stock gains it changes nothing."""
     with (ROOT / "docs/study/alwa.csv").open(newline="") as text:
         runs = {(row["data"], row["loss"], row["seed"]): row for row in csv.DictReader(text)}
