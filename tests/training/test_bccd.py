@@ -20,7 +20,7 @@ pytestmark = [
 ARGUMENTS = {"imgsz": 128, "epochs": 4, "batch": 8, "nbs": 8, "plots": False, "workers": 0, "mosaic": 0.0}
 
 
-def test_ciou_is_stock_and_wiou3_learns(tmp_path):
+def test_ciou_is_stock_and_wiou3_learns(tmp_path: Path) -> None:
     shutil.copytree(SOURCE, tmp_path / "bccd")  # Ultralytics writes caches beside the labels
     data = tmp_path / "bccd" / "bccd.yaml"
     ultralytics.YOLO(MODEL).train(data=data, project=tmp_path, name="stock", **ARGUMENTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import ultralytics
@@ -21,7 +22,15 @@ CASES = [(kind, loss) for kind in HEADS for loss in available_losses() if TAKES[
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "loss"), CASES)
-def test_a_preset_trains_where_it_is_taken(kind, loss, shapes, task_data, detr, tmp_path, caplog):
+def test_a_preset_trains_where_it_is_taken(
+    kind: str,
+    loss: str,
+    shapes: Path,
+    task_data: dict[str, Path],
+    detr: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     data = task_data.get(kind, shapes)
     model = YOLO({"detect": MODEL, "end-to-end": "yolo26n.yaml", "RT-DETR": str(detr), **MODELS}[kind])
     model.train(data=data, loss=loss, project=tmp_path, name="run", **{**TINY, "epochs": 1})

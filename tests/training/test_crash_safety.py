@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, NoReturn, TypeAlias
 
 import pytest
 import torch
@@ -19,23 +21,26 @@ from yolo_wiou.training.checkpoint import ATTRIBUTE, VERSION, read_state
 from yolo_wiou.training.checkpoint_files import REMOVED, UNSTRIPPED, bring_back, checkpoints_kept_aside
 from yolo_wiou.training.crash_safety import checkpoint_to_resume, has_stopped, latest_checkpoint
 
+Kill: TypeAlias = Callable[[pytest.MonkeyPatch], None]
+"""Makes the training that follows die at its moment."""
+
 
 class Killed(BaseException):
     """Ends a training where a SIGKILL would: nothing that comes after it happens, but for `finally`."""
 
 
-def before_the_checkpoint(monkeypatch):
-    def save_model(trainer):
+def before_the_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    def save_model(trainer: DetectionTrainer) -> NoReturn:
         raise Killed
 
     monkeypatch.setattr(DetectionTrainer, "save_model", save_model)
 
 
-def in_the_middle_of(name):
-    def kill(monkeypatch):
+def in_the_middle_of(name: str) -> Kill:
+    def kill(monkeypatch: pytest.MonkeyPatch) -> None:
         sync = os.fsync
 
-        def half(number):
+        def half(number: int) -> None:
             sync(number)
             file = Path(os.readlink(f"/proc/self/fd/{number}"))
             if file.name.startswith(f".{name}."):
@@ -48,10 +53,10 @@ def in_the_middle_of(name):
     return kill
 
 
-def between_best_and_last(monkeypatch):
+def between_best_and_last(monkeypatch: pytest.MonkeyPatch) -> None:
     move = os.replace
 
-    def replace(source, target):
+    def replace(source: Path, target: Path) -> None:
         if Path(target).name == "last.pt":
             raise Killed
         move(source, target)
@@ -59,11 +64,11 @@ def between_best_and_last(monkeypatch):
     monkeypatch.setattr(os, "replace", replace)
 
 
-def while_stripped(name):
-    def kill(monkeypatch):
+def while_stripped(name: str) -> Kill:
+    def kill(monkeypatch: pytest.MonkeyPatch) -> None:
         save = torch.save
 
-        def half(data, file):
+        def half(data: Any, file: Any) -> None:
             save(data, file)
             if isinstance(file, (str, Path)) and Path(file).name == name:
                 os.truncate(file, Path(file).stat().st_size // 2)
@@ -85,10 +90,13 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_worst_moments(moment, shapes, tmp_path, monkeypatch, capsys):
+def test_worst_moments(
+    moment: str, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Stopped in the second of two epochs, or at the end; resumed by the command line, with nothing but the path."""
     run, last = tmp_path / "run", tmp_path / "run" / "weights" / "last.pt"
-    model, ends = YOLO(MODEL), []
+    model = YOLO(MODEL)
+    ends: list[str] = []
     with monkeypatch.context() as patch:
         model.add_callback("on_train_epoch_end", lambda t: MOMENTS[moment](patch) if t.epoch == 1 else None)
         with pytest.raises(Killed):
@@ -116,11 +124,13 @@ def test_worst_moments(moment, shapes, tmp_path, monkeypatch, capsys):
         YOLO(last).train(resume=True)
 
 
-def test_an_early_stop_that_is_killed_at_its_end_trains_no_further(shapes, tmp_path, monkeypatch):
+def test_an_early_stop_that_is_killed_at_its_end_trains_no_further(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And callbacks find what those of ClearML and DVCLive read at the end."""
     run, last, seen = tmp_path / "run", tmp_path / "run" / "weights" / "last.pt", []
 
-    def killed(trainer):
+    def killed(trainer: DetectionTrainer) -> NoReturn:
         raise Killed
 
     model = YOLO(MODEL)
@@ -146,13 +156,13 @@ def room(folder: Path) -> int:
     return sum(files.values())
 
 
-def test_saving_needs_room_for_three_checkpoints(shapes, tmp_path, monkeypatch):
+def test_saving_needs_room_for_three_checkpoints(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """last.pt, best.pt and one draft, at the end too; an `epochN.pt` stays, by the user's wish."""
     weights, seen = tmp_path / "run" / "weights", [0]
     for module, name in ((os, "replace"), (torch, "save")):
         stock = getattr(module, name)
 
-        def watch(*args, stock=stock, **kwargs):
+        def watch(*args: Any, stock: Callable[..., Any] = stock, **kwargs: Any) -> None:
             seen.append(room(weights))
             stock(*args, **kwargs)
             seen.append(room(weights))
@@ -166,11 +176,13 @@ def test_saving_needs_room_for_three_checkpoints(shapes, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["best.pt", "last.pt"])
-def test_a_full_disk_loses_no_checkpoint_and_is_not_filled_further(name, shapes, tmp_path, monkeypatch):
+def test_a_full_disk_loses_no_checkpoint_and_is_not_filled_further(
+    name: str, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run, sync = tmp_path / "run", os.fsync
     model = YOLO(MODEL)
 
-    def full(number):
+    def full(number: int) -> None:
         if getattr(model.trainer, "epoch", 0) == 1 and f"/.{name}." in os.readlink(f"/proc/self/fd/{number}"):
             raise OSError(28, "No space left on device")
         sync(number)
@@ -195,24 +207,28 @@ def test_a_full_disk_loses_no_checkpoint_and_is_not_filled_further(name, shapes,
         (0, 0, 1, True),
     ],
 )
-def test_a_checkpoint_says_whether_its_run_has_stopped_early(epoch, best, patience, stopped):
+def test_a_checkpoint_says_whether_its_run_has_stopped_early(
+    epoch: int, best: int, patience: int, stopped: bool
+) -> None:
     assert has_stopped({"epoch": epoch, "stopper": {"best_epoch": best}}, patience) is stopped
 
 
 @pytest.mark.parametrize("ckpt", [{"epoch": 9}, {"epoch": 9, "stopper": None}, {"epoch": 9, "stopper": {}}])
-def test_a_checkpoint_of_an_older_release_does_not_say_that_its_run_has_stopped(ckpt):
+def test_a_checkpoint_of_an_older_release_does_not_say_that_its_run_has_stopped(ckpt: dict[str, Any]) -> None:
     assert not has_stopped(ckpt, patience=1)
 
 
-def watched(method, calls):
-    def call(*args):
+def watched(method: Callable[..., Any], calls: list[str]) -> Callable[..., Any]:
+    def call(*args: Any) -> Any:
         calls.append(method.__name__)
         return method(*args)
 
     return call
 
 
-def test_what_cannot_be_resumed_is_named(tmp_path, monkeypatch, capsys):
+def test_what_cannot_be_resumed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "half.pt").write_bytes(b"PK\x03\x04 half a checkpoint")
     (tmp_path / "empty.pt").touch()
@@ -240,7 +256,7 @@ def test_what_cannot_be_resumed_is_named(tmp_path, monkeypatch, capsys):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_the_state_of_a_later_release_is_named_and_not_misread():
+def test_the_state_of_a_later_release_is_named_and_not_misread() -> None:
     ema = nn.Module()
     assert read_state({"ema": ema}) is None
     setattr(ema, ATTRIBUTE, {"version": VERSION, "heads": {}})
@@ -250,19 +266,19 @@ def test_the_state_of_a_later_release_is_named_and_not_misread():
         read_state({"model": ema})
 
 
-def test_an_end_that_is_over_is_not_undone(tmp_path, monkeypatch):
+def test_an_end_that_is_over_is_not_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed while the copies are removed, one of them gone: none of the others may be brought back."""
     last, best = tmp_path / "last.pt", tmp_path / "best.pt"
     trainer = SimpleNamespace(wdir=tmp_path, last=last, best=best)
     for file in (last, best):
         file.write_text("whole")
 
-    def killed(folder, **_):
+    def killed(folder: Path, **_: object) -> None:
         if folder.exists():
             (folder / "last.pt").unlink()
             raise Killed
 
-    def end():
+    def end() -> None:
         with checkpoints_kept_aside(trainer):
             for file in (last, best):
                 file.write_text("stripped")
@@ -278,7 +294,7 @@ def test_an_end_that_is_over_is_not_undone(tmp_path, monkeypatch):
     }
 
 
-def test_the_latest_checkpoint_is_no_study_s(tmp_path, monkeypatch):
+def test_the_latest_checkpoint_is_no_study_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert latest_checkpoint() == Path()
     own, study = (
@@ -294,7 +310,9 @@ def test_the_latest_checkpoint_is_no_study_s(tmp_path, monkeypatch):
     assert latest_checkpoint() == own
 
 
-def test_what_a_killed_process_left_is_not_the_latest_checkpoint(tmp_path, monkeypatch):
+def test_what_a_killed_process_left_is_not_the_latest_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     whole, left = (Path("runs/detect/train/weights") / name for name in ("last.pt", f"{UNSTRIPPED}/last.pt"))
     for age, file in enumerate((left, whole)):
@@ -304,14 +322,14 @@ def test_what_a_killed_process_left_is_not_the_latest_checkpoint(tmp_path, monke
     assert latest_checkpoint() == whole
 
 
-def test_a_run_s_folder_stands_for_its_last_checkpoint(tmp_path):
+def test_a_run_s_folder_stands_for_its_last_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "last.pt").write_text("no checkpoint")
     with pytest.raises(ConfigError, match=r"weights/last\.pt' is no checkpoint"):
         checkpoint_to_resume(tmp_path)
 
 
-def test_what_a_kill_at_the_very_end_left_is_removed_by_the_next_resume(tmp_path):
+def test_what_a_kill_at_the_very_end_left_is_removed_by_the_next_resume(tmp_path: Path) -> None:
     """Copies that were being removed: the run is over, and nobody would come by again."""
     left = tmp_path / "weights" / REMOVED
     left.mkdir(parents=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from yolo_wiou import OBBTrainer, available_losses
 from yolo_wiou.losses import BoxLoss
@@ -21,7 +22,7 @@ KINDS += [(PluggableRotatedBboxLoss, name) for name in available_losses() if OBB
 
 
 @pytest.fixture(autouse=True)
-def every_anchor_is_positive(monkeypatch):
+def every_anchor_is_positive(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a mask on `meta` nobody knows what is true in it."""
     index = torch.zeros(4, dtype=torch.long, device="meta"), torch.arange(4, device="meta")
     monkeypatch.setattr(IoUTermMixin, "positives", lambda self, mask: index)
@@ -30,12 +31,12 @@ def every_anchor_is_positive(monkeypatch):
 class Assigner(nn.Module):
     """Gives a head what the sample has for targets."""
 
-    def forward(self, scores, boxes, targets, mask):
+    def forward(self, scores: Tensor, boxes: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor | None, ...]:
         return None, targets, scores, mask, torch.zeros_like(mask, dtype=torch.long)
 
 
 @pytest.mark.parametrize(("kind", "name"), KINDS)
-def test_a_step_makes_nothing_on_another_device(kind, name):
+def test_a_step_makes_nothing_on_another_device(kind: type[Any], name: str) -> None:
     config = load_config(name)
     is_rotated = kind is PluggableRotatedBboxLoss
     arguments = [x.to("meta") for x in sample(16, is_rotated)]
@@ -53,6 +54,7 @@ def test_a_step_makes_nothing_on_another_device(kind, name):
         assigner(scores, boxes.detach(), targets, mask)
         logits = torch.zeros_like(scores, requires_grad=True)
         bce(logits, scores).sum().backward()
+        assert logits.grad is not None
         assert logits.grad.is_meta
     log = HeadLog(head)
     log.add(head.box_loss.running_mean.advance() if head.box_loss.keeps_mean else None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from helpers.ranks import two_processes
 from helpers.running import MODEL, TINY, columns
+from torch.multiprocessing.spawn import spawn
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG
 
@@ -23,8 +26,9 @@ from yolo_wiou.training.criterion import install
 from yolo_wiou.training.task_balance import ALWA
 
 # Boxes of each image, a list per step; the steps below deal the images of a step out to the ranks.
-SOME = [[0.5, 0.5, 0.4, 0.6], [0.3, 0.6, 0.5, 0.3]]
-ONE, NONE = [[0.7, 0.2, 0.2, 0.3]], []
+SOME: list[list[float]] = [[0.5, 0.5, 0.4, 0.6], [0.3, 0.6, 0.5, 0.3]]
+ONE: list[list[float]] = [[0.7, 0.2, 0.2, 0.3]]
+NONE: list[list[float]] = []
 STEPS = {
     2: [[[SOME, ONE], [ONE]], [[NONE], [SOME, SOME]], [[NONE], [NONE]], [[ONE], [NONE, ONE]]],
     3: [[[SOME], [ONE, ONE], [SOME]], [[NONE], [SOME], [NONE]], [[NONE], [NONE], [NONE]], [[ONE], [NONE], [SOME]]],
@@ -87,7 +91,7 @@ class Process:
         return [mean.mean.item() for mean in self.means] + [x for mean in self.means for x in mean.first.tolist()]
 
 
-def _rank(rank: int, world: int, model: str, meeting: str, out) -> None:
+def _rank(rank: int, world: int, model: str, meeting: str, out: dict[int, Any]) -> None:
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
     process, states = Process(model), []
     for number, step in enumerate(STEPS[world]):
@@ -95,8 +99,8 @@ def _rank(rank: int, world: int, model: str, meeting: str, out) -> None:
         process.step(step[rank], 100 * number + before)
         states.append(process.state)
     balance = alwa()
-    for step in BOX_AND_CLS:
-        balance.observe(*torch.tensor(step[rank]))
+    for losses in BOX_AND_CLS:
+        balance.observe(*torch.tensor(losses[rank]))
     weights = process.balance.weight.item(), balance.weight.item()
     epochs = broadcast_from_rank0(100 + rank)
     past = memory_of(EXCESSES[rank]).past.nan_to_num(9).tolist()
@@ -105,11 +109,11 @@ def _rank(rank: int, world: int, model: str, meeting: str, out) -> None:
 
 
 @pytest.mark.parametrize(("world", "model"), [(2, "yolo11n.yaml"), (3, "yolov10n.yaml")])
-def test_running_means_of_ranks_are_those_of_the_joined_batch(world, model, tmp_path):
+def test_running_means_of_ranks_are_those_of_the_joined_batch(world: int, model: str, tmp_path: Path) -> None:
     """Unequal ranks, ranks without boxes, a step in which no rank has any; one head and two; ALWA beside them."""
     with mp.Manager() as manager:
         out = manager.dict()
-        mp.spawn(_rank, (world, model, f"file://{tmp_path}/meeting", out), nprocs=world)
+        spawn(_rank, (world, model, f"file://{tmp_path}/meeting", out), nprocs=world)
         ranks = [out[rank] for rank in range(world)]
     whole = Process(model)
     for number, step in enumerate(STEPS[world]):
@@ -122,8 +126,8 @@ def test_running_means_of_ranks_are_those_of_the_joined_batch(world, model, tmp_
     assert ranks[0][3] == 100  # epochs, which every rank estimates by itself under `time=`
     assert broadcast_from_rank0(7) == 7
     balance = alwa()
-    for step in BOX_AND_CLS:
-        balance.observe(*torch.tensor(step[:world]).mean(0))
+    for losses in BOX_AND_CLS:
+        balance.observe(*torch.tensor(losses[:world]).mean(0))
     assert ranks[0][1][1] == pytest.approx(balance.weight.item())
     assert 0 < balance.weight < 1
     assert ranks[0][2] == [3] * len(whole.means)
@@ -133,7 +137,7 @@ def test_running_means_of_ranks_are_those_of_the_joined_batch(world, model, tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["wiou3", "ciou"])  # whose mean moves in every step, and after an epoch
-def test_a_training_in_two_processes_killed_and_resumed(name, shapes, tmp_path):
+def test_a_training_in_two_processes_killed_and_resumed(name: str, shapes: Path, tmp_path: Path) -> None:
     """Half of the images are without boxes, so that now and then a rank has none."""
     data = shutil.copytree(shapes.parent, tmp_path / "data")
     for label in sorted((data / "labels" / "train").iterdir())[::2]:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 import torch
 from helpers.cost import Count
 from helpers.running import TINY, columns
+from torch import Tensor
 from ultralytics.nn.tasks import DetectionModel, OBBModel
 from ultralytics.utils import DEFAULT_CFG
 from ultralytics.utils.metrics import probiou
 
 from yolo_wiou import YOLO, available_losses
 from yolo_wiou.losses import CLS_WEIGHTINGS, BoxLoss, BoxPair, RotatedPair
+from yolo_wiou.losses.positives import AnyPair
 from yolo_wiou.losses.presets import load_config
 from yolo_wiou.losses.registry import asks
 from yolo_wiou.losses.settings import TaskBalance
@@ -29,11 +34,14 @@ BATCH = {
     "bboxes": torch.tensor([[0.5, 0.5, 0.4, 0.6], [0.3, 0.6, 0.5, 0.3], [0.7, 0.2, 0.2, 0.3], [0.5, 0.4, 0.9, 0.5]]),
 }
 
-
+Forward: TypeAlias = tuple[Any, dict[str, Tensor], Any]
+"""A model, a batch, and what the model predicts for it."""
+Predicted: TypeAlias = tuple[Any, dict[str, Tensor], Any, Count]
+"""The same, and what stock does in a step on it."""
 TRUSTING = {"penalty": "none", "gain": {"name": "trust", "k": 1.0}}
 
 
-def build(kind=DetectionModel, yaml="yolo11n.yaml"):
+def build(kind: type[Any] = DetectionModel, yaml: str = "yolo11n.yaml") -> tuple[Any, dict[str, Tensor]]:
     torch.manual_seed(0)
     model = kind(yaml, nc=2, verbose=False)
     model.args = DEFAULT_CFG
@@ -42,11 +50,12 @@ def build(kind=DetectionModel, yaml="yolo11n.yaml"):
     return model, batch
 
 
-def run(model, batch, loss, mean=0.7):
+def run(model: Any, batch: dict[str, Tensor], loss: Any, mean: float = 0.7) -> dict[str, tuple[Any, Any, Any]]:
     """Install a loss, run a batch, and return each head's box loss with its arguments and its terms."""
     criterion = model.init_criterion()
     calls = {}
-    for path, head in install(criterion, load_config(loss)).items():
+    heads: dict[str, Any] = install(criterion, load_config(loss))
+    for path, head in heads.items():
         head.box_loss.self_advancing = False
         head.box_loss.running_mean.mean.fill_(mean)
         head.register_forward_hook(lambda m, args, out, path=path: calls.update({path: (m, args, out)}))
@@ -55,14 +64,14 @@ def run(model, batch, loss, mean=0.7):
 
 
 @pytest.fixture(scope="module")
-def forward():
+def forward() -> Forward:
     """A model, a batch, and what the model predicts for it."""
     model, batch = build()
     return model, batch, model(batch["img"])
 
 
 @pytest.fixture
-def predicted(forward):
+def predicted(forward: Forward) -> Iterator[Predicted]:
     """The same, and what stock does in a step on it."""
     model, batch, predictions = forward
     with Count() as stock:
@@ -73,7 +82,9 @@ def predicted(forward):
 
 
 @pytest.mark.parametrize("loss", available_losses())
-def test_no_loss_waits_for_the_device_more_often_than_stock_or_takes_more_operators(loss, predicted):
+def test_no_loss_waits_for_the_device_more_often_than_stock_or_takes_more_operators(
+    loss: str, predicted: Predicted
+) -> None:
     """Of a step with the backward pass of the network, 520 are the stock criterion's."""
     model, batch, predictions, stock = predicted
     criterion, config = model.init_criterion(), load_config(loss)
@@ -89,7 +100,9 @@ def test_no_loss_waits_for_the_device_more_often_than_stock_or_takes_more_operat
 
 
 @pytest.mark.parametrize("weighting", sorted(CLS_WEIGHTINGS.functions.keys() - {"none"}))
-def test_a_classification_weighting_adds_its_own_operators_and_nothing_else(weighting, predicted):
+def test_a_classification_weighting_adds_its_own_operators_and_nothing_else(
+    weighting: str, predicted: Predicted
+) -> None:
     """Forward and backward of the whole criterion, beside stock's."""
     model, batch, predictions, _ = predicted
     counts = []
@@ -108,7 +121,7 @@ def test_a_classification_weighting_adds_its_own_operators_and_nothing_else(weig
     assert weighted.syncs == plain.syncs
 
 
-def recomputed(module, args, loss):
+def recomputed(module: Any, args: tuple[Any, ...], loss: Any) -> tuple[float, list[float], list[float]]:
     """IoU term by the formula, box by box, from the head's arguments; and gains and losses of the positives."""
     _, pred, _, target, scores, total, mask = args[:7]
     box_loss = BoxLoss(load_config(loss))
@@ -119,7 +132,7 @@ def recomputed(module, args, loss):
         stride = [8.0, 16.0, 32.0][sum(anchor >= n for n in (12 * 20, 12 * 20 + 6 * 10))]
         if p.shape[1] == 5:
             floor = {"floor": module.floor} if hasattr(module, "floor") else {}  # since 8.4.84
-            pair = RotatedPair(p, t, functools.partial(probiou, **floor))
+            pair: AnyPair = RotatedPair(p, t, functools.partial(probiou, **floor))
         else:
             pair = BoxPair.of(p, t, stride, (96.0, 160.0))
         gain, base = box_loss.gain_and_loss(pair)
@@ -130,7 +143,7 @@ def recomputed(module, args, loss):
 
 
 @pytest.mark.parametrize("loss", ["wiou3", "mpdiou", "nwd", "siou-v3", "inner-focaler-ciou", "piou2"])
-def test_the_iou_term_is_the_formula_s_in_the_right_units(loss):
+def test_the_iou_term_is_the_formula_s_in_the_right_units(loss: str) -> None:
     for module, args, out in run(*build(), loss).values():
         expected, gains, ious = recomputed(module, args, loss)
         assert out[0].item() == pytest.approx(expected, rel=1e-4)
@@ -142,13 +155,13 @@ def test_the_iou_term_is_the_formula_s_in_the_right_units(loss):
 
 
 @pytest.mark.parametrize("loss", ["wiou3", "inner-iou", "wiou1"])
-def test_rotated_boxes_likewise(loss):
+def test_rotated_boxes_likewise(loss: str) -> None:
     for module, args, out in run(*build(OBBModel, "yolo11n-obb.yaml"), loss).values():
         assert out[0].item() == pytest.approx(recomputed(module, args, loss)[0], rel=1e-4)
 
 
 @pytest.mark.parametrize("yaml", ["yolo26n.yaml", "yolov10n.yaml"])
-def test_end_to_end_models_have_two_heads_with_a_mean_each(yaml):
+def test_end_to_end_models_have_two_heads_with_a_mean_each(yaml: str) -> None:
     calls = run(*build(yaml=yaml), "wiou3")
     assert set(calls) == {"one2many", "one2one"}
     for module, args, out in calls.values():
@@ -161,7 +174,7 @@ def test_end_to_end_models_have_two_heads_with_a_mean_each(yaml):
     ("kind", "yaml"),
     [(DetectionModel, "yolo11n.yaml"), (DetectionModel, "yolo26n.yaml"), (OBBModel, "yolo11n-obb.yaml")],
 )
-def test_the_positives_of_an_object_are_judged_together(kind, yaml):
+def test_the_positives_of_an_object_are_judged_together(kind: type[Any], yaml: str) -> None:
     """An object is a box of an image, and its positives share a gain; the weights are those of the reduction."""
     for module, args, out in run(*build(kind, yaml), TRUSTING, mean=0.2).values():
         _, pred, _, target, scores, total, mask = args[:7]
@@ -186,7 +199,7 @@ def test_the_positives_of_an_object_are_judged_together(kind, yaml):
             assert pair.target_side[of_object.index == number].std(correction=0) < 1e-3
 
 
-def test_the_gain_weighs_the_distance_term_of_the_same_box():
+def test_the_gain_weighs_the_distance_term_of_the_same_box() -> None:
     plain = {"penalty": "wiou", "gain": {"name": "nonmonotonic"}}
     weighed = {"penalty": "wiou", "gain": {"name": "nonmonotonic", "dfl": True}}
     ((module, args, _),) = run(*build(), plain).values()
@@ -205,7 +218,7 @@ def test_the_gain_weighs_the_distance_term_of_the_same_box():
     assert total != pytest.approx(sum(distances), rel=1e-2)
 
 
-def test_strides_and_image_size_from_anchor_points_alone():
+def test_strides_and_image_size_from_anchor_points_alone() -> None:
     """What releases before 8.4.0 don't pass; two images of a level may be one cell wide."""
     points = [
         torch.stack(torch.meshgrid(torch.arange(w), torch.arange(h), indexing="xy"), -1).reshape(-1, 2) + 0.5
@@ -217,7 +230,7 @@ def test_strides_and_image_size_from_anchor_points_alone():
 
 
 @pytest.mark.parametrize("yaml", ["yolo11n.yaml", "yolo26n.yaml"])
-def test_the_switches_sit_on_every_head(yaml):
+def test_the_switches_sit_on_every_head(yaml: str) -> None:
     model, _ = build(yaml=yaml)
     criterion = model.init_criterion()
     install(criterion, load_config("iou-balanced"), balance=None)
@@ -231,7 +244,7 @@ def test_the_switches_sit_on_every_head(yaml):
 
 
 @pytest.mark.parametrize("yaml", ["yolo26n.yaml", "yolov10n.yaml"])
-def test_end_to_end_runs(yaml, shapes, tmp_path):
+def test_end_to_end_runs(yaml: str, shapes: Path, tmp_path: Path) -> None:
     import ultralytics
 
     arguments = {**TINY, "data": shapes, "project": tmp_path, "epochs": 1}

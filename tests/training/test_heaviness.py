@@ -33,6 +33,7 @@ def test_it_is_what_autograd_says_of_the_whole_term(name: str) -> None:
         (slope,) = torch.autograd.grad(total, pred)
         return total.item(), slope.norm().item()
 
+    assert seen.gain is not None
     (heavy, pulls), (plain, pulls_plainly) = term(seen.gain), term(torch.ones(40))
     found = measure(loss, BoxPair.of, [seen, seen])
     assert found == pytest.approx(Heaviness(heavy / plain, pulls / pulls_plainly), rel=1e-4)

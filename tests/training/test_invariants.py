@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +25,7 @@ from yolo_wiou.training.trainer import BoxLossMixin
 
 
 @pytest.mark.release("parity detect")
-def test_ciou_is_stock_bit_for_bit(shapes, tmp_path):
+def test_ciou_is_stock_bit_for_bit(shapes: Path, tmp_path: Path) -> None:
     arguments = argv_of(data=shapes, model=MODEL, project=tmp_path, **TINY)
     entrypoint = ("-c", "from ultralytics.cfg import entrypoint; entrypoint()")
     with stock():
@@ -40,17 +43,18 @@ def test_ciou_is_stock_bit_for_bit(shapes, tmp_path):
 class Watch(BoxLossMixin):
     """Writes down what it was fed, and what its state was around validation."""
 
-    def __init__(self, *args, **kwargs):
-        self.stream, self.around_validation = [], []
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.stream: list[str] = []
+        self.around_validation: list[tuple[Any, Any, Any]] = []
         super().__init__(*args, **kwargs)
 
-    def preprocess_batch(self, batch):
+    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         batch = super().preprocess_batch(batch)
         if unwrap(self.model).training:
             self.stream.append(hashlib.sha256(batch["img"].numpy().tobytes()).hexdigest())
         return batch
 
-    def validate(self):
+    def validate(self) -> Any:
         before = {path: mean.export_state() for path, mean in self.means.items()}
         result = super().validate()
         after = {path: mean.export_state() for path, mean in self.means.items()}
@@ -59,10 +63,12 @@ class Watch(BoxLossMixin):
 
 
 @pytest.fixture(params=["detect", "segment", "pose", "obb", "rtdetr"])
-def train(request, tmp_path, shapes, task_data, detr):
+def train(
+    request: pytest.FixtureRequest, tmp_path: Path, shapes: Path, task_data: dict[str, Path], detr: Path
+) -> Callable[..., Any]:
     """Trains a task's model under watch."""
 
-    def train(**arguments):
+    def train(**arguments: Any) -> Any:
         model = YOLO(detr if request.param == "rtdetr" else MODELS.get(request.param, MODEL))
         trainer = type("WatchedTrainer", (Watch, trainer_for(model._smart_load("trainer"))), {})
         data = task_data.get(request.param, shapes)
@@ -72,7 +78,9 @@ def train(request, tmp_path, shapes, task_data, detr):
     return train
 
 
-def test_every_loss_sees_the_same_data_no_random_number_is_consumed_and_validation_moves_nothing(train):
+def test_every_loss_sees_the_same_data_no_random_number_is_consumed_and_validation_moves_nothing(
+    train: Callable[..., Any],
+) -> None:
     seen = {}
     for loss in ("ciou", "wiou3"):
         trainer = train(loss=loss, name=loss)
@@ -87,7 +95,7 @@ def test_every_loss_sees_the_same_data_no_random_number_is_consumed_and_validati
 
 
 @pytest.mark.parametrize("train", ["detect"], indirect=True)
-def test_another_seed_is_other_data(train):
+def test_another_seed_is_other_data(train: Callable[..., Any]) -> None:
     streams = [train(loss="wiou3", name=str(seed), seed=seed).stream for seed in (0, 1)]
     assert streams[0] != streams[1]
 
@@ -104,7 +112,7 @@ def batch_of(boxes: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture
-def model():
+def model() -> DetectionModel:
     torch.manual_seed(0)
     model = DetectionModel(MODEL, nc=2, verbose=False)
     model.args = DEFAULT_CFG
@@ -114,7 +122,7 @@ def model():
 BOXES = torch.tensor([[0.5, 0.5, 0.4, 0.6], [0.3, 0.6, 0.5, 0.3], [0.7, 0.2, 0.2, 0.3], [0.5, 0.4, 0.9, 0.5]])
 
 
-def test_the_assigner_and_all_other_terms_are_untouched(model):
+def test_the_assigner_and_all_other_terms_are_untouched(model: DetectionModel) -> None:
     batch = batch_of(BOXES)
     predictions = model(batch["img"])
     assigned, items = {}, {}
@@ -133,12 +141,12 @@ def test_the_assigner_and_all_other_terms_are_untouched(model):
     assert items["dfl"][2] != items["stock"][2]
 
 
-def _values(items):
+def _values(items: Any) -> Any:
     """Loss items: a dict since 8.4.104, a tensor before."""
     return items.values() if isinstance(items, dict) else items
 
 
-def test_a_batch_without_boxes_changes_nothing(model):
+def test_a_batch_without_boxes_changes_nothing(model: DetectionModel) -> None:
     criterion = FocusedDetectionLoss(model, loss="wiou3")
     batch = batch_of(torch.zeros(0, 4))
     loss = criterion(model(batch["img"]), batch)[0]
@@ -148,7 +156,7 @@ def test_a_batch_without_boxes_changes_nothing(model):
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
-def test_an_own_loop_advances_the_mean_by_itself(model):
+def test_an_own_loop_advances_the_mean_by_itself(model: DetectionModel) -> None:
     criterion = FocusedDetectionLoss(model, loss="wiou3")
     batch = batch_of(BOXES)
     for _ in range(3):
@@ -159,7 +167,7 @@ def test_an_own_loop_advances_the_mean_by_itself(model):
     assert state["mean"] < 1
 
 
-def test_gain_weighs_dfl_of_the_same_box(model):
+def test_gain_weighs_dfl_of_the_same_box(model: DetectionModel) -> None:
     """DFL with a gain is the stock DFL with every positive's weight multiplied by its gain."""
     batch = batch_of(BOXES)
     predictions = model(batch["img"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,13 +45,17 @@ def model_of(task: str, detr: Path) -> str:
 def means(run: Path) -> list[float]:
     """The mean IoU of all positives of each epoch, by the record."""
     history = load_history(run)
-    return ((np.nan_to_num(history.iou) * history.boxes).sum(1) / history.boxes.sum(1)).tolist()
+    found: list[float] = ((np.nan_to_num(history.iou) * history.boxes).sum(1) / history.boxes.sum(1)).tolist()
+    return found
 
 
 @pytest.mark.parametrize("task", ["detect", "segment", "pose", "obb", "rtdetr"])
-def test_a_recorded_training_is_stocks_to_the_bit(task, shapes, task_data, detr, tmp_path):
+def test_a_recorded_training_is_stocks_to_the_bit(
+    task: str, shapes: Path, task_data: dict[str, Path], detr: Path, tmp_path: Path
+) -> None:
     arguments = {**TINY, "epochs": 1, "data": task_data.get(task, shapes), "project": tmp_path}
-    arguments |= {"detect": {"plots": True}, "segment": {"copy_paste": 0.5}}.get(task, {})
+    more: dict[str, dict[str, Any]] = {"detect": {"plots": True}, "segment": {"copy_paste": 0.5}}
+    arguments |= more.get(task, {})
     stock = (ultralytics.RTDETR if task == "rtdetr" else ultralytics.YOLO)(model_of(task, detr))
     stock.train(name="stock", **arguments)
     loss = "giou" if task == "rtdetr" else "ciou"
@@ -74,7 +79,7 @@ def test_a_recorded_training_is_stocks_to_the_bit(task, shapes, task_data, detr,
     assert (np.abs(history.margin[seen]) <= 1).all()
 
 
-def test_the_record_says_which_labels_there_are(shapes, tmp_path):
+def test_the_record_says_which_labels_there_are(shapes: Path, tmp_path: Path) -> None:
     YOLO(DETECT).train(data=shapes, audit=True, project=tmp_path, name="run", **{**TINY, "epochs": 1})
     history = load_history(tmp_path / "run")
     count = sum(len(read_lines(file)) for file in (shapes.parent / "labels" / "train").iterdir())
@@ -87,7 +92,7 @@ def test_the_record_says_which_labels_there_are(shapes, tmp_path):
     assert size == count * RECORD.itemsize <= 16 * count
 
 
-def test_an_epoch_is_the_mean_of_its_positives_and_of_the_times_that_a_label_was_seen(tmp_path):
+def test_an_epoch_is_the_mean_of_its_positives_and_of_the_times_that_a_label_was_seen(tmp_path: Path) -> None:
     mean = RunningMean(0.1)
     mean.mean.fill_(0.5)
     recorder = LabelRecorder.__new__(LabelRecorder)
@@ -107,7 +112,7 @@ def test_an_epoch_is_the_mean_of_its_positives_and_of_the_times_that_a_label_was
     assert np.isnan([row[name][1] for name in ("iou", "beta", "margin")]).all()
 
 
-def test_recording_costs_some_operators_and_no_wait_for_the_device(shapes, tmp_path):
+def test_recording_costs_some_operators_and_no_wait_for_the_device(shapes: Path, tmp_path: Path) -> None:
     """Of a step: the criterion on a batch of the data set, with and without numbers and a record."""
     model = DetectionModel(DETECT, nc=2, verbose=False)
     model.args = DEFAULT_CFG
@@ -129,6 +134,7 @@ def test_recording_costs_some_operators_and_no_wait_for_the_device(shapes, tmp_p
                 ids.number(batch)
             criterion(predictions, batch)[0].sum().backward()
         counts.append(counted)
+    assert head.recorder
     assert head.recorder.by_box[2].sum() > 0
     plain, recorded = counts
     assert recorded.syncs == plain.syncs > 0
@@ -136,15 +142,15 @@ def test_recording_costs_some_operators_and_no_wait_for_the_device(shapes, tmp_p
 
 
 @pytest.fixture
-def stopped(shapes, tmp_path) -> Path:
+def stopped(shapes: Path, tmp_path: Path) -> Path:
     return stopped_run(DETECT, shapes, tmp_path, audit=True, **THREE)
 
 
-def resume(run: Path, **arguments):
+def resume(run: Path, **arguments: Any) -> Any:
     return YOLO(run / "weights" / "last.pt").train(resume=True, **arguments)
 
 
-def test_resume_goes_on_with_the_record(stopped):
+def test_resume_goes_on_with_the_record(stopped: Path) -> None:
     before = load_history(stopped)
     assert len(before.iou) == 2
     with (stopped / HISTORY).open("ab") as stream:
@@ -158,7 +164,7 @@ def test_resume_goes_on_with_the_record(stopped):
     assert yaml.safe_load((stopped / "args.yaml").read_text())["audit"] is True
 
 
-def test_what_a_lost_record_held_was_not_seen(stopped):
+def test_what_a_lost_record_held_was_not_seen(stopped: Path) -> None:
     (stopped / HISTORY).unlink()
     resume(stopped)
     boxes = load_history(stopped).boxes.sum(1)
@@ -166,9 +172,9 @@ def test_what_a_lost_record_held_was_not_seen(stopped):
     assert boxes[0] == 0 < boxes[1:].min()
 
 
-def test_a_record_goes_on_where_the_data_set_has_been_moved(stopped):
+def test_a_record_goes_on_where_the_data_set_has_been_moved(stopped: Path) -> None:
     first = load_history(stopped).iou[0]
-    moved = shutil.move(stopped.parent / "data", stopped.parent / "elsewhere")
+    moved = Path(shutil.move(stopped.parent / "data", stopped.parent / "elsewhere"))
     data = moved / "data.yaml"
     data.write_text(data.read_text().replace(str(stopped.parent / "data"), str(moved)))
     resume(stopped, data=data)
@@ -178,7 +184,7 @@ def test_a_record_goes_on_where_the_data_set_has_been_moved(stopped):
     assert all(Path(image).is_file() for image in history.image)
 
 
-def test_a_record_of_other_labels_begins_anew(stopped):
+def test_a_record_of_other_labels_begins_anew(stopped: Path) -> None:
     file = next((stopped.parent / "data" / "labels" / "train").iterdir())
     file.write_text(file.read_text().splitlines()[0] + "\n")
     (stopped.parent / "data" / "labels" / "train.cache").unlink()
@@ -188,7 +194,7 @@ def test_a_record_of_other_labels_begins_anew(stopped):
     assert [Path(image).stem for image in history.image].count(file.stem) == 1
 
 
-def test_a_resumed_run_is_recorded_as_it_was(stopped, shapes, tmp_path):
+def test_a_resumed_run_is_recorded_as_it_was(stopped: Path, shapes: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="was trained with audit=True, and resume continues it"):
         resume(stopped, audit=False)
     model = YOLO(DETECT)
@@ -202,7 +208,7 @@ def test_a_resumed_run_is_recorded_as_it_was(stopped, shapes, tmp_path):
         load_history(tmp_path / "plain")
 
 
-def test_two_processes_record_in_one_file(shapes, tmp_path):
+def test_two_processes_record_in_one_file(shapes: Path, tmp_path: Path) -> None:
     arguments = {**TINY, "batch": 4, "model": DETECT, "data": str(shapes), "device": "cpu", "amp": False}
     arguments |= {"project": str(tmp_path), "name": "run", "audit": True}
     codes = two_processes(tmp_path, arguments)
@@ -221,14 +227,16 @@ def test_two_processes_record_in_one_file(shapes, tmp_path):
         ("classify train audit=true data=mnist model=yolo11n-cls.yaml", "has no box loss to exchange"),
     ],
 )
-def test_mistakes(command, message, tmp_path, monkeypatch, capsys):
+def test_mistakes(
+    command: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_command(command.split()) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
-def test_a_trainer_that_makes_texts_of_its_classes_is_refused(shapes, tmp_path):
+def test_a_trainer_that_makes_texts_of_its_classes_is_refused(shapes: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="of which YOLO-World makes texts"):
         WorldTrainer(
             overrides={"model": "yolov8s-worldv2.yaml", "data": str(shapes), "audit": True, "project": tmp_path}

@@ -13,11 +13,14 @@ import pytest
 import torch
 import yaml
 from helpers.running import MODELS, ROOT, TINY
+from torch import Tensor
 from ultralytics.data import build_dataloader, build_yolo_dataset
 from ultralytics.utils import DEFAULT_CFG_DICT, IterableSimpleNamespace
 
 from yolo_wiou import GAINS, YOLO, ConfigError
 from yolo_wiou.data.yolo_format import label_file, read_lines
+from yolo_wiou.losses import RotatedPair
+from yolo_wiou.losses.positives import AnyPair, Objects
 from yolo_wiou.training.label_ids import LabelIds
 from yolo_wiou.training.preflight import describe
 
@@ -85,7 +88,9 @@ def dataset_of(data: Path, task: str, settings: dict[str, Any]) -> Any:
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else str(value),
 )
-def test_a_batch_says_which_labels_it_holds_and_is_otherwise_stocks(told_apart, task, settings, workers):
+def test_a_batch_says_which_labels_it_holds_and_is_otherwise_stocks(
+    told_apart: dict[str, Path], task: str, settings: dict[str, Any], workers: int
+) -> None:
     """Each label has a class of its own, so stock's batch says which is which, whatever becomes of the boxes."""
     plain = {key: value for key, value in settings.items() if key != "single_cls"}  # it moves no box
     theirs = epoch_of(dataset_of(told_apart[task], task, plain), workers)
@@ -107,7 +112,7 @@ def test_a_batch_says_which_labels_it_holds_and_is_otherwise_stocks(told_apart, 
     assert len(seen) > len(ids) / 2
 
 
-def test_a_line_that_another_repeats_is_the_first_of_both(told_apart):
+def test_a_line_that_another_repeats_is_the_first_of_both(told_apart: dict[str, Path]) -> None:
     ids = LabelIds(dataset_of(told_apart["detect"], "detect", {}))
     image = sorted({image for image, _ in ids.lines()})[2]
     count = len(read_lines(label_file(Path(image))))
@@ -119,7 +124,9 @@ WITHOUT_AUGMENTATION = {"mosaic": 0.0, "scale": 0.0, "translate": 0.0, "fliplr":
 
 
 @pytest.mark.parametrize("task", ["detect", "segment", "pose", "obb", "rtdetr"])
-def test_a_gain_may_ask_which_label_each_positive_predicts(told_apart, detr, task, tmp_path, monkeypatch):
+def test_a_gain_may_ask_which_label_each_positive_predicts(
+    told_apart: dict[str, Path], detr: Path, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without augmentation a positive's target is its label's box."""
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
     monkeypatch.setattr(GAINS, "functions", dict(GAINS.functions))
@@ -127,10 +134,10 @@ def test_a_gain_may_ask_which_label_each_positive_predicts(told_apart, detr, tas
     monkeypatch.setattr(GAINS, "rules", dict(GAINS.rules))
 
     @GAINS.register("spy")
-    def spy(pair, labels, loss):
+    def spy(pair: AnyPair, labels: Objects | None, loss: Tensor) -> Tensor:
         if labels is not None:
             stride = torch.as_tensor(pair.stride).expand(len(loss))
-            target = pair.target[:, :2].T if task == "obb" else pair.target_size
+            target = pair.target[:, :2].T if isinstance(pair, RotatedPair) else pair.target_size
             seen.append((labels.index.clone(), target.detach() * stride / 64))
             assert labels.count == len(model.trainer.label_ids)
         return torch.ones_like(loss)
@@ -148,7 +155,7 @@ def test_a_gain_may_ask_which_label_each_positive_predicts(told_apart, detr, tas
     assert not (tmp_path / "run" / "labels.csv").exists()  # nothing is recorded unless asked for
 
 
-def test_a_numbered_data_set_reaches_processes_that_import_it_anew(told_apart):
+def test_a_numbered_data_set_reaches_processes_that_import_it_anew(told_apart: dict[str, Path]) -> None:
     dataset = dataset_of(told_apart["detect"], "detect", {})
     LabelIds(dataset)
     copy = pickle.loads(pickle.dumps(dataset))
@@ -157,7 +164,7 @@ def test_a_numbered_data_set_reaches_processes_that_import_it_anew(told_apart):
     assert numbers[1].min() > numbers[0].max() > len(dataset.data["names"])
 
 
-def test_labels_that_cannot_be_told_apart_are_refused(told_apart):
+def test_labels_that_cannot_be_told_apart_are_refused(told_apart: dict[str, Path]) -> None:
     dataset = dataset_of(told_apart["detect"], "detect", {})
     LabelIds(dataset)
     with pytest.raises(ConfigError, match="labels of a NumberedDataset cannot be told apart"):

@@ -25,12 +25,12 @@ def pasts(trainer: Any) -> dict[str, torch.Tensor]:
 
 def saved(last: Path) -> dict[str, Any]:
     ckpt = torch.load(last, weights_only=False)
-    state: dict[str, Any] = getattr(ckpt.get("ema") or ckpt["model"], ATTRIBUTE)
-    return state["memory"]
+    memory: dict[str, Any] = getattr(ckpt.get("ema") or ckpt["model"], ATTRIBUTE)["memory"]
+    return memory
 
 
 @pytest.fixture
-def stopped(shapes, tmp_path) -> Path:
+def stopped(shapes: Path, tmp_path: Path) -> Path:
     return stopped_run(TINY_MODEL, shapes, tmp_path, **RUN)
 
 
@@ -42,7 +42,7 @@ def resumed(run: Path) -> tuple[Any, dict[str, torch.Tensor]]:
     return model.trainer, start
 
 
-def test_a_resumed_run_remembers(stopped):
+def test_a_resumed_run_remembers(stopped: Path) -> None:
     state = saved(stopped / "weights" / "last.pt")
     assert 0 < state[""]["past"].isfinite().sum() <= len(state[""]["past"])
     trainer, start = resumed(stopped)
@@ -54,7 +54,7 @@ def test_a_resumed_run_remembers(stopped):
     assert end.abs().nan_to_num().max() <= 1
 
 
-def test_what_was_remembered_of_other_labels_is_forgotten(stopped, monkeypatch):
+def test_what_was_remembered_of_other_labels_is_forgotten(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = next((stopped.parent / "data" / "labels" / "train").iterdir())
     cls, x, *rest = file.read_text().split()
     file.write_text(" ".join([cls, str(float(x) / 2), *rest[:3]]) + "\n")
@@ -67,7 +67,7 @@ def test_what_was_remembered_of_other_labels_is_forgotten(stopped, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["yolov10n.yaml", "rtdetr"])
-def test_every_head_has_its_own(name, detr, shapes, tmp_path):
+def test_every_head_has_its_own(name: str, detr: Path, shapes: Path, tmp_path: Path) -> None:
     model = RTDETR(detr) if name == "rtdetr" else YOLO(name)
     loss = {"name": "trust", "cls_weighting": {"name": "none"}} if name == "rtdetr" else "trust"
     model.train(data=shapes, project=tmp_path, **{**RUN, "loss": loss, "epochs": 1})
@@ -77,7 +77,7 @@ def test_every_head_has_its_own(name, detr, shapes, tmp_path):
     assert len({tuple(past.nan_to_num().tolist()) for past in remembered.values()}) == len(remembered)
 
 
-def test_the_model_and_its_validation_are_stock_s(shapes, tmp_path):
+def test_the_model_and_its_validation_are_stock_s(shapes: Path, tmp_path: Path) -> None:
     """The checkpoint's tensors are the model's; a validation moves no memory."""
     model = YOLO(TINY_MODEL)
     ends: list[dict[str, torch.Tensor]] = []
@@ -88,7 +88,9 @@ def test_the_model_and_its_validation_are_stock_s(shapes, tmp_path):
     assert not any("past" in key for key in model.trainer.ema.ema.state_dict())
 
 
-def test_who_cannot_tell_labels_apart_judges_every_step_by_itself(shapes, tmp_path, monkeypatch):
+def test_who_cannot_tell_labels_apart_judges_every_step_by_itself(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = YOLO(TINY_MODEL)
     warnings: list[str] = []
     monkeypatch.setattr(label_ids, "MOST", 1)
@@ -99,6 +101,6 @@ def test_who_cannot_tell_labels_apart_judges_every_step_by_itself(shapes, tmp_pa
     assert "memory" not in getattr(torch.load(model.trainer.last, weights_only=False)["model"], ATTRIBUTE)
 
 
-def test_a_trainer_that_makes_texts_of_classes_does_without(shapes, tmp_path):
+def test_a_trainer_that_makes_texts_of_classes_does_without(shapes: Path, tmp_path: Path) -> None:
     overrides = {"model": "yolov8s-worldv2.yaml", "data": str(shapes), "loss": "trust", "project": str(tmp_path)}
     assert not WorldTrainer(overrides=overrides).wants_labels

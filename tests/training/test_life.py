@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from helpers.running import MODEL, TINY, columns
+from torch import Tensor
 from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import DEFAULT_CFG, LOGGER
@@ -22,27 +25,31 @@ class Watch:
     """A user's callbacks: what they see at every event of a run."""
 
     def __init__(self, model: YOLO) -> None:
-        self.batches, self.unfinished, self.columns, self.epochs, self.length = 0, [], [], [], ()
+        self.batches = 0
+        self.length = (0, 0)
+        self.unfinished: list[list[float]] = []
+        self.columns: list[dict[str, float]] = []
+        self.epochs: list[int] = []
         for event in ("on_train_batch_start", "on_train_batch_end", "on_train_epoch_end"):
             model.add_callback(event, getattr(self, event))
 
-    def on_train_batch_start(self, trainer):
+    def on_train_batch_start(self, trainer: Any) -> None:
         self.unfinished += [mean.seen.tolist() for mean in trainer.means.values()]
 
-    def on_train_batch_end(self, trainer):
+    def on_train_batch_end(self, trainer: Any) -> None:
         self.batches += 1
         criterion = unwrap(trainer.model).criterion
         for path, head in trainer.heads.items():
             assert functools.reduce(getattr, filter(None, path.split(".")), criterion).bbox_loss is head
             assert head.box_loss.running_mean.mean.dtype == torch.float32
 
-    def on_train_epoch_end(self, trainer):
+    def on_train_epoch_end(self, trainer: Any) -> None:
         self.epochs.append(trainer.epoch)
         self.length = len(trainer.train_loader), trainer.epochs
         self.columns.append({key: value for key, value in trainer.lr.items() if key.startswith("wiou/")})
 
 
-def train(shapes, folder, **arguments):
+def train(shapes: Path, folder: Path, **arguments: Any) -> tuple[Any, Watch]:
     """Train with wiou3, check what holds for every run, and return its trainer and what was seen."""
     model = YOLO(arguments.pop("model", MODEL))
     watch = Watch(model)
@@ -65,23 +72,23 @@ def train(shapes, folder, **arguments):
     return trainer, watch
 
 
-def momentum(batches: int, epochs: int) -> float:
+def momentum(batches: int, epochs: int) -> Any:
     return pytest.approx(1 - 0.05 ** (1 / (0.28 * epochs * batches)))
 
 
-def bad_start(trainer):
+def bad_start(trainer: Any) -> None:
     """No epoch will be better than what the stopper remembers."""
     trainer.stopper.best_fitness = 1.0
 
 
-SITUATIONS = {
+SITUATIONS: dict[str, dict[str, Any]] = {
     "frozen, reweighted, scaled": {"freeze": 10, "cls_pw": 0.5, "multi_scale": 0.5, "fraction": 0.7},
     "rectangles of one class": {"rect": True, "single_cls": True, "close_mosaic": 1, "save_period": 1, "val": False},
 }
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_arguments_change_nothing_about_the_loss(situation, shapes, tmp_path):
+def test_arguments_change_nothing_about_the_loss(situation: str, shapes: Path, tmp_path: Path) -> None:
     trainer, watch = train(
         shapes, tmp_path, **{k: v for k, v in SITUATIONS[situation].items() if k in DEFAULT_CFG_DICT}
     )
@@ -91,14 +98,14 @@ def test_arguments_change_nothing_about_the_loss(situation, shapes, tmp_path):
     )
 
 
-def test_early_stop(shapes, tmp_path):
+def test_early_stop(shapes: Path, tmp_path: Path) -> None:
     trainer, watch = train(shapes, tmp_path, patience=1, epochs=5, on_train_start=bad_start)
     assert watch.epochs == [0]
     assert trainer.means[""].steps == 3
 
 
-def test_the_momentum_follows_the_epochs_that_a_time_limit_leaves(shapes, tmp_path):
-    def enough(trainer):
+def test_the_momentum_follows_the_epochs_that_a_time_limit_leaves(shapes: Path, tmp_path: Path) -> None:
+    def enough(trainer: Any) -> None:
         if trainer.epoch == 1:
             trainer.args.time = 1e-9
 
@@ -108,15 +115,16 @@ def test_the_momentum_follows_the_epochs_that_a_time_limit_leaves(shapes, tmp_pa
 
 
 @pytest.mark.parametrize(("moment", "loss"), [("forward", "wiou3"), ("backward", "wiou3"), ("backward", "trust")])
-def test_out_of_memory(moment, loss, shapes, tmp_path):
+def test_out_of_memory(moment: str, loss: str, shapes: Path, tmp_path: Path) -> None:
     """Ultralytics halves the batch and starts the epoch again; what the lost step saw is forgotten."""
-    steps, remembered = [], []
+    steps: list[Any] = []
+    remembered: list[bool] = []
 
-    def fail(trainer):
+    def fail(trainer: Any) -> None:
         place, name = (trainer, "preprocess_batch") if moment == "forward" else (trainer.scaler, "scale")
         stock = getattr(place, name)
 
-        def second_step_fails(x):
+        def second_step_fails(x: Any) -> Any:
             steps.append(x)
             if len(steps) == 2:
                 raise torch.OutOfMemoryError("CUDA out of memory.")
@@ -124,8 +132,8 @@ def test_out_of_memory(moment, loss, shapes, tmp_path):
 
         setattr(place, name, second_step_fails)
 
-    def look(trainer):
-        remembered.extend(memory.seen.any().item() for memory in memories_of(trainer.heads).values())
+    def look(trainer: Any) -> None:
+        remembered.extend(bool(memory.seen.any()) for memory in memories_of(trainer.heads).values())
 
     trainer, watch = train(shapes, tmp_path, on_train_start=fail, on_train_epoch_start=look, loss=loss)
     assert trainer.batch_size == 2
@@ -136,7 +144,9 @@ def test_out_of_memory(moment, loss, shapes, tmp_path):
     assert not any(map(any, watch.unfinished))
 
 
-def test_a_criterion_that_a_callback_exchanges_gets_the_loss_again(shapes, tmp_path, monkeypatch):
+def test_a_criterion_that_a_callback_exchanges_gets_the_loss_again(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said, runs = [], {}
     monkeypatch.setattr(LOGGER, "warning", lambda message, *_: said.append(message))
     exchanges = {
@@ -155,7 +165,9 @@ def test_a_criterion_that_a_callback_exchanges_gets_the_loss_again(shapes, tmp_p
 
 
 @pytest.mark.parametrize("loss", ["wiou3", "trust"])  # which numbers labels
-def test_an_epoch_whose_boxes_the_loss_does_not_see_is_named(loss, shapes, tmp_path, monkeypatch):
+def test_an_epoch_whose_boxes_the_loss_does_not_see_is_named(
+    loss: str, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = []
     monkeypatch.setattr(LOGGER, "warning", lambda message, *_: said.append(message))
     model = YOLO(MODEL)  # exchanged when the epoch has begun, every time
@@ -164,7 +176,7 @@ def test_an_epoch_whose_boxes_the_loss_does_not_see_is_named(loss, shapes, tmp_p
     assert sum(f"no box reached '{loss}'" in message for message in said) == 2
 
 
-def test_two_runs_in_one_process_share_nothing(shapes, tmp_path, monkeypatch):
+def test_two_runs_in_one_process_share_nothing(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both by the command line; the second has another loss, which its own few steps have moved."""
     monkeypatch.chdir(tmp_path)
     arguments = [f"{key}={value}" for key, value in {**TINY, "epochs": 1, "project": tmp_path, "data": shapes}.items()]
@@ -180,7 +192,7 @@ def test_two_runs_in_one_process_share_nothing(shapes, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("loss", ["wiou3", "ciou", "nwd", "focal-eiou", "alpha-ciou"])
-def test_half_precision(dtype, loss):
+def test_half_precision(dtype: torch.dtype, loss: str) -> None:
     """The head's output in another dtype, as autocast makes it: the loss is that in float32 of the same numbers."""
     torch.manual_seed(0)
     model = DetectionModel("yolo11n.yaml", nc=2, verbose=False)
@@ -195,9 +207,9 @@ def test_half_precision(dtype, loss):
     seen = {}
     for name, cast in {"half": dtype, "whole": torch.float32}.items():
         criterion = FocusedDetectionLoss(model, loss=loss)
-        leaves = []
+        leaves: list[Tensor] = []
 
-        def convert(x, cast=cast, leaves=leaves):
+        def convert(x: Any, cast: torch.dtype = cast, leaves: list[Tensor] = leaves) -> Any:
             if isinstance(x, dict):
                 return {key: convert(value) for key, value in x.items()}
             if isinstance(x, (list, tuple)):
@@ -215,9 +227,10 @@ def test_half_precision(dtype, loss):
     assert seen["half"][1] == pytest.approx(seen["whole"][1], rel=1e-4)
 
 
-def test_compiled_models_are_looked_into(shapes, tmp_path, monkeypatch):
+def test_compiled_models_are_looked_into(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch.compile's wrapper; its default backend takes minutes on a processor, so that is the slow test's."""
-    monkeypatch.setattr(torch, "compile", lambda model, **_: torch._dynamo.OptimizedModule(model, lambda run: run))
+    as_it_is: Any = lambda run: run  # noqa: E731
+    monkeypatch.setattr(torch, "compile", lambda model, **_: torch._dynamo.OptimizedModule(model, as_it_is))
     trainer, watch = train(shapes, tmp_path, compile=True)
     assert hasattr(trainer.model, "_orig_mod")
     assert watch.batches == 6
@@ -225,7 +238,7 @@ def test_compiled_models_are_looked_into(shapes, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{"compile": True}, {"distill_model": True}], ids=lambda a: next(iter(a)))
-def test_slow_situations(arguments, shapes, tmp_path):
+def test_slow_situations(arguments: dict[str, Any], shapes: Path, tmp_path: Path) -> None:
     if not set(arguments) <= set(DEFAULT_CFG_DICT):
         pytest.skip("this Ultralytics has no such argument")
     if "distill_model" in arguments:
@@ -235,7 +248,7 @@ def test_slow_situations(arguments, shapes, tmp_path):
     assert watch.batches == 6
 
 
-def test_tuning_is_refused_where_it_would_silently_train_ciou(shapes, capsys):
+def test_tuning_is_refused_where_it_would_silently_train_ciou(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigError, match="know CIoU alone"):
         YOLO(MODEL).tune(data=shapes, loss="wiou3")
     for command in (["tune"], ["detect", "mode=tune", "loss=wiou3"]):
@@ -245,7 +258,7 @@ def test_tuning_is_refused_where_it_would_silently_train_ciou(shapes, capsys):
 
 @pytest.mark.slow
 @pytest.mark.needs("ray")
-def test_ray_s_workers_train_with_the_loss(shapes, tmp_path):
+def test_ray_s_workers_train_with_the_loss(shapes: Path, tmp_path: Path) -> None:
     tune = pytest.importorskip("ray.tune", exc_type=ImportError)
     model = YOLO(MODEL)
     space = {"loss.gain.delta": tune.choice([4.5])}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import polars
 import pytest
@@ -19,7 +21,7 @@ from yolo_wiou.training.logbook import BINS, HISTOGRAM, Logbook, write_histogram
 
 
 @pytest.fixture(scope="module")
-def run(shapes, tmp_path_factory):
+def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("logged")
     settings = "from ultralytics import SETTINGS; SETTINGS.update(tensorboard=True, mlflow=True)"
     env = {
@@ -34,7 +36,7 @@ def run(shapes, tmp_path_factory):
 
 
 @pytest.mark.needs("tensorboard")
-def test_tensorboard_has_columns_and_histograms_of_every_epoch(run):
+def test_tensorboard_has_columns_and_histograms_of_every_epoch(run: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(run), size_guidance={"histograms": 0})
@@ -49,7 +51,7 @@ def test_tensorboard_has_columns_and_histograms_of_every_epoch(run):
 
 
 @pytest.mark.needs("mlflow")
-def test_mlflow_has_the_columns_of_every_epoch(run):
+def test_mlflow_has_the_columns_of_every_epoch(run: Path) -> None:
     table = columns(run)
     for name in ("iou", "running_mean", "gain"):
         (file,) = (run.parent / "mlflow").glob(f"*/*/metrics/wiou/{name}")
@@ -58,7 +60,7 @@ def test_mlflow_has_the_columns_of_every_epoch(run):
         assert [int(row[2]) for row in rows] == [0, 1]
 
 
-def test_the_table_has_a_row_an_epoch_and_the_picture_is_there(run):
+def test_the_table_has_a_row_an_epoch_and_the_picture_is_there(run: Path) -> None:
     table = polars.read_csv(run / "iou_histogram.csv")
     assert table["epoch"].to_list() == [1, 2]
     assert table.width == BINS + 1
@@ -66,7 +68,7 @@ def test_the_table_has_a_row_an_epoch_and_the_picture_is_there(run):
     assert (run / "loss_curves.png").stat().st_size > 10_000
 
 
-def test_an_epoch_that_runs_again_replaces_its_row_and_what_followed(tmp_path):
+def test_an_epoch_that_runs_again_replaces_its_row_and_what_followed(tmp_path: Path) -> None:
     file = tmp_path / "iou_histogram.csv"
     for epoch in (0, 1, 2, 1):
         write_histogram(file, epoch, torch.full((4,), 0.05 + 0.1 * epoch).numpy())
@@ -75,10 +77,10 @@ def test_an_epoch_that_runs_again_replaces_its_row_and_what_followed(tmp_path):
     assert table.row(1)[1:] == tuple(float(i == 3) for i in range(BINS))
 
 
-def an_epoch(folder, *batches: list[float], name: str = "ciou") -> Logbook:
+def an_epoch(folder: Path, *batches: list[float] | None, name: str = "ciou") -> Logbook:
     """A logbook at the end of its first epoch; a batch of None never reached the loss."""
     loss = load_loss(name, **{"running_mean.momentum": 0.1})
-    head = SimpleNamespace(box_loss=loss, pair=BoxPair.of, seen=None, is_stock=loss.config.is_stock)
+    head: Any = SimpleNamespace(box_loss=loss, pair=BoxPair.of, seen=None, is_stock=loss.config.is_stock)
     book = Logbook({"": head}, folder)
     for batch in batches:
         if batch is not None:
@@ -110,8 +112,8 @@ LOSSES = ["ciou", "siou", "wiou3"]
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("together", [1, 3, 100])
 def test_the_columns_are_those_of_all_boxes_however_many_batches_are_summed_up_at_once(
-    name, together, tmp_path, monkeypatch
-):
+    name: str, together: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A batch without boxes, one that never reached the loss, and one that is not finite count for nothing."""
     monkeypatch.setattr("yolo_wiou.training.logbook.TOGETHER", together)
     batches = [[0.2, 0.4], None, [0.6], [], [math.nan, 0.1], [0.1, 0.3, 0.8], [0.5]]
@@ -132,10 +134,10 @@ def test_the_columns_are_those_of_all_boxes_however_many_batches_are_summed_up_a
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_step_pays_little_for_what_is_logged(name):
+def test_a_step_pays_little_for_what_is_logged(name: str) -> None:
     """Nothing for references; what 32 steps are summed up with, an operator or two for each."""
     loss = load_loss(name)
-    head = SimpleNamespace(box_loss=loss, pair=BoxPair.of, seen=None, is_stock=loss.config.is_stock)
+    head: Any = SimpleNamespace(box_loss=loss, pair=BoxPair.of, seen=None, is_stock=loss.config.is_stock)
     book, total = Logbook({"": head}, None), 0
     for _ in range(96):
         head.seen = a_step(loss, torch.tensor([0.1, 0.2]))
@@ -149,7 +151,9 @@ def test_a_step_pays_little_for_what_is_logged(name):
 
 @pytest.mark.needs("tensorboard")
 @pytest.mark.parametrize("batch", [[], [math.nan, math.nan], [math.inf]])
-def test_an_epoch_without_a_finite_box_leaves_the_run_alone(batch, tmp_path, monkeypatch):
+def test_an_epoch_without_a_finite_box_leaves_the_run_alone(
+    batch: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """TensorBoard draws no empty histogram; NaN recovery comes after the logs."""
     from torch.utils.tensorboard import SummaryWriter
 
@@ -160,19 +164,19 @@ def test_an_epoch_without_a_finite_box_leaves_the_run_alone(batch, tmp_path, mon
     assert polars.read_csv(tmp_path / HISTOGRAM).drop("epoch").sum_horizontal().to_list() == [0]
 
 
-def test_a_batch_that_never_reached_the_loss_is_not_shown_as_the_one_before(tmp_path):
+def test_a_batch_that_never_reached_the_loss_is_not_shown_as_the_one_before(tmp_path: Path) -> None:
     """Releases before 8.4.154 skip the box loss where a batch has no positives."""
     an_epoch(tmp_path, [0.02], None, None, [0.98])
     row = polars.read_csv(tmp_path / HISTOGRAM).drop("epoch").row(0)
     assert (row[0], row[-1]) == (0.5, 0.5)
 
 
-def test_the_table_is_whole_whenever_it_is_killed(tmp_path, monkeypatch):
+def test_the_table_is_whole_whenever_it_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / HISTOGRAM
     write_histogram(file, 0, torch.zeros(4).numpy())
     before = file.read_text()
 
-    def killed(*_):
+    def killed(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "replace", killed)
@@ -182,14 +186,14 @@ def test_the_table_is_whole_whenever_it_is_killed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("before", [b"", b"epo", b"epoch,0.00\n1,1\n", b"\xff\xfe,\n\xff,1\n", b"some text\n"])
-def test_a_damaged_table_does_not_stop_a_run(before, tmp_path):
+def test_a_damaged_table_does_not_stop_a_run(before: bytes, tmp_path: Path) -> None:
     file = tmp_path / HISTOGRAM
     file.write_bytes(before)
     write_histogram(file, 1, torch.zeros(4).numpy())
     assert polars.read_csv(file)["epoch"].to_list() == [2]
 
 
-def test_a_damaged_row_costs_that_row(tmp_path):
+def test_a_damaged_row_costs_that_row(tmp_path: Path) -> None:
     file = tmp_path / HISTOGRAM
     for epoch in (0, 1):
         write_histogram(file, epoch, torch.zeros(4).numpy())
@@ -200,7 +204,9 @@ def test_a_damaged_row_costs_that_row(tmp_path):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_what_all_ranks_have_seen_is_summed_up_once_an_epoch_or_by_the_mean(name, tmp_path, monkeypatch):
+def test_what_all_ranks_have_seen_is_summed_up_once_an_epoch_or_by_the_mean(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Here another rank has seen the same: of a loss that keeps a mean its sums are those of all ranks already."""
     calls = []
     monkeypatch.setattr("yolo_wiou.training.logbook.sum_over_ranks", lambda table: calls.append(table.mul_(2)))
@@ -230,7 +236,7 @@ print(json.dumps([run.config["loss"], logged]))
 
 
 @pytest.mark.needs("wandb")
-def test_wandb_has_the_columns_of_every_epoch_and_the_loss(shapes, tmp_path):
+def test_wandb_has_the_columns_of_every_epoch_and_the_loss(shapes: Path, tmp_path: Path) -> None:
     env = {"YOLO_CONFIG_DIR": str(tmp_path / "config"), "WANDB_SILENT": "true"}
     settings = "from ultralytics import SETTINGS; SETTINGS.update(wandb=True)"
     shell("-c", settings, cwd=tmp_path, env=env)

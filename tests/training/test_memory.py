@@ -13,7 +13,7 @@ from yolo_wiou import FocusedDetectionLoss
 
 
 @pytest.mark.parametrize("loss", ["ciou", "wiou3", "inner-siou", "iou-balanced"])
-def test_a_training_step_peaks_no_higher_than_stock_s(loss):
+def test_a_training_step_peaks_no_higher_than_stock_s(loss: str) -> None:
     torch.manual_seed(0)
     model = DetectionModel("yolo11n.yaml", nc=4, verbose=False)
     model.args = DEFAULT_CFG
@@ -24,7 +24,7 @@ def test_a_training_step_peaks_no_higher_than_stock_s(loss):
         "bboxes": torch.cat((0.2 + 0.6 * torch.rand(20, 2), 0.1 + 0.5 * torch.rand(20, 2)), 1),
     }
 
-    def peak(criterion) -> int:
+    def peak(criterion: v8DetectionLoss) -> int:
         def step() -> None:
             criterion(model(image), batch)[0].sum().backward()
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import ultralytics
@@ -16,7 +19,7 @@ from yolo_wiou.training.families import RTDETRTrainer
 from yolo_wiou.training.trainer import NOT_ASKED
 
 
-def test_stock_trainer_argument_of_ultralytics(shapes, tmp_path):
+def test_stock_trainer_argument_of_ultralytics(shapes: Path, tmp_path: Path) -> None:
     """`ultralytics.YOLO(...).train(trainer=DetectionTrainer)`: the design's other way in, twice in one process."""
     for loss in ("wiou1", "siou"):
         model = ultralytics.YOLO(MODEL)
@@ -28,7 +31,9 @@ def test_stock_trainer_argument_of_ultralytics(shapes, tmp_path):
 
 
 @pytest.mark.parametrize("own", [{"loss.gain.delta": 7}, {"loss": "wiou3"}])
-def test_a_file_of_arguments_names_the_loss_and_words_change_it(own, shapes, tmp_path):
+def test_a_file_of_arguments_names_the_loss_and_words_change_it(
+    own: dict[str, Any], shapes: Path, tmp_path: Path
+) -> None:
     """Ultralytics reads `cfg=`; what changes the loss changes the file's, not the default."""
     file = tmp_path / "run.yaml"
     file.write_text(f"data: {shapes}\nloss: siou-v3\nloss.gain.delta: 5\n")
@@ -39,19 +44,19 @@ def test_a_file_of_arguments_names_the_loss_and_words_change_it(own, shapes, tmp
 
 
 @pytest.mark.parametrize("trainer", [functools.partial(DetectionTrainer), lambda **arguments: None])
-def test_a_trainer_that_is_no_class_is_named(trainer, shapes):
+def test_a_trainer_that_is_no_class_is_named(trainer: Callable[..., Any], shapes: Path) -> None:
     with pytest.raises(ConfigError, match=r"is no class\. For 'loss=' give a trainer class"):
         YOLO(MODEL).train(trainer=trainer, data=shapes, loss="wiou3", **TINY)
 
 
-def test_the_head_of_weights_says_what_a_model_is_and_not_the_name_of_its_file(detr, tmp_path):
+def test_the_head_of_weights_says_what_a_model_is_and_not_the_name_of_its_file(detr: Path, tmp_path: Path) -> None:
     for name, kind, source in (("my-rtdetr-rival.pt", YOLO, MODEL), ("plain.pt", RTDETR, detr)):
         kind(source).save(tmp_path / name)
         assert type(YOLO(tmp_path / name)) is kind
     assert type(YOLO(detr)) is RTDETR
 
 
-def test_several_data_sets_in_a_row(shapes, tmp_path):
+def test_several_data_sets_in_a_row(shapes: Path, tmp_path: Path) -> None:
     """Ultralytics trains such runs in processes of its own where it knows no trainer; ours stays."""
     model = YOLO(MODEL)
     arguments = {**TINY, "epochs": 1, "exist_ok": False}
@@ -62,7 +67,9 @@ def test_several_data_sets_in_a_row(shapes, tmp_path):
 
 
 @pytest.mark.parametrize(("trainer", "stock"), [(DetectionTrainer, "ciou"), (RTDETRTrainer, "giou")])
-def test_without_a_loss_a_training_has_ultralytics_own_and_says_so(trainer, stock, shapes, tmp_path, monkeypatch):
+def test_without_a_loss_a_training_has_ultralytics_own_and_says_so(
+    trainer: type[Any], stock: str, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = []
     monkeypatch.setattr(LOGGER, "info", lambda message, *_: said.append(message))
     model = MODEL if stock == "ciou" else "rtdetr-resnet50.yaml"

@@ -25,7 +25,7 @@ LABELS = {
 
 
 @pytest.fixture
-def mine(shapes, tmp_path, monkeypatch) -> Path:
+def mine(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """data.yaml of a data set of one's own, in the working directory."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(shapes.parent, tmp_path / "mine")
@@ -46,7 +46,12 @@ def images(data: Path, split: str = "train") -> list[Path]:
 
 def everywhere(files: Callable[[Path], list[Path]], text: str) -> Callable[[Path], None]:
     """Overwrite all files of one kind."""
-    return lambda data: [file.write_text(text) for file in files(data)][:0] and None
+
+    def overwrite(data: Path) -> None:
+        for file in files(data):
+            file.write_text(text)
+
+    return overwrite
 
 
 def remove(files: list[Path]) -> None:
@@ -54,11 +59,17 @@ def remove(files: list[Path]) -> None:
         file.unlink()
 
 
+def one_removed_and_the_others_in_pixels(data: Path) -> None:
+    remove(labels(data)[:1])
+    for file in labels(data):
+        file.write_text("0 120 80 40 20")
+
+
 def change(data: Path, **settings: object) -> None:
     data.write_text(yaml.safe_dump({**yaml.safe_load(data.read_text()), **settings}))
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no labels": (lambda d: remove(labels(d)), "'train' of '{data}' has no labels: that of '"),
     "no images": (lambda d: remove(images(d)), "'train' of '{data}': No images found in"),
     "no images to validate": (lambda d: remove(images(d, "val")), "'val' of '{data}': No images found in"),
@@ -83,14 +94,16 @@ REFUSED = {
         "none of the 6 labelled images in 'val'",
     ),
     "pixels, and one image without a label": (
-        lambda d: [remove(labels(d)[:1]), [file.write_text("0 120 80 40 20") for file in labels(d)]],
+        one_removed_and_the_others_in_pixels,
         "none of the 11 labelled images in 'train'",
     ),
 }
 
 
 @pytest.mark.parametrize("broken", REFUSED)
-def test_data_that_nothing_can_be_learnt_from_costs_one_message_and_nothing_else(broken, mine, tmp_path, capsys):
+def test_data_that_nothing_can_be_learnt_from_costs_one_message_and_nothing_else(
+    broken: str, mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """By both commands and in Python."""
     breaks, message = REFUSED[broken]
     breaks(mine)
@@ -107,7 +120,7 @@ def test_data_that_nothing_can_be_learnt_from_costs_one_message_and_nothing_else
     assert sorted(tmp_path.rglob("*")) == before
 
 
-TAKEN = {
+TAKEN: dict[str, Callable[[Path], object]] = {
     "backgrounds": lambda d: remove(labels(d)[:-1]),
     "objects in the last image alone": lambda d: [file.write_text("") for file in labels(d)[:-1]],
     "no objects": everywhere(labels, ""),
@@ -123,7 +136,7 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("odd", TAKEN)
-def test_what_ultralytics_trains_with_is_taken(odd, mine):
+def test_what_ultralytics_trains_with_is_taken(odd: str, mine: Path) -> None:
     """As long as there are images."""
     TAKEN[odd](mine)
     check(mine)
@@ -132,7 +145,7 @@ def test_what_ultralytics_trains_with_is_taken(odd, mine):
         check(mine)
 
 
-def test_what_is_taken_trains(mine, tmp_path):
+def test_what_is_taken_trains(mine: Path, tmp_path: Path) -> None:
     """All at once, as stock does."""
     for odd in ("some beyond the classes", "other files", "validation without labels"):
         TAKEN[odd](mine)
@@ -143,8 +156,13 @@ def test_what_is_taken_trains(mine, tmp_path):
 
 @pytest.mark.parametrize("task", LABELS)
 def test_labels_of_another_task_are_named_before_anything_is_written(
-    task, shapes, task_data, capsys, tmp_path, monkeypatch
-):
+    task: str,
+    shapes: Path,
+    task_data: dict[str, Path],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     arguments = [f"data={shapes}", f"model={MODELS[task]}"]
     before = sorted(tmp_path.rglob("*"))
@@ -155,7 +173,7 @@ def test_labels_of_another_task_are_named_before_anything_is_written(
     check(task_data[task], task)
 
 
-def test_files_beside_the_labels_of_outlines_are_no_labels(task_data, tmp_path):
+def test_files_beside_the_labels_of_outlines_are_no_labels(task_data: dict[str, Path], tmp_path: Path) -> None:
     """Of whatever name: the first and the last that a listing may give."""
     shutil.copytree(task_data["segment"].parent, tmp_path / "set")
     for folder in ("images", "labels"):
@@ -167,7 +185,9 @@ def test_files_beside_the_labels_of_outlines_are_no_labels(task_data, tmp_path):
         check(tmp_path / "set" / "data.yaml", "segment")
 
 
-def test_one_box_among_outlines_is_told_without_a_traceback(task_data, tmp_path, monkeypatch, capsys):
+def test_one_box_among_outlines_is_told_without_a_traceback(
+    task_data: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Where Ultralytics finds it, when it has read all labels."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(task_data["segment"].parent, tmp_path / "set")
@@ -177,7 +197,7 @@ def test_one_box_among_outlines_is_told_without_a_traceback(task_data, tmp_path,
     assert "segments" in capsys.readouterr().err
 
 
-def test_lists_of_files_and_of_folders_are_data_sets_too(task_data, tmp_path):
+def test_lists_of_files_and_of_folders_are_data_sets_too(task_data: dict[str, Path], tmp_path: Path) -> None:
     """As Ultralytics takes them."""
     data = yaml.safe_load(task_data["segment"].read_text())
     images = task_data["segment"].parent / data["train"]
@@ -190,14 +210,14 @@ def test_lists_of_files_and_of_folders_are_data_sets_too(task_data, tmp_path):
         check(tmp_path / "files.yaml", "segment")
 
 
-def test_the_classes_of_one_class_are_one(mine):
+def test_the_classes_of_one_class_are_one(mine: Path) -> None:
     everywhere(labels, "7 .5 .5 .2 .2")(mine)
     check(mine, single_cls=True)
     with pytest.raises(ConfigError):
         check(mine)
 
 
-def test_the_part_of_the_data_that_is_trained_on_is_looked_at(mine):
+def test_the_part_of_the_data_that_is_trained_on_is_looked_at(mine: Path) -> None:
     """A third of twelve images: the first four, none of which has a label."""
     remove(labels(mine)[:4])
     check(mine, fraction=0.5)
@@ -209,7 +229,9 @@ ENCODINGS = [("gbk", "圆盘"), ("cp1252", "Größe"), ("utf-8-sig", "disc"), ("
 
 
 @pytest.mark.parametrize(("encoding", "name"), ENCODINGS)
-def test_files_in_any_encoding_are_taken_as_ultralytics_takes_them(encoding, name, mine, monkeypatch):
+def test_files_in_any_encoding_are_taken_as_ultralytics_takes_them(
+    encoding: str, name: str, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The data file, and that of `cfg=`."""
     mine.write_bytes(f"train: images/train\nval: images/val\nnames: {{0: {name}, 1: box}}\n".encode(encoding))
     Path("all.yaml").write_bytes(f"# {name}\ndata: {mine}\nmodel: {MODEL}\nepochs: 7\n".encode(encoding))
@@ -234,7 +256,9 @@ SYNTAX = {
 
 @pytest.mark.parametrize("text", SYNTAX)
 @pytest.mark.parametrize("option", ["data", "cfg", "loss"])
-def test_where_a_file_stops_to_be_yaml_is_told_by_line_and_column(option, text, tmp_path, monkeypatch, capsys):
+def test_where_a_file_stops_to_be_yaml_is_told_by_line_and_column(
+    option: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("bad.yaml").write_text(text)
     assert run_command(["train", f"{option}=bad.yaml", f"model={MODEL}"]) == 2
@@ -243,7 +267,9 @@ def test_where_a_file_stops_to_be_yaml_is_told_by_line_and_column(option, text, 
     assert len(error.splitlines()) == 1
 
 
-def test_what_is_in_the_way_of_a_run_s_folder_is_told(mine, tmp_path, monkeypatch, capsys):
+def test_what_is_in_the_way_of_a_run_s_folder_is_told(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """By the command and in Python; where it may not be written, as root may everywhere."""
     Path("file").touch()
     before = sorted(tmp_path.rglob("*"))
@@ -268,7 +294,7 @@ def test_what_is_in_the_way_of_a_run_s_folder_is_told(mine, tmp_path, monkeypatc
 
 
 @pytest.mark.skipif(not TAKES_SPLIT, reason="this release validates on val whatever `split` says")
-def test_what_is_validated_on_is_looked_at(mine, tmp_path):
+def test_what_is_validated_on_is_looked_at(mine: Path, tmp_path: Path) -> None:
     """With split=test neither an empty val nor an unusable one stops a training; a test that is not there does."""
     for file in labels(mine, "val"):
         file.write_text("0 120 80 40 20")
@@ -285,7 +311,9 @@ def test_what_is_validated_on_is_looked_at(mine, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_torchvision_of_another_pytorch_is_said_before_anything_is_written(mine, tmp_path, monkeypatch, capsys):
+def test_a_torchvision_of_another_pytorch_is_said_before_anything_is_written(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def missing(*_: object) -> None:
         raise RuntimeError("operator torchvision::nms does not exist")
 
@@ -296,7 +324,7 @@ def test_a_torchvision_of_another_pytorch_is_said_before_anything_is_written(min
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_misspelt_argument_is_a_config_error_in_python_too(mine, tmp_path):
+def test_a_misspelt_argument_is_a_config_error_in_python_too(mine: Path, tmp_path: Path) -> None:
     for mistake, message in ({"lose": "wiou3"}, "'lose' is not a valid"), ({"epochs": "many"}, "'epochs=many' is of"):
         with pytest.raises(ConfigError, match=message):
             YOLO(MODEL).train(data=mine, project=tmp_path / "runs", **mistake)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ultralytics.utils import LOGGER
 
@@ -18,7 +20,7 @@ from yolo_wiou.training.results_csv import DAMAGED, drop_rows_after
         ("", ""),
     ],
 )
-def test_rows_of_epochs_to_come_are_dropped(rows, kept, tmp_path):
+def test_rows_of_epochs_to_come_are_dropped(rows: str, kept: str, tmp_path: Path) -> None:
     table = tmp_path / "results.csv"
     drop_rows_after(table, 2)
     assert not table.exists()
@@ -43,7 +45,9 @@ HEADER = b"epoch,wiou/iou\n"
         (b"epoch,wiou/\xff\n1,0.5\n", None, "has lost its header"),
     ],
 )
-def test_what_is_damaged_is_kept_aside_and_said(before, after, said, tmp_path, monkeypatch):
+def test_what_is_damaged_is_kept_aside_and_said(
+    before: bytes, after: bytes | None, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     warnings: list[str] = []
     monkeypatch.setattr(LOGGER, "warning", lambda message, *_: warnings.append(message))
     table = tmp_path / "results.csv"
@@ -53,4 +57,4 @@ def test_what_is_damaged_is_kept_aside_and_said(before, after, said, tmp_path, m
     aside = tmp_path / DAMAGED
     assert (aside.read_bytes() if aside.exists() else None) == (before if said else None)
     assert len(warnings) == bool(said)
-    assert all(said in warning for warning in warnings)
+    assert all(said and said in warning for warning in warnings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ SAFE_LOAD = [
 
 
 @pytest.fixture(scope="module")
-def run(shapes, tmp_path_factory) -> tuple[Path, str]:
+def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Folder and output of one training with wiou3 by the command line, logged to TensorBoard too."""
     folder = tmp_path_factory.mktemp("run")
     settings = {"YOLO_CONFIG_DIR": str(folder / "settings")}
@@ -54,7 +55,7 @@ def run(shapes, tmp_path_factory) -> tuple[Path, str]:
     return folder / "wiou3", done.stdout + done.stderr
 
 
-def test_one_line_says_what_is_active(run):
+def test_one_line_says_what_is_active(run: tuple[Path, str]) -> None:
     lines = [line for line in run[1].splitlines() if "yolo-wiou:" in line]
     assert len(lines) == 1
     assert "wiou3* = nonmonotonic(alpha=1.9, delta=5.0) · (1 - iou + wiou)" in lines[0]
@@ -62,16 +63,16 @@ def test_one_line_says_what_is_active(run):
     assert "momentum 0.832" in lines[0]  # 1 - 0.05^(1/(0.28 · 2 epochs · 3 batches))
 
 
-def test_loss_yaml_is_the_resolved_loss_and_args_yaml_names_it(run):
+def test_loss_yaml_is_the_resolved_loss_and_args_yaml_names_it(run: tuple[Path, str]) -> None:
     resolved = load_config(run[0] / "loss.yaml")
     assert resolved.running_mean.momentum == pytest.approx(1 - 0.05 ** (1 / (0.28 * 2 * 3)))
-    assert resolved.gain.delta == 5
+    assert resolved.gain.model_dump()["delta"] == 5
     args = yaml.safe_load((run[0] / "args.yaml").read_text())
     assert load_config(args["loss"]) == load_config("wiou3", {"gain.delta": 5})
 
 
 @pytest.mark.release("wiou3")
-def test_columns_in_results_csv(run):
+def test_columns_in_results_csv(run: tuple[Path, str]) -> None:
     table = columns(run[0])
     assert list(table)[-len(COLUMNS) :] == COLUMNS
     assert all(0 < iou < 1 for iou in table["wiou/iou"])
@@ -81,7 +82,7 @@ def test_columns_in_results_csv(run):
 
 
 @pytest.mark.needs("tensorboard")
-def test_columns_in_tensorboard(run):
+def test_columns_in_tensorboard(run: tuple[Path, str]) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(run[0])).Reload()
@@ -91,7 +92,9 @@ def test_columns_in_tensorboard(run):
 
 
 @pytest.mark.parametrize("safe", SAFE_LOAD)
-def test_checkpoint_works_where_the_package_is_not(run, killed, shapes, tmp_path, safe):
+def test_checkpoint_works_where_the_package_is_not(
+    run: tuple[Path, str], killed: Path, shapes: Path, tmp_path: Path, safe: str
+) -> None:
     """The best and the last of a finished run, and the last of an interrupted one."""
     if safe and not hasattr(ultralytics.utils, "SAFE_LOAD"):
         pytest.skip("this release has no safe load")
@@ -103,14 +106,14 @@ def test_checkpoint_works_where_the_package_is_not(run, killed, shapes, tmp_path
     assert torch.jit.load(exported)(torch.zeros(1, 3, 64, 64)).shape[0] == 1
 
 
-def test_state_in_the_checkpoint_is_plain(run):
+def test_state_in_the_checkpoint_is_plain(run: tuple[Path, str]) -> None:
     model = torch.load(run[0] / "weights" / "best.pt", weights_only=False)["model"]
     state = getattr(model, ATTRIBUTE)
     assert set(state) == {"version", "loss", "heads"}
     assert state["heads"][""]["steps"] in {3, 6}
-    assert load_config(state["loss"]).gain.delta == 5
+    assert load_config(state["loss"]).gain.model_dump()["delta"] == 5
 
-    def plain(value):
+    def plain(value: object) -> bool:
         if isinstance(value, dict):
             return all(isinstance(k, str) and plain(v) for k, v in value.items())
         return all(map(plain, value)) if isinstance(value, list) else isinstance(value, (str, int, float, bool))
@@ -118,7 +121,7 @@ def test_state_in_the_checkpoint_is_plain(run):
     assert plain(state)
 
 
-def test_checkpoint_starts_a_new_run_with_another_loss(run, shapes, tmp_path):
+def test_checkpoint_starts_a_new_run_with_another_loss(run: tuple[Path, str], shapes: Path, tmp_path: Path) -> None:
     model = YOLO(run[0] / "weights" / "best.pt")
     model.train(data=shapes, loss="ciou", project=tmp_path, name="tuned", **{**TINY, "epochs": 1})
     assert model.trainer.config.name == "ciou"
@@ -126,7 +129,7 @@ def test_checkpoint_starts_a_new_run_with_another_loss(run, shapes, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def killed(shapes, tmp_path_factory) -> Path:
+def killed(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run killed with SIGKILL in the middle of its third epoch, to look at."""
     return a_killed_run(shapes, tmp_path_factory.mktemp("killed"))
 
@@ -144,12 +147,13 @@ def a_killed_run(shapes: Path, folder: Path) -> Path:
     return folder / "run"
 
 
-def state_of(checkpoint: Path) -> dict:
+def state_of(checkpoint: Path) -> dict[str, Any]:
     ckpt = torch.load(checkpoint, weights_only=False)
-    return getattr(ckpt.get("ema") or ckpt["model"], ATTRIBUTE)
+    state: dict[str, Any] = getattr(ckpt.get("ema") or ckpt["model"], ATTRIBUTE)
+    return state
 
 
-def test_resume_with_another_loss_is_refused(killed, tmp_path):
+def test_resume_with_another_loss_is_refused(killed: Path, tmp_path: Path) -> None:
     before = sorted(killed.parent.rglob("*"))
     last = killed / "weights" / "last.pt"
     done = shell("-m", "yolo_wiou", "train", "resume", f"model={last}", "loss=ciou", cwd=tmp_path, check=False)
@@ -161,7 +165,7 @@ def test_resume_with_another_loss_is_refused(killed, tmp_path):
         YOLO(last).train(resume=True, loss="wiou3", **{"loss.gain.delta": 4})
 
 
-def test_resume_goes_on_with_loss_and_state(shapes, tmp_path):
+def test_resume_goes_on_with_loss_and_state(shapes: Path, tmp_path: Path) -> None:
     killed = a_killed_run(shapes, tmp_path)
     last = killed / "weights" / "last.pt"
     saved = state_of(last)
@@ -183,7 +187,7 @@ class Interrupt(Exception):
     """Ends a training from a callback."""
 
 
-def still(**more) -> dict:
+def still(**more: Any) -> dict[str, Any]:
     """A training whose predictions do not change: one batch without augmentation, and no learning."""
     no_augmentation = dict.fromkeys(
         ("mosaic", "fliplr", "translate", "scale", "hsv_h", "hsv_s", "hsv_v", "erasing"), 0.0
@@ -193,7 +197,7 @@ def still(**more) -> dict:
 
 
 @pytest.mark.parametrize("yaml", [pytest.param(MODEL, marks=pytest.mark.release("resume")), "yolo26n.yaml"])
-def test_stop_and_resume_gives_the_state_of_no_stop(yaml, shapes, tmp_path):
+def test_stop_and_resume_gives_the_state_of_no_stop(yaml: str, shapes: Path, tmp_path: Path) -> None:
     """Of every head, also where Ultralytics builds the criterion of an end-to-end model again as it resumes."""
     if not list((Path(ultralytics.__file__).parent / "cfg" / "models").glob(f"*/{yaml.replace('n.', '.')}")):
         pytest.skip("this release has no such model")
@@ -201,14 +205,14 @@ def test_stop_and_resume_gives_the_state_of_no_stop(yaml, shapes, tmp_path):
     slow["loss.gain.norm"] = "first"  # and a factor that the first step has set
     schedules = {}
 
-    def train(label, model, **arguments):
+    def train(label: str, model: YOLO, **arguments: Any) -> None:
         model.add_callback("on_train_batch_end", lambda trainer: schedules.update({label: schedule(trainer)}))
         model.train(**arguments)
 
     train("whole", YOLO(yaml), data=shapes, project=tmp_path, name="whole", **slow, **still())
     stopped = YOLO(yaml)
 
-    def stop(trainer):
+    def stop(trainer: BaseTrainer) -> None:
         if trainer.epoch == 2:
             raise Interrupt
 
@@ -229,18 +233,18 @@ def test_stop_and_resume_gives_the_state_of_no_stop(yaml, shapes, tmp_path):
     assert len(means) == 1 or abs(means[0] - means[1]) > 3 * 2e-4  # nor does one head's mean stand in for the other's
 
 
-def schedule(trainer) -> dict[str, float]:
+def schedule(trainer: BaseTrainer) -> dict[str, float]:
     """The weights of both heads of an end-to-end criterion."""
     criterion = trainer.model.criterion
     return {name: value for name, value in vars(criterion).items() if isinstance(value, float)}
 
 
 @pytest.mark.skipif(not hasattr(BaseTrainer, "_handle_nan_recovery"), reason="this release does not recover from NaN")
-def test_nan_recovery_takes_the_state_back_too(shapes, tmp_path):
+def test_nan_recovery_takes_the_state_back_too(shapes: Path, tmp_path: Path) -> None:
     model = YOLO(MODEL)
-    seen = {}
+    seen: dict[str, Any] = {}
 
-    def poison(trainer):
+    def poison(trainer: BaseTrainer) -> None:
         if trainer.epoch == 1 and not seen:
             seen["saved"] = state_of(trainer.last)["heads"][""]
             trainer.means[""].mean.fill_(0.123)
@@ -249,7 +253,7 @@ def test_nan_recovery_takes_the_state_back_too(shapes, tmp_path):
             validate = trainer.validate
             trainer.validate = lambda: (validate()[0], float("nan"))  # before 8.4.109 both must be NaN
 
-    def after(trainer):
+    def after(trainer: BaseTrainer) -> None:
         trainer.__dict__.pop("validate", None)
         if seen and "restored" not in seen and trainer.epoch == 1:
             seen["restored"] = trainer.means[""].export_state()
@@ -262,10 +266,10 @@ def test_nan_recovery_takes_the_state_back_too(shapes, tmp_path):
     assert seen["saved"]["first"][1] > 0
 
 
-def test_stock_run_is_resumed_as_what_it_is(shapes, tmp_path):
+def test_stock_run_is_resumed_as_what_it_is(shapes: Path, tmp_path: Path) -> None:
     stock = ultralytics.YOLO(MODEL)
 
-    def stop(trainer):
+    def stop(trainer: BaseTrainer) -> None:
         if trainer.epoch == 1:
             raise Interrupt
 

@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -63,8 +64,9 @@ def content(folder: Path) -> dict[str, bytes]:
 def another_process(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """One that holds a run's folder."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], env=env, **pipes) as process:
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
         assert process.stdout.readline() == "held\n"
         yield process
         process.kill()
@@ -87,7 +89,9 @@ def is_free(folder: Path) -> bool:
     return bool(free)
 
 
-def test_a_second_process_is_refused_and_changes_nothing_and_a_killed_one_stops_nobody(run, shapes, capsys):
+def test_a_second_process_is_refused_and_changes_nothing_and_a_killed_one_stops_nobody(
+    run: Path, shapes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     last = run / "weights" / "last.pt"
     before = content(run)
     new = {"data": shapes, "project": run.parent, "name": run.name, **TINY}
@@ -100,7 +104,8 @@ def test_a_second_process_is_refused_and_changes_nothing_and_a_killed_one_stops_
             said = capsys.readouterr().err
             assert f"another process is training in '{run}'" in said
             assert LOCK not in said  # whoever removed it would let a second one in
-        for train in (lambda: YOLO(last).train(resume=True), lambda: YOLO(MODEL).train(**new)):
+        ways: list[Callable[[], Any]] = [lambda: YOLO(last).train(resume=True), lambda: YOLO(MODEL).train(**new)]
+        for train in ways:
             with pytest.raises(ConfigError, match="another process is training in"):
                 train()
         assert content(run) == before
@@ -110,7 +115,7 @@ def test_a_second_process_is_refused_and_changes_nothing_and_a_killed_one_stops_
     assert columns(run)["epoch"] == [1, 2, 3, 4]
 
 
-def test_a_process_that_resumes_what_another_one_is_ending_does_not_undo_it(run):
+def test_a_process_that_resumes_what_another_one_is_ending_does_not_undo_it(run: Path) -> None:
     (run / "weights" / ".yolo-wiou-unstripped").mkdir()
     shutil.copy(run / "weights" / "last.pt", run / "weights" / ".yolo-wiou-unstripped")
     before = content(run)
@@ -119,7 +124,7 @@ def test_a_process_that_resumes_what_another_one_is_ending_does_not_undo_it(run)
     assert content(run) == before
 
 
-def test_a_copy_is_resumed_where_it_lies(run, tmp_path):
+def test_a_copy_is_resumed_where_it_lies(run: Path, tmp_path: Path) -> None:
     backup = shutil.copytree(run, tmp_path / "backup")
     before = content(run)
     assert run_command(["train", "resume", f"model={backup / 'weights' / 'last.pt'}"]) == 0
@@ -128,7 +133,7 @@ def test_a_copy_is_resumed_where_it_lies(run, tmp_path):
     assert f"save_dir: {backup}" in (backup / "args.yaml").read_text()
 
 
-def test_a_run_and_data_that_have_moved(run, tmp_path, capsys):
+def test_a_run_and_data_that_have_moved(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     moved = run.rename(tmp_path / "moved")
     (tmp_path / "shapes").rename(tmp_path / "elsewhere")
     data = tmp_path / "elsewhere" / "data.yaml"
@@ -144,14 +149,16 @@ def test_a_run_and_data_that_have_moved(run, tmp_path, capsys):
     assert not run.exists()
 
 
-def test_images_that_have_moved_are_named_too(run, tmp_path, capsys):
+def test_images_that_have_moved_are_named_too(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "shapes" / "images").rename(tmp_path / "images")
     assert run_command(["train", "resume", f"model={run / 'weights' / 'last.pt'}"]) == 2
     assert "resume with data=NEW.yaml" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("part", ["argument_of_the_future", "parameter group"])
-def test_what_another_release_wrote_and_this_one_cannot_resume_is_named(part, run, capsys):
+def test_what_another_release_wrote_and_this_one_cannot_resume_is_named(
+    part: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     last = run / "weights" / "last.pt"
     checkpoint = torch.load(last, weights_only=False)
     if part == "parameter group":
@@ -167,7 +174,9 @@ def test_what_another_release_wrote_and_this_one_cannot_resume_is_named(part, ru
     assert all(after[name] == before[name] for name in before if name != "args.yaml")
 
 
-def test_a_checkpoint_without_a_run_s_folder_says_where_it_has_to_be(run, tmp_path, capsys):
+def test_a_checkpoint_without_a_run_s_folder_says_where_it_has_to_be(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.copy(run / "weights" / "last.pt", tmp_path / "alone.pt")
     before = content(tmp_path)
     assert run_command(["train", "resume=alone.pt"]) == 2
@@ -178,21 +187,23 @@ def test_a_checkpoint_without_a_run_s_folder_says_where_it_has_to_be(run, tmp_pa
     assert content(tmp_path) == before
 
 
-def test_two_runs_that_start_at_once_get_two_folders(tmp_path, monkeypatch):
+def test_two_runs_that_start_at_once_get_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = iter(["run", "run2"])  # as Ultralytics counts, who looks and makes nothing
     (tmp_path / "run").mkdir()
     monkeypatch.setattr(run_folder, "get_save_dir", lambda args: tmp_path / next(names))
-    assert make_folder(SimpleNamespace(exist_ok=False)) == tmp_path / "run2"
+    assert make_folder(Namespace(exist_ok=False)) == tmp_path / "run2"
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     arguments = {"project": str(tmp_path / "file"), "model": MODEL, "data": "coco8.yaml", "device": "cpu"}
     with pytest.raises(ConfigError, match=r"file' is a file"):
         DetectionTrainer(overrides=arguments)
 
 
-def test_a_trainer_holds_its_folder_until_it_lets_the_workers_have_it(shapes, tmp_path, monkeypatch):
+def test_a_trainer_holds_its_folder_until_it_lets_the_workers_have_it(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ultralytics trains on several GPUs in processes of their own, which `train` starts from a trainer like theirs."""
     arguments = {**TINY, "model": MODEL, "data": str(shapes), "project": str(tmp_path), "name": "run", "device": "cpu"}
     trainer = DetectionTrainer(overrides=arguments)
@@ -205,7 +216,7 @@ def test_a_trainer_holds_its_folder_until_it_lets_the_workers_have_it(shapes, tm
     assert is_free(tmp_path / "run")
 
 
-def test_a_trainer_that_cannot_be_built_holds_nothing(shapes, tmp_path):
+def test_a_trainer_that_cannot_be_built_holds_nothing(shapes: Path, tmp_path: Path) -> None:
     arguments = {**TINY, "model": MODEL, "data": "nowhere.yaml", "project": str(tmp_path), "name": "run"}
     with pytest.raises((RuntimeError, ConfigError)) as caught:
         DetectionTrainer(overrides=arguments)
@@ -214,14 +225,16 @@ def test_a_trainer_that_cannot_be_built_holds_nothing(shapes, tmp_path):
 
 
 @pytest.mark.parametrize("error", [OSError("no locks here"), NotImplementedError("flock")])
-def test_where_there_are_no_locks_nobody_is_stopped(error, tmp_path, monkeypatch):
+def test_where_there_are_no_locks_nobody_is_stopped(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
 
     class Without:
-        def __init__(self, *_, **__):
+        def __init__(self, *_: object, **__: object) -> None:
             pass
 
-        def acquire(self):
+        def acquire(self) -> NoReturn:
             asked.append(self)
             raise error
 
@@ -231,7 +244,7 @@ def test_where_there_are_no_locks_nobody_is_stopped(error, tmp_path, monkeypatch
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux shows them")
-def test_training_over_and_over_leaves_no_open_files(run, shapes, tmp_path):
+def test_training_over_and_over_leaves_no_open_files(run: Path, shapes: Path, tmp_path: Path) -> None:
     counts = []
     for _ in range(4):
         YOLO(FIXTURES / "model.yaml").train(

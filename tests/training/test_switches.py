@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
+from typing import TypeAlias
 
 import pytest
 import torch
 from helpers.running import MODEL, TINY, columns
-from torch import nn
+from torch import Tensor, nn
 
 from yolo_wiou import YOLO, ConfigError, FocusedDetectionLoss
 from yolo_wiou.losses import CLS_WEIGHTINGS, BoxLoss
@@ -21,19 +23,24 @@ from yolo_wiou.training.bbox_loss import PluggableBboxLoss
 from yolo_wiou.training.cls_weighting import WeightedBCE
 from yolo_wiou.training.task_balance import ALWA, BalancedGains
 
+Case: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+"""Predictions, targets, mask of positives, scores and target scores."""
+
 
 class Assigner(nn.Module):
     """Gives what it was made with, as the task-aligned assigner does."""
 
-    def __init__(self, targets, mask):
+    def __init__(self, targets: Tensor, mask: Tensor) -> None:
         super().__init__()
         self.output = None, targets, None, mask, None
 
-    def forward(self, scores, boxes, *rest):
+    def forward(self, scores: Tensor | None, boxes: Tensor, *rest: object) -> tuple[Tensor | None, ...]:
         return self.output
 
 
-def assigned(pred, targets, mask, weighting="iou-balanced"):
+def assigned(
+    pred: Tensor, targets: Tensor, mask: Tensor, weighting: str = "iou-balanced"
+) -> tuple[nn.Module, WeightedBCE]:
     bce = nn.BCEWithLogitsLoss(reduction="none")
     assigner = Assigner(targets, mask)
     box_loss = PluggableBboxLoss(16, BoxLoss(load_config("trust" if weighting == "gain" else "ciou")), torch.ones(1))
@@ -44,7 +51,7 @@ def assigned(pred, targets, mask, weighting="iou-balanced"):
 
 
 @pytest.fixture
-def case():
+def case() -> Case:
     """One image of five anchors, three classes; anchors 1 to 3 are positives of IoU 0.5, 1 and 1/3."""
     pred = torch.tensor([[[0, 0, 9, 9], [0, 0, 4, 5], [2, 1, 8, 3], [0, 0, 2, 3], [5, 5, 6, 6]]]).float()
     targets = torch.tensor([[[0, 0, 0, 0], [0, 0, 8, 5], [2, 1, 8, 3], [0, 0, 6, 3], [0, 0, 0, 0]]]).float()
@@ -55,7 +62,7 @@ def case():
     return pred, targets, mask, scores, wanted
 
 
-def test_positive_entries_are_weighted_by_iou_and_their_sum_is_kept(case):
+def test_positive_entries_are_weighted_by_iou_and_their_sum_is_kept(case: Case) -> None:
     pred, targets, mask, scores, wanted = case
     bce, weighted = assigned(pred, targets, mask)
     plain, loss = bce(scores, wanted), weighted(scores, wanted)
@@ -67,7 +74,7 @@ def test_positive_entries_are_weighted_by_iou_and_their_sum_is_kept(case):
     torch.testing.assert_close(loss[positive], expected)
 
 
-def test_slide_is_about_the_batch_s_mean_iou_and_ema_slide_about_the_running_one(case):
+def test_slide_is_about_the_batch_s_mean_iou_and_ema_slide_about_the_running_one(case: Case) -> None:
     """Mean IoU of the case (1/2 + 1 + 1/3)/3 = 0.611, running mean 0.45; targets 0.4, 0.9 and 0.2."""
     pred, targets, mask, scores, wanted = case
     for name, near in (("slide", 1.0), ("ema-slide", math.exp(0.55))):
@@ -78,7 +85,7 @@ def test_slide_is_about_the_batch_s_mean_iou_and_ema_slide_about_the_running_one
 
 
 @pytest.mark.parametrize("name", ["varifocal", "quality-focal", "mal"])
-def test_a_weighting_of_all_entries_takes_the_bce_s_place_after_an_assignment(case, name):
+def test_a_weighting_of_all_entries_takes_the_bce_s_place_after_an_assignment(case: Case, name: str) -> None:
     pred, targets, mask, scores, wanted = case
     bce, weighted = assigned(pred, targets, mask, name)
     settings = load_config({"cls_weighting": name}).cls_weighting
@@ -91,7 +98,7 @@ def test_a_weighting_of_all_entries_takes_the_bce_s_place_after_an_assignment(ca
 
 
 @pytest.mark.parametrize("name", ["iou-balanced", "slide", "ema-slide"])
-def test_the_weight_is_a_constant_for_the_gradient(case, name):
+def test_the_weight_is_a_constant_for_the_gradient(case: Case, name: str) -> None:
     pred, targets, mask, scores, wanted = case
     bce, weighted = assigned(pred, targets, mask, name)
     loss = weighted(scores, wanted)
@@ -100,7 +107,7 @@ def test_the_weight_is_a_constant_for_the_gradient(case, name):
     torch.testing.assert_close(gradient, plain * (loss / bce(scores, wanted)).detach(), rtol=1e-5, atol=1e-6)
 
 
-def test_without_overlap_or_without_positives_nothing_is_weighted(case):
+def test_without_overlap_or_without_positives_nothing_is_weighted(case: Case) -> None:
     pred, targets, mask, scores, wanted = case
     for p, m in ((pred + 100, mask), (pred, torch.zeros_like(mask))):
         bce, weighted = assigned(p, targets, m)
@@ -111,7 +118,7 @@ def test_without_overlap_or_without_positives_nothing_is_weighted(case):
 
 
 @pytest.mark.parametrize("name", sorted(CLS_WEIGHTINGS.functions.keys() - {"none"}))
-def test_the_result_is_fresh_and_nothing_is_kept(case, name):
+def test_the_result_is_fresh_and_nothing_is_kept(case: Case, name: str) -> None:
     """Ultralytics multiplies it by class weights in place."""
     pred, targets, mask, scores, wanted = case
     bce, weighted = assigned(pred, targets, mask, name)
@@ -121,7 +128,9 @@ def test_the_result_is_fresh_and_nothing_is_kept(case, name):
     torch.testing.assert_close(weighted(scores, wanted), bce(scores, wanted))  # no assignment, no weight
 
 
-def decide(rule, statistic="std", rounds=1, spread=4.0, weight_of_cls=True):
+def decide(
+    rule: str, statistic: str = "std", rounds: int = 1, spread: float = 4.0, weight_of_cls: bool = True
+) -> list[float]:
     """ALWA after some windows in which the raw classification loss varies `spread` times as much as the box loss."""
     balance = ALWA(TaskBalance(name="alwa", window=4, rule=rule, statistic=statistic), torch.device("cpu"))
     weights = []
@@ -132,7 +141,7 @@ def decide(rule, statistic="std", rounds=1, spread=4.0, weight_of_cls=True):
     return weights
 
 
-def test_alwa_rules():
+def test_alwa_rules() -> None:
     assert decide("multiplicative", rounds=4) == pytest.approx([0.25] * 4)  # b/s, and stays
     assert decide("paper", rounds=4) == pytest.approx([0.25] * 4)  # CLS == BOX at the fixed point: not above, so kept
     assert decide("multiplicative", spread=0.5, rounds=2) == [1, 1]  # never above 1
@@ -140,7 +149,7 @@ def test_alwa_rules():
     assert decide("multiplicative", statistic="mean+std")[0] == pytest.approx(mean_and_std)
 
 
-def test_the_paper_s_rule_flips():
+def test_the_paper_s_rule_flips() -> None:
     """A classification loss a little livelier than at the decision sends the weight back to almost 1."""
     balance = ALWA(TaskBalance(name="alwa", window=2, rule="paper"), torch.device("cpu"))
     weights = []
@@ -152,7 +161,7 @@ def test_the_paper_s_rule_flips():
 
 
 @pytest.mark.parametrize("rule", ["multiplicative", "paper"])
-def test_alwa_never_switches_classification_off(rule):
+def test_alwa_never_switches_classification_off(rule: str) -> None:
     """A window without boxes, and one with a batch that is not finite, decide nothing."""
     balance = ALWA(TaskBalance(name="alwa", window=2, rule=rule), torch.device("cpu"))
     for box in (0.0, math.nan):
@@ -164,7 +173,7 @@ def test_alwa_never_switches_classification_off(rule):
     assert balance.weight.item() == pytest.approx(0.25)
 
 
-def test_alwa_state_travels():
+def test_alwa_state_travels() -> None:
     config = TaskBalance(name="alwa", window=4)
     balance, resumed = (ALWA(config, torch.device("cpu")) for _ in "ab")
     for step in range(6):
@@ -177,7 +186,7 @@ def test_alwa_state_travels():
     assert 0 < balance.weight < 1
 
 
-def test_alwa_weighs_training_only():
+def test_alwa_weighs_training_only() -> None:
     balance = ALWA(TaskBalance(name="alwa"), torch.device("cpu"))
     balance.weight.fill_(0.5)
     gains = SimpleNamespace(box=7.5, cls=0.6)
@@ -192,7 +201,7 @@ def test_alwa_weighs_training_only():
 
 
 @pytest.mark.parametrize("rule", ["multiplicative", "paper"])
-def test_alwa_says_once_that_it_does_not_move(rule, caplog):
+def test_alwa_says_once_that_it_does_not_move(rule: str, caplog: pytest.LogCaptureFixture) -> None:
     def run(cls: float) -> ALWA:
         balance = ALWA(TaskBalance(name="alwa", window=4, rule=rule), torch.device("cpu"))
         for step in range(40):
@@ -207,13 +216,13 @@ def test_alwa_says_once_that_it_does_not_move(rule, caplog):
     assert len(said) == 1
 
 
-def test_alwa_needs_a_trainer():
+def test_alwa_needs_a_trainer() -> None:
     with pytest.raises(ConfigError, match="only a trainer knows"):
         FocusedDetectionLoss(nn.Module(), loss="alwa")
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "fraction"])
-def test_schedules_run_from_start_to_end(schedule):
+def test_schedules_run_from_start_to_end(schedule: str) -> None:
     scale = Scale(start=2.0, end=0.5, schedule=schedule)
     ratios = [scale.ratio(e / 300) for e in range(301)]
     assert ratios[0] == pytest.approx(2.0)
@@ -223,14 +232,14 @@ def test_schedules_run_from_start_to_end(schedule):
     assert ratios[100] == pytest.approx(at_100[schedule])
 
 
-def test_the_schedule_follows_the_run_s_epochs(shapes, tmp_path):
+def test_the_schedule_follows_the_run_s_epochs(shapes: Path, tmp_path: Path) -> None:
     model, seen = YOLO(MODEL), []
     model.add_callback("on_train_epoch_end", lambda t: seen.append(t.heads[""].box_loss.progress))
     model.train(data=shapes, loss="uiou", project=tmp_path, name="uiou", **TINY)
     assert seen == [0.0, 0.5]
 
 
-def test_alwa_in_a_run(shapes, tmp_path):
+def test_alwa_in_a_run(shapes: Path, tmp_path: Path) -> None:
     model = YOLO(MODEL)
     window = {"loss.task_balance.window": 2, "loss.task_balance.rule": "paper"}
     model.train(data=shapes, loss="alwa", project=tmp_path, name="alwa", **window, **TINY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ TASK_RUNS = ("stock", "ciou", "wiou3")
 
 @pytest.mark.release("parity {task}")
 @pytest.mark.parametrize("task", MODELS)
-def test_ciou_is_stock_and_wiou3_trains(task, task_data, tmp_path):
+def test_ciou_is_stock_and_wiou3_trains(task: str, task_data: dict[str, Path], tmp_path: Path) -> None:
     arguments = {**TINY, "data": task_data[task], "project": tmp_path, "epochs": 1}
     with stock():
         ultralytics.YOLO(MODELS[task]).train(name="stock", **arguments)
@@ -41,7 +42,9 @@ def test_ciou_is_stock_and_wiou3_trains(task, task_data, tmp_path):
     ("task", "loss", "weighting"),
     [("segment", "sdiou", "varifocal"), ("pose", "gcd", "ema-slide"), ("obb", "kfiou", "quality-focal")],
 )
-def test_new_parts_train_in_every_task(task, loss, weighting, task_data, tmp_path):
+def test_new_parts_train_in_every_task(
+    task: str, loss: str, weighting: str, task_data: dict[str, Path], tmp_path: Path
+) -> None:
     model = YOLO(MODELS[task])
     arguments = {**TINY, "data": task_data[task], "project": tmp_path, "name": loss, "epochs": 1}
     model.train(loss=loss, **{"loss.cls_weighting.name": weighting}, **arguments)
@@ -50,7 +53,7 @@ def test_new_parts_train_in_every_task(task, loss, weighting, task_data, tmp_pat
     assert ultralytics.YOLO(tmp_path / loss / "weights" / "best.pt").task == task
 
 
-def test_switches_in_rotated_boxes(task_data, tmp_path):
+def test_switches_in_rotated_boxes(task_data: dict[str, Path], tmp_path: Path) -> None:
     """IoU-balanced classification takes the overlap of the head's own boxes, here ProbIoU."""
     for loss in ("iou-balanced-cls", "alwa"):
         YOLO(MODELS["obb"]).train(
@@ -68,18 +71,20 @@ def rotated(n: int = 40) -> tuple[Tensor, Tensor]:
     return target + torch.randn(n, 5, generator=g, dtype=torch.float64) * torch.tensor([1, 1, 0.5, 0.3, 0.2]), target
 
 
-def test_hull_diameter_is_the_longest_distance_of_corners_and_turns_with_the_boxes():
+def test_hull_diameter_is_the_longest_distance_of_corners_and_turns_with_the_boxes() -> None:
     pair = RotatedPair(torch.tensor([[0.0, 0, 6, 2, 0]]), torch.tensor([[10.0, 0, 2, 6, math.pi / 2]]), probiou)
     assert pair.diagonal2.item() == pytest.approx(16**2 + 2**2)  # from (-3, -1) to (13, 1)
     pred, target = rotated()
     for angle in (0.3, 1.1):
         turn = torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]).double()
         both = [torch.cat((box[:, :2] @ turn, box[:, 2:4], box[:, 4:] + angle), 1) for box in (pred, target)]
-        torch.testing.assert_close(RotatedPair(*both, probiou).diagonal2, RotatedPair(pred, target, probiou).diagonal2)
+        torch.testing.assert_close(
+            RotatedPair(both[0], both[1], probiou).diagonal2, RotatedPair(pred, target, probiou).diagonal2
+        )
     assert (RotatedPair(pred, target, probiou).distance2 <= RotatedPair(pred, target, probiou).diagonal2).all()
 
 
-def test_rotated_losses_follow_the_formula_over_probiou():
+def test_rotated_losses_follow_the_formula_over_probiou() -> None:
     pred, target = rotated()
     similarity = probiou(pred, target).squeeze(-1)
     pair = RotatedPair(pred, target, probiou)
@@ -94,7 +99,9 @@ def test_rotated_losses_follow_the_formula_over_probiou():
     )
 
 
-def test_every_preset_is_meaningful_or_refused_by_name_for_rotated_boxes(task_data, tmp_path):
+def test_every_preset_is_meaningful_or_refused_by_name_for_rotated_boxes(
+    task_data: dict[str, Path], tmp_path: Path
+) -> None:
     refused = []
     for name in (
         "iou",

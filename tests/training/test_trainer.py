@@ -27,7 +27,7 @@ def wiou3(**settings: object) -> LossConfig:
     ],
     ids=str,
 )
-def test_a_run_s_own_loss_is_the_same_under_another_name_and_with_its_momentum_resolved(requested):
+def test_a_run_s_own_loss_is_the_same_under_another_name_and_with_its_momentum_resolved(requested: LossConfig) -> None:
     assert same_loss(requested, wiou3(), STATE)
 
 
@@ -47,22 +47,22 @@ def test_a_run_s_own_loss_is_the_same_under_another_name_and_with_its_momentum_r
     ],
     ids=str,
 )
-def test_another_loss_is_not_the_same(requested):
+def test_another_loss_is_not_the_same(requested: LossConfig) -> None:
     assert not same_loss(requested, wiou3(), STATE)
 
 
-def test_a_momentum_that_the_run_was_given_as_a_number_is_not_auto():
+def test_a_momentum_that_the_run_was_given_as_a_number_is_not_auto() -> None:
     stored = wiou3(running_mean__momentum=0.5)
     assert same_loss(stored, stored, {"heads": {"": {"momentum": 0.5}}})
     assert not same_loss(wiou3(), stored, {"heads": {"": {"momentum": 0.5}}})
 
 
-def test_the_momentum_of_any_head_counts():
+def test_the_momentum_of_any_head_counts() -> None:
     heads = {"one2many": {"momentum": 0.1}, "one2one": {"momentum": 0.2}}
     assert same_loss(wiou3(running_mean__momentum=0.2), wiou3(), {"heads": heads})
 
 
-def test_a_stock_run_knows_its_preset_and_no_resolved_momentum():
+def test_a_stock_run_knows_its_preset_and_no_resolved_momentum() -> None:
     assert same_loss(load_config("ciou"), load_config("ciou"), None)
     assert not same_loss(wiou3(), load_config("ciou"), None)
     assert not same_loss(load_config("ciou", {"running_mean.momentum": RESOLVED}), load_config("ciou"), None)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -38,38 +40,40 @@ BROKEN_MODELS = {
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: {0: thing}\n")
     return tmp_path
 
 
 @pytest.mark.parametrize("mistake", BROKEN_MODELS)
-def test_a_model_file_that_ultralytics_cannot_build_is_the_user_s_mistake(mistake, folder, capsys):
+def test_a_model_file_that_ultralytics_cannot_build_is_the_user_s_mistake(
+    mistake: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     backbone, message = BROKEN_MODELS[mistake]
     (folder / "model.yaml").write_text(backbone + HEAD)
     assert run_command([*TRAIN, "model=model.yaml"]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_a_type_error_in_our_own_model_is_no_mistake_of_the_user(folder, monkeypatch):
+def test_a_type_error_in_our_own_model_is_no_mistake_of_the_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "RTDETRDecoder", None)  # isinstance(…, None), in our YOLO.__init__
     with pytest.raises(TypeError, match="isinstance"):
         run_command([*TRAIN, "model=yolo11n.yaml"])
 
 
-def test_a_key_error_in_our_own_model_is_no_mistake_of_the_user(folder, monkeypatch):
+def test_a_key_error_in_our_own_model_is_no_mistake_of_the_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "KINDS", {})  # a kind of model that we do not know
     with pytest.raises(KeyError):
         run_command([*TRAIN, "model=yolov8s-world.yaml"])
 
 
-def test_an_ultralytics_that_is_called_in_a_wrong_way_is_no_mistake_of_the_user():
+def test_an_ultralytics_that_is_called_in_a_wrong_way_is_no_mistake_of_the_user() -> None:
     with pytest.raises(TypeError, match="unexpected keyword"), users_mistakes(TypeError):
         select_device("cpu", loud=True)
 
 
-def test_what_a_function_is_not_known_to_raise_passes_through():
+def test_what_a_function_is_not_known_to_raise_passes_through() -> None:
     with pytest.raises(AssertionError, match="missing 'epochs' value"), users_mistakes(SyntaxError):
         parse_key_value_pair("epochs=")
 
@@ -85,13 +89,15 @@ def test_what_a_function_is_not_known_to_raise_passes_through():
         (lambda: Path("nowhere.pt").read_bytes(), OSError, r"cannot open 'nowhere\.pt': No such file or directory\."),
     ],
 )
-def test_what_it_is_known_to_raise_becomes_a_message_without_the_page_of_help(call, known, message):
+def test_what_it_is_known_to_raise_becomes_a_message_without_the_page_of_help(
+    call: Callable[[], Any], known: type[Exception], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message) as error, users_mistakes(known):
         call()
     assert "Arguments received" not in str(error.value)
 
 
-def test_a_file_that_we_may_not_open_is_no_mistake_of_the_user(tmp_path):
+def test_a_file_that_we_may_not_open_is_no_mistake_of_the_user(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"), users_mistakes(OSError):
         read_json(tmp_path / "nowhere.json")
 
@@ -107,7 +113,7 @@ def test_a_file_that_we_may_not_open_is_no_mistake_of_the_user(tmp_path):
         (lambda: torch.nn.Conv2d(3, 4, 1, groups=5), "test_ultralytics_errors"),
     ],
 )
-def test_an_error_belongs_to_whoever_raised_it(call, package):
+def test_an_error_belongs_to_whoever_raised_it(call: Callable[[], Any], package: str) -> None:
     with pytest.raises(Exception) as error:  # noqa: PT011 - of several kinds
         call()
     assert raised_by(error.value) in {package, "tests"}  # by pytest's import mode

@@ -7,9 +7,10 @@ import pickle
 import shutil
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -33,7 +34,7 @@ class Hostile:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return os.makedirs, (str(self.folder), 0o777, True)
 
 
@@ -80,14 +81,21 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize(("module", "name"), FOREIGN)
-def test_a_class_that_is_not_here_is_named_by_every_way_in(module, name, shapes, tmp_path, monkeypatch, capsys):
+def test_a_class_that_is_not_here_is_named_by_every_way_in(
+    module: str,
+    name: str,
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     installed, made = [], tmp_path / "made"
     for owner in (tasks, ultralytics.utils.checks):
         monkeypatch.setattr(owner, "check_requirements", lambda *args, **_: installed.append(args))
     with passing_class(module, name) as kind:
         file = checkpoint(tmp_path / "run" / "weights" / "last.pt", kind(), first=Hostile(made))
     data = {"data": str(shapes), "device": "cpu", **TINY, "project": str(tmp_path / "runs")}
-    ways = {
+    ways: dict[str, Callable[[], Any]] = {
         "model": lambda: YOLO(file),
         "load": lambda: YOLO(TINY_MODEL).load(file),
         "pretrained": lambda: YOLO(TINY_MODEL).train(pretrained=str(file), **data),
@@ -107,7 +115,7 @@ def test_a_class_that_is_not_here_is_named_by_every_way_in(module, name, shapes,
     assert "trained by stock Ultralytics" in describe_checkpoint(str(file))
 
 
-def test_checks_executes_nothing(tmp_path, capsys):
+def test_checks_executes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = tmp_path / "made"
     for name, content in {
         "beside": checkpoint(tmp_path / "beside.pt", more=Hostile(made)),
@@ -122,7 +130,7 @@ def test_checks_executes_nothing(tmp_path, capsys):
     assert made.exists()  # it is hostile indeed
 
 
-def test_a_hostile_loss_state_is_named(tmp_path):
+def test_a_hostile_loss_state_is_named(tmp_path: Path) -> None:
     model = ultralytics.YOLO(TINY_MODEL).model
     for state in ({"version": "one"}, {"version": 1}, {"version": 1, "loss": "wiou3", "heads": {"": 3}}, [1], "text"):
         model.yolo_wiou = state
@@ -131,14 +139,16 @@ def test_a_hostile_loss_state_is_named(tmp_path):
             describe_checkpoint(str(tmp_path / "last.pt"))
 
 
-def test_a_module_that_ultralytics_knows_by_a_former_name_is_found(tmp_path):
+def test_a_module_that_ultralytics_knows_by_a_former_name_is_found(tmp_path: Path) -> None:
     with passing_class("ultralytics.yolo.utils", "IterableSimpleNamespace") as kind:
         file = checkpoint(tmp_path / "old.pt", more=kind)
     assert YOLO(file).task == "detect"
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="it is this Python's own")
-def test_a_path_of_python_3_13_is_loaded_wherever_stock_loads_it(tmp_path, monkeypatch):
+def test_a_path_of_python_3_13_is_loaded_wherever_stock_loads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with passing_class("pathlib._local", "PosixPath") as kind:
         file = checkpoint(tmp_path / "new.pt", more=kind)
     monkeypatch.setattr(tasks, "SAFE_LOAD", True, raising=False)
@@ -152,7 +162,7 @@ def test_a_path_of_python_3_13_is_loaded_wherever_stock_loads_it(tmp_path, monke
     assert YOLO(file).task == "detect"
 
 
-def test_what_stock_loads_is_loaded_and_described(tmp_path):
+def test_what_stock_loads_is_loaded_and_described(tmp_path: Path) -> None:
     """PyTorch's format before 1.6, and a `YOLO` that was saved as a whole."""
     model = ultralytics.YOLO(TINY_MODEL)
     old = {"_use_new_zipfile_serialization": False}
@@ -169,14 +179,14 @@ def test_what_stock_loads_is_loaded_and_described(tmp_path):
         assert "trained by stock Ultralytics" in describe_checkpoint(str(file))
 
 
-def test_the_old_format_is_not_executed_either(tmp_path):
+def test_the_old_format_is_not_executed_either(tmp_path: Path) -> None:
     made = tmp_path / "made"
     torch.save({"model": Hostile(made)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     assert describe_checkpoint(str(tmp_path / "old.pt"))
     assert not made.exists()
 
 
-def test_what_is_no_checkpoint_says_what_it_is(tmp_path):
+def test_what_is_no_checkpoint_says_what_it_is(tmp_path: Path) -> None:
     whole = checkpoint(tmp_path / "whole.pt").read_bytes()
     torch.jit.script(nn.Linear(1, 1)).save(str(tmp_path / "script.pt"))
     torch.save(nn.Linear(1, 1).state_dict(), tmp_path / "weights.pt")
@@ -201,7 +211,9 @@ def test_what_is_no_checkpoint_says_what_it_is(tmp_path):
                 way(str(tmp_path / f"{name}.pt"))
 
 
-def test_a_refusal_to_load_what_is_not_safe_is_not_called_damage(tmp_path, monkeypatch, capsys):
+def test_a_refusal_to_load_what_is_not_safe_is_not_called_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     if not hasattr(tasks, "SAFE_LOAD"):
         pytest.skip("this Ultralytics has no safe load")
     monkeypatch.setattr(tasks, "SAFE_LOAD", True)
@@ -219,8 +231,10 @@ def test_a_refusal_to_load_what_is_not_safe_is_not_called_damage(tmp_path, monke
     assert "unasked" not in sys.modules
 
 
-def test_a_name_that_is_nowhere_is_refused_without_the_network(tmp_path, monkeypatch, capsys):
-    def ask(*_, **__):
+def test_a_name_that_is_nowhere_is_refused_without_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ask(*_: object, **__: object) -> NoReturn:
         raise AssertionError("asks the network")
 
     monkeypatch.chdir(tmp_path)
@@ -233,8 +247,8 @@ def test_a_name_that_is_nowhere_is_refused_without_the_network(tmp_path, monkeyp
             way("runs/train/weights/yolo11m1.pt")
 
 
-def test_a_name_that_ultralytics_has_is_downloaded(tmp_path, monkeypatch):
-    def download(url, file, **_):
+def test_a_name_that_ultralytics_has_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(url: str, file: Path, **_: object) -> None:
         shutil.copy(source, file)
 
     monkeypatch.chdir(tmp_path)
