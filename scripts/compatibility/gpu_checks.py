@@ -135,7 +135,7 @@ def nan_recovery(device: str, folder: Path) -> Seen:
 def collectives(device: str, folder: Path) -> Seen:
     """Ranks have the running mean of the joined batch, by NCCL on GPUs and by gloo elsewhere."""
     backend, world = ("nccl", min(2, torch.cuda.device_count())) if device == "cuda" else ("gloo", 2)
-    spawn(_rank, (world, backend, f"file://{folder}/meeting", folder), nprocs=world)  # type: ignore[no-untyped-call]
+    spawn(_rank, (world, backend, f"file://{folder}/meeting", folder), nprocs=world)
     means = [float((folder / f"{rank}").read_text()) for rank in range(world)]
     values = torch.cat([_values(rank) for rank in range(world)])
     expected = 1 + 0.3 * (values.mean().item() - 1)

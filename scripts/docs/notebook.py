@@ -84,12 +84,12 @@ def is_current(committed: Any) -> bool:
 def main(argv: list[str]) -> int:
     """Make it, run it, write it, its paths relative to where it ran."""
     if argv == ["--check"]:
-        return 0 if is_current(nbformat.read(NOTEBOOK, as_version=4)) else 1  # type: ignore[no-untyped-call]
+        return 0 if is_current(nbformat.read(NOTEBOOK, as_version=4)) else 1
     settings = dict(word.split("=") for word in argv)
     file = Path(settings.pop("try", NOTEBOOK))
     with tempfile.TemporaryDirectory() as folder:
         made = execute(read(**{name: int(value) for name, value in settings.items()}), Path(folder))
-        text = nbformat.writes(tidy(made))  # type: ignore[no-untyped-call]
+        text = nbformat.writes(tidy(made))
     file.parent.mkdir(exist_ok=True)
     file.write_text(text.replace(f"{folder}/", "") + "\n", encoding="utf-8")
     return 0

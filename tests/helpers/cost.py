@@ -26,7 +26,7 @@ SYNCS = {"_local_scalar_dense", "nonzero"}
 """Operators after which the host must wait for a device."""
 
 
-class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Count(TorchDispatchMode):
     """Count operators while active. Views, which move nothing, are left out."""
 
     def __init__(self) -> None:
@@ -125,4 +125,4 @@ def boxes(n: int, device: str = "cpu") -> Data:
 def step(term: Term, data: Data) -> None:
     """Run forward and backward once."""
     pred, target, weight = data
-    term(pred.detach().requires_grad_(), target, weight).backward()  # type: ignore[no-untyped-call]
+    term(pred.detach().requires_grad_(), target, weight).backward()

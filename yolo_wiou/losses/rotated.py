@@ -146,7 +146,7 @@ def _size(boxes: Tensor) -> Tensor:
 
 
 def _scaled(boxes: Tensor, ratio: float) -> Tensor:
-    centre, size, angle = boxes.split((2, 2, 1), 1)  # type: ignore[no-untyped-call]
+    centre, size, angle = boxes.split((2, 2, 1), 1)
     return torch.cat((centre, size * ratio, angle), 1)
 
 

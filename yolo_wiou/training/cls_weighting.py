@@ -77,7 +77,7 @@ class WeightedBCE(nn.Module):
         # A constant weight weighs the gradient as it does the loss: both in the positives' rows alone, in place, so
         # that there is no pass over all rows, forward or backward.
         if logits.requires_grad:
-            logits.register_hook(weigh)  # type: ignore[no-untyped-call]
+            logits.register_hook(weigh)
         return loss
 
     def _weigh(self, entries: Entries) -> Tensor:

@@ -74,7 +74,7 @@ class HeadLog:
             pred, target = (torch.cat(boxes).float() for boxes in zip(*(step[:2] for step in steps), strict=True))
             iou_loss = self.head.pair(pred, target).iou_loss
             counts = [len(step.pred) for step in steps]
-            split = torch.stack((iou_loss, torch.ones_like(iou_loss))).split(counts, 1)  # type: ignore[no-untyped-call]
+            split = torch.stack((iou_loss, torch.ones_like(iou_loss))).split(counts, 1)
             pairs = [tuple(part) for part in split]
         else:
             pairs = [(step.iou_loss, step.gain) for step in steps]
