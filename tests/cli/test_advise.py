@@ -26,7 +26,7 @@ def test_it_describes_the_boxes_and_proposes_what_can_be_pasted(
     said = capsys.readouterr().out
     assert "my set/data.yaml, train: 12 images" in said
     assert "no study has shown that they help" in said
-    assert "docs/study.md" in said
+    assert "yolo-wiou.github.io/yolo-wiou/study/" in said
     assert [path.name for path in tmp_path.iterdir()] == ["my set"]
     *files, compare = [line for line in said.splitlines() if line.startswith("yolo-wiou ")]
     assert files

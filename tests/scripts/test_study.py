@@ -103,7 +103,7 @@ def test_a_part_of_a_study_leaves_the_other_published_runs_as_they_are(checkout:
     assert published(checkout) == after
 
 
-@pytest.mark.parametrize("name", ["noise", "bccd", "rendered"])
+@pytest.mark.parametrize("name", ["noise", "bccd", "rendered", "real"])
 def test_published_pairs_saw_the_same_data(name: str) -> None:
     streams: dict[tuple[str, str], set[str]] = {}
     with (ROOT / "docs" / "study" / f"{name}.csv").open(newline="") as text:

@@ -14,7 +14,7 @@ from yolo_wiou.files import CFG, read_mapping
 from yolo_wiou.losses.config import LossConfig
 
 DEFAULT_LOSS = "ciou"
-"""Ultralytics' own: no other was shown to help on loose boxes and to do no harm elsewhere (docs/study.md)."""
+"""Ultralytics' own: no other is shown yet to help on loose boxes and to do no harm elsewhere (docs/study.md)."""
 
 
 def available_losses() -> list[str]:
