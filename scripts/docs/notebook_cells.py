@@ -52,7 +52,7 @@ data = DATA or "planted/data.yaml"
 # ## Train
 #
 # `yolo_wiou.YOLO` is `ultralytics.YOLO` with one more argument, `loss`. `trust`, this package's own, counts a label less the worse it has fitted over the epochs; whether it helps on
-# your data, the comparison below finds out. `audit=True` also records how well every label fitted, epoch by epoch.
+# your data, the comparison below finds out. It is made for fine-tuning a pretrained network, and has not been judged from scratch, as this small demo trains. `audit=True` also records how well every label fitted, epoch by epoch.
 
 # %%
 from yolo_wiou import YOLO

@@ -10,6 +10,7 @@ is not written; exit code 1 where it is not its data's.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import bccd
@@ -73,8 +74,13 @@ def page() -> str:
         by_size=by_size(studies["bccd"], "jitter30", ("wiou1", "wiou3", "iou-balanced-loc")),
         beside=beside({name: studies[name] for name in TITLES}),
         mechanism=mechanism(read_json(OUT / "why.json")),
-        versions=", ".join(f"{name} {' and '.join(studies['noise'].versions(name))}" for name in VERSIONS),
+        versions=", ".join(f"{name} {' and '.join(versions(name, studies.values()))}" for name in VERSIONS),
     )
+
+
+def versions(package: str, studies: Iterable[Results]) -> list[str]:
+    """Which versions of a package trained the runs that say so."""
+    return sorted({version for results in studies for version in results.versions(package)})
 
 
 def main(argv: list[str]) -> int:

@@ -17,7 +17,7 @@ from yolo_wiou.compare.statistics import fewest_seeds, seeds_for
 from yolo_wiou.compare.study import Study
 
 MARGIN = 0.003
-"""Of AP: a loss that is not worse by more does no harm."""
+"""Of AP: what "not worse" allows."""
 
 
 def control_of(study: Study, loss: str) -> str:
@@ -26,7 +26,7 @@ def control_of(study: Study, loss: str) -> str:
 
 
 def against(results: Results, plan: Mapping[str, Study]) -> str:
-    """Every loss beside the baseline and beside an equally heavy one, and that beside the baseline."""
+    """Every loss beside the baseline and an equally heavy one, and that beside the baseline; only where all seeds are."""
     rows = []
     for study in plan.values():
         for data in study.data:
@@ -34,7 +34,7 @@ def against(results: Results, plan: Mapping[str, Study]) -> str:
                 control = control_of(study, loss)
                 for arm, base in ((loss, study.baseline), (loss, control), (control, study.baseline)):
                     contrast = results.against((data, arm), (data, base), study.seeds)
-                    if len(contrast.seeds) >= fewest_seeds():
+                    if not contrast.seeds_waiting:
                         won = recovered(results, data, contrast) if base == study.baseline else "–"
                         rows.append(row_of(contrast, data, base, won))
     heads = ["boxes", "loss", "against", "seeds", *(f"Δ{name}" for name in METRICS), "recovery, %", "p"]
@@ -56,12 +56,11 @@ def recovered(results: Results, data: str, contrast: Contrast) -> str:
 
 def row_of(contrast: Contrast, data: str, base: str, won: str) -> list[str]:
     """A comparison as a row."""
-    planned = len(contrast.seeds) + len(contrast.seeds_waiting)
     return [
         data,
         contrast.loss,
         base,
-        f"{len(contrast.seeds)} of {planned}" if contrast.seeds_waiting else str(planned),
+        str(len(contrast.seeds)),
         *(points(contrast.by_metric[name]) for name in METRICS),
         won,
         "–" if contrast.p is None else f"{contrast.p:.4f}",
@@ -76,7 +75,7 @@ def harm(results: Results, plan: Mapping[str, Study]) -> str:
             for loss in [loss for loss in study.losses if loss != study.baseline]:
                 contrast = results.against((data, loss), (data, study.baseline), study.seeds)
                 interval = contrast.by_metric["AP"].interval
-                if not contrast.seeds or not contrast.sd or not interval:
+                if contrast.seeds_waiting or not contrast.sd or not interval:
                     continue
                 needed = str(seeds_for(MARGIN / contrast.sd) or "over 1,000")
                 said = "not worse" if interval[0] > -MARGIN else "worse" if interval[1] < -MARGIN else "open"

@@ -118,13 +118,13 @@ def nonmonotonic(pair: BoxPair, mean: Tensor, *, alpha: Alpha = 1.9, delta: Posi
 
 @GAINS.register("trust")
 def trust(weight: Tensor, mean: Tensor, excess: Tensor, *, k: Strength = 3.0) -> Tensor:
-    """Trust: exp(−k·a·e), a label counts less the worse it has fitted, once the network has learnt to fit.
+    """Trust: exp(−k·t·e), a label counts less the worse it has fitted, once the network has learnt to fit.
 
     e, the excess of a label, is the mean over its boxes of L − m_s: their IoU loss above the running mean of targets of
     their size. A loose label misfits at all its positives, a single bad anchor point does not, and small objects fit
     worse by nature. A trainer that can number the labels of its split takes the mean over the epochs before this one,
     the latest counts half; elsewhere it is the mean over the object's boxes in this step. A difference and not a ratio,
-    as Wise-IoU's β is: where all boxes are exact, both are small, and hardly anything happens. Maturity a rises from 0
+    as Wise-IoU's β is: where all boxes are exact, both are small, and hardly anything happens. Maturity t rises from 0
     at a mean IoU of 0.5 to 1 at 0.65: before, misfit means "not learnt yet". Scaled so that Σ w·g = Σ w. The formula
     is this package's own.
     """
