@@ -26,7 +26,7 @@ def control_of(study: Study, loss: str) -> str:
 
 
 def against(results: Results, plan: Mapping[str, Study]) -> str:
-    """Every loss beside the baseline and an equally heavy one, and that beside the baseline; only where all seeds are."""
+    """Every loss beside the baseline and an equally heavy one, and that beside the baseline, where all seeds are."""
     rows = []
     for study in plan.values():
         for data in study.data:

@@ -54,7 +54,11 @@ Model.train = lambda model, trainer=None, **given: train(model, trainer, **{{**g
 """
 """What stands before a Python block."""
 
+RUN = re.compile(r"runs/detect/(\w+)")
+"""The run that a block looks at."""
+
 INTERRUPTED = """
+import sys
 from yolo_wiou.cli.main import run_command
 from yolo_wiou import YOLO
 
@@ -65,7 +69,8 @@ def stop(trainer):
 model = YOLO("yolo11n.pt")
 model.add_callback("on_train_epoch_start", stop)
 try:
-    model.train(data="my.yaml", loss="wiou3", audit=True, epochs=3, imgsz=32, batch=4, workers=0, plots=False)
+    look = dict(imgsz=32, batch=4, workers=0, plots=False)
+    model.train(data="my.yaml", loss="wiou3", audit=True, epochs=3, name=sys.argv[1], **look)
 except KeyboardInterrupt:
     pass
 """
@@ -117,8 +122,8 @@ def user(page: Path, text: str, tmp_path: Path, shapes: Path, weights: Path) -> 
     for match in BLOCK.finditer(page.read_text(encoding="utf-8")):
         if file := FILE.match(match["text"]):
             (tmp_path / file[1]).write_text(match["text"], encoding="utf-8")
-    if "runs/detect/train" in text and "train(" not in text:
-        shell("-c", INTERRUPTED, cwd=tmp_path)
+    if (run := RUN.search(text)) and "train(" not in text:
+        shell("-c", INTERRUPTED, run[1], cwd=tmp_path)
     return tmp_path
 
 
