@@ -171,7 +171,7 @@ after = model.train(data="corrected/data.yaml", loss="trust", epochs=EPOCHS, nam
 print(f"AP on the validation images: {100 * before.box.map:.1f} with the labels as they were, {100 * after.box.map:.1f} with the corrected ones")
 
 # %% [markdown]
-# One run of each again, of a short training from scratch, in which two points are chance: an example and no proof, whichever way it points. Over six seeds, fine-tuned, correcting brought a third to more than
+# One run of each again, of a short training from scratch: an example and no proof, whichever way it points, as seeds alone move the result. Over six seeds, fine-tuned, correcting brought a third to more than
 # half of what the errors cost back: [what the audit is worth](../docs/audit.md).
 #
 # ## Take it away

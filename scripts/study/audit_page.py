@@ -126,7 +126,7 @@ def real(results: Results) -> str:
             f", and {total['moved']} boxes move from IoU {before:.2f} to {after:.2f} with it" if total["moved"] else ""
         )
         has = f"the second annotation has {total['confirmed']} of {total['missing']} missing objects"
-        said.append(f"{METHODS[method]}: {has}{moved}.\n")
+        said.append(f"{METHODS[method]}: {total['flagged']} of {total['all']:,} labels are flagged; {has}{moved}.\n")
     return table(heads, rows) + "\n" + "\n".join(said)
 
 

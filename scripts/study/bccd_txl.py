@@ -1,5 +1,7 @@
 """BCCD and its second annotation: the data sets that are made of both, and how a pretrained network is trained on them.
 
+    python scripts/study/bccd_txl.py BCCD_TXL     prints how many boxes each annotation has, and how many both have
+
 BCCD is github.com/Shenggan/BCCD_Dataset in YOLO's layout (the folder of bccd.yaml), BCCD_TXL a second annotation of 221
 of its images, 150 to train on and 71 to judge on.
 """
@@ -7,6 +9,7 @@ of its images, 150 to train on and 71 to judge on.
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,24 @@ FINETUNE: dict[str, Any] = {
     "val": False,
 }
 
+SPLITS = ("train", "val")
+
+
+def stems(txl: Path, split: str) -> list[str]:
+    """Return the names of a split's images."""
+    return (txl / f"{split}.txt").read_text(encoding="utf-8").split()
+
+
+def counts(txl: Path) -> dict[str, list[int]]:
+    """Return how many boxes each annotation has in each split."""
+    return {
+        folder.name: [
+            sum(len((folder / f"{stem}.txt").read_text(encoding="utf-8").splitlines()) for stem in stems(txl, split))
+            for split in SPLITS
+        ]
+        for folder in sorted((txl / "labels").iterdir())
+    }
+
 
 def write_data(bccd: Path, txl: Path, root: Path, train: str, val: str) -> Path:
     """Write a data set; returns its data.yaml.
@@ -43,10 +64,15 @@ def write_data(bccd: Path, txl: Path, root: Path, train: str, val: str) -> Path:
     for split, drawn in {"train": train, "val": val}.items():
         for kind in ("images", "labels"):
             (root / kind / split).mkdir(parents=True)
-        for stem in (txl / f"{split}.txt").read_text(encoding="utf-8").split():
+        for stem in stems(txl, split):
             shutil.copy(images[stem], root / "images" / split)
             shutil.copy(txl / "labels" / drawn / f"{stem}.txt", root / "labels" / split)
     names = yaml.safe_load((bccd / "bccd.yaml").read_text(encoding="utf-8"))["names"]
     data = {"train": "images/train", "val": "images/val", "names": names}
     (root / "data.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     return root / "data.yaml"
+
+
+if __name__ == "__main__":
+    for name, boxes in counts(Path(sys.argv[1])).items():
+        print(name, *(f"{split}: {count}" for split, count in zip(SPLITS, boxes, strict=True)), sep="  ")

@@ -25,7 +25,7 @@ from studies import parse, run_studies
 
 from yolo_wiou.compare.study import Study
 
-NEEDED = {"BCCD": SOURCE, "BCCD_TXL": "labels/txl", "WEIGHTS": "yolo11n-coco.pt"}
+NEEDED = {"BCCD": SOURCE, "BCCD_TXL": "labels/txl", "WEIGHTS": "yolov8n-coco.pt"}
 SCRATCH: dict[str, Any] = {**FINETUNE, "model": "yolov8n.yaml", "epochs": 60, "close_mosaic": 10, "optimizer": "auto"}
 NOISE: dict[str, dict[str, float]] = {
     "exact": {},

@@ -203,10 +203,3 @@ def test_a_file_of_settings_may_have_the_model(
 def test_the_yaml_file_documents_every_default() -> None:
     lines = [line for line in (CFG / "audit.yaml").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
     assert all(" # (" in line for line in lines)
-
-
-@pytest.mark.parametrize("argv", [["audit", "--help"], ["help", "audit"]])
-def test_audit_has_help_of_its_own(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(argv) == 0
-    out = capsys.readouterr().out
-    assert all(word in out for word in ("threshold:", "fix=FOLDER", "fix.remove", "--json", "run=runs/detect/train"))

@@ -180,10 +180,3 @@ def test_the_yaml_file_documents_every_default() -> None:
     settings = [line for line in text.splitlines() if re.match(r" +\w+: [^#]", line)]
     assert len(settings) > 10
     assert all(" # (" in line for line in settings)
-
-
-@pytest.mark.parametrize("argv", [["compare", "--help"], ["compare", "help"], ["help", "compare"]])
-def test_compare_has_help_of_its_own(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(argv) == 0
-    out = capsys.readouterr().out
-    assert all(word in out for word in ("jobs:", "seeds:", "out:", "engine:", "--json", "loss.gain.delta=3,5"))

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from helpers.running import shell
 
-from yolo_wiou import YOLO, __version__, available_losses
+from yolo_wiou import YOLO, available_losses
 from yolo_wiou.cli import main
 from yolo_wiou.cli.main import run_command
 from yolo_wiou.losses.presets import groups, load_config
@@ -254,12 +254,6 @@ def test_a_path_that_the_shell_has_split_is_told(
     assert capsys.readouterr().err == "yolo-wiou: a path with spaces needs quotes: 'data=my own data.yaml'\n"
 
 
-@pytest.mark.parametrize("argv", [["val", "help"], ["detect", "--help"], ["export", "-h"]])
-def test_help_is_for_whoever_asks(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(argv) == 0
-    assert "yolo-wiou losses [NAME]" in capsys.readouterr().out
-
-
 def test_a_misspelt_argument_costs_no_page_of_syntax(capsys: pytest.CaptureFixture[str]) -> None:
     for mode in ("train", "val"):
         assert run_command([mode, "data=data.yaml", "epohcs=3"]) == 2
@@ -349,33 +343,6 @@ def test_losses_resolves_files_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert resolved["name"] == "mine"
     assert resolved["penalty"] == {"name": "siou", "theta": 4.0}
     assert resolved["gain"] == {"name": "monotonic", "dfl": False, "gamma": 1.0}
-
-
-def test_version_help_and_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(["version"]) == 0
-    assert f"yolo-wiou {__version__} (ultralytics " in capsys.readouterr().out
-    for argv in ([], ["help"], ["--help"], ["val", "-h"]):
-        assert run_command(argv) == 0
-        out = capsys.readouterr().out
-        assert all(words in out for words in ("yolo-wiou train data=my.yaml", "compare --help", "--json"))
-
-
-@pytest.mark.parametrize(
-    ("argv", "shown"),
-    [
-        (["train", "--help"], ("loss.gain.delta=5", "audit=true", "alpha: 1.9 # (float, 1-10)", "yolo-wiou cfg")),
-        (["help", "train"], ("loss.gain.delta=5", "running_mean:")),
-        (["segment", "train", "data=my.yaml", "-h"], ("loss.gain.delta=5",)),
-        (["compare", "--help"], ("--json", "seeds: 6 # (int, >= 1)")),
-        (["audit", "help"], ("--json", "threshold: 2.0 # (float, above 0)")),
-    ],
-)
-def test_the_help_of_a_command_has_its_settings(
-    argv: list[str], shown: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_command(argv) == 0
-    out = capsys.readouterr().out
-    assert [words for words in shown if words not in out] == []
 
 
 def test_other_commands_are_ultralytics_own(monkeypatch: pytest.MonkeyPatch) -> None:
