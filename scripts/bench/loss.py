@@ -8,10 +8,10 @@ BboxLoss; for ours geometry, loss, gain, what the running mean observes, weighti
 and for the presets that keep the stock term, that term and the observation. Gathering the positives is the same on both
 sides and left out here; scripts/bench/train.py has it.
 
-Each round times every loss once, in turn, so that a slow moment of the machine meets all alike; a ratio is the median
-over rounds, with the middle half of the rounds beside it. Operators, peak and moved bytes are counted, and exact. One
-thread; CUDA where there is one, and there the launches and the time of the kernels alone beside it. Prints the tables,
-and writes docs/bench/loss.json.
+Each round times every loss once, in an order of its own, so that a slow moment of the machine meets all alike; a ratio
+is the median over rounds, with the middle half of the rounds beside it. Operators, peak and moved bytes are counted,
+and exact. One thread; CUDA where there is one, and there the launches and the time of the kernels alone beside it.
+Prints the tables, and writes docs/bench/loss.json.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from performance_page import LEAST, loss_tables
-from timing import OUT, kernels, machine, paired, wait
+from timing import OUT, kernels, machine, orders, paired, wait
 
 from helpers.cost import Count, Term, boxes, our_term, peak_bytes, step, stock_term  # isort: skip
 from yolo_wiou import available_losses
@@ -70,9 +70,9 @@ def times(terms: dict[str, Term], n: int, device: str) -> dict[str, dict[str, fl
     taken = {name: np.empty(rounds) for name in (*terms, "copy")}
     source = torch.rand(n * LEAST // 8, device=device)
     target = torch.empty_like(source)
-    for i in range(rounds):
-        for name, term in terms.items():
-            taken[name][i] = seconds(partial(step, term, data), device, repeats)
+    for i, order in enumerate(orders(terms, rounds)):
+        for name in order:
+            taken[name][i] = seconds(partial(step, terms[name], data), device, repeats)
         taken["copy"][i] = seconds(lambda: target.copy_(source), device, repeats)
     return paired(taken)
 

@@ -32,6 +32,12 @@ def milliseconds(cell: dict[str, float]) -> str:
     return f"{cell['ms']:,.0f}" if cell["ms"] >= 100 else f"{cell['ms']:.3g}"
 
 
+def slower(cells: Report) -> str:
+    """The losses that take longer than stock, three rounds out of four: names and ratios."""
+    above = [f"`{name}` {cell['ratio']:.2f}" for name, cell in cells.items() if name != "copy" and cell["low"] > 1]
+    return ", ".join(above) or "none"
+
+
 def loss_tables(report: Report) -> str:
     """The IoU term: what is counted, then what is timed, by device."""
     counts = report["counts"]
@@ -100,6 +106,10 @@ def page() -> str:
         settings={name: setting(report) for name, report in reports.items()},
         least=LEAST,
         about=reports["train"]["about"],
+        slower={
+            **{int(n): slower(cells) for n, cells in reports["loss"]["times"]["cpu"].items()},
+            **{part: slower(cells) for part, cells in reports["train"]["parts"]["cpu"].items()},
+        },
         loss_tables=loss_tables(reports["loss"]),
         train_tables=train_tables(reports["train"]),
         import_table=table(["import", "ratio"], imports),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,13 @@ def paired(taken: dict[str, np.ndarray[Any, Any]]) -> dict[str, dict[str, float]
         low, median, high = np.quantile(values / taken["stock"], (0.25, 0.5, 0.75))
         table[name] = {"ms": float(np.median(values)) * 1e3, "ratio": median, "low": low, "high": high}
     return table
+
+
+def orders(names: Iterable[str], rounds: int) -> Iterator[list[str]]:
+    """The order in which each round takes them: drawn, since what comes first in every round is measured as slower."""
+    generator = np.random.default_rng(0)
+    for _ in range(rounds):
+        yield [str(name) for name in generator.permutation(list(names))]
 
 
 def wait(device: str) -> None:

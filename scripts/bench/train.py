@@ -3,10 +3,10 @@
     python scripts/bench/train.py [LOSS ...]
 
 Module and criterion run on one batch (16 images of 640 px, 80 classes; the module on what the assigner gave it), from
-the network's output to its gradient, and alternate with stock in each round. Epochs are whole trainings on rendered
-shapes, without the first epoch, likewise in turn. Host syncs are counted as operators that make the host wait, and
-on CUDA also as warnings of its sync debug mode. LOSS defaults to ciou, wiou1, wiou3 and iou-balanced. Prints tables,
-writes docs/bench/train.json.
+the network's output to its gradient, each once in every round. Epochs are whole trainings on rendered
+shapes, without the first epoch, likewise. Host syncs are counted as operators that make the host wait, and
+on CUDA also as warnings of its sync debug mode. LOSS defaults to every preset for module and criterion, and to ciou,
+wiou1, wiou3 and iou-balanced for epochs. Prints tables, writes docs/bench/train.json.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import ultralytics
 from performance_page import train_tables
-from timing import OUT, kernels, machine, paired, wait
+from timing import OUT, kernels, machine, orders, paired, wait
 from torch import Tensor
 from torch.utils._pytree import tree_map
 from ultralytics.nn.tasks import DetectionModel
@@ -32,11 +32,13 @@ from ultralytics.utils import DEFAULT_CFG
 from ultralytics.utils.loss import v8DetectionLoss
 
 from helpers.cost import SYNCS, Count  # isort: skip
-from yolo_wiou import YOLO, FocusedDetectionLoss
+from yolo_wiou import YOLO, FocusedDetectionLoss, available_losses
 from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 
 BATCH, IMGSZ, OBJECTS = 16, 640, 8
 ROUNDS, RUNS, EPOCHS = 41, 5, 4
+TRAINED = ("ciou", "wiou1", "wiou3", "iou-balanced")
+"""What whole epochs are timed of: a training takes far longer than a step, and shows far less."""
 Step = Callable[[], None]
 
 
@@ -84,11 +86,11 @@ def steps(names: list[str], device: str) -> dict[str, dict[str, Step]]:
 def times(run: dict[str, Step], device: str) -> dict[str, dict[str, float]]:
     """Time steps in turn."""
     taken = {name: np.empty(ROUNDS) for name in run}
-    for i in range(-1, ROUNDS):  # the first round warms up, and the next one overwrites it
-        for name, step in run.items():
+    for i, order in enumerate(orders(run, ROUNDS + 1), start=-1):  # the last round overwrites the first, which warms up
+        for name in order:
             wait(device)
             start = time.perf_counter()
-            step()
+            run[name]()
             wait(device)
             taken[name][i] = time.perf_counter() - start
     return paired(taken)
@@ -118,8 +120,8 @@ def epochs(names: list[str], device: str) -> dict[str, dict[str, float]]:
         config = ShapesConfig(train=32, val=4, imgsz=160, classes=("disc", "box"), sizes=(0.2, 0.6))
         data = render_dataset(Path(folder) / "shapes", config)
         arguments = {"imgsz": 160, "batch": 8, "workers": 0, "plots": False, "val": False, "save": False, "seed": 0}
-        for i in range(RUNS):
-            for name in taken:
+        for i, order in enumerate(orders(taken, RUNS)):
+            for name in order:
                 model = ultralytics.YOLO("yolo11n.yaml") if name == "stock" else YOLO("yolo11n.yaml")
                 stamps: list[float] = []
                 model.add_callback("on_train_epoch_start", lambda _, stamps=stamps: stamps.append(time.perf_counter()))
@@ -132,20 +134,20 @@ def epochs(names: list[str], device: str) -> dict[str, dict[str, float]]:
 
 def main(names: list[str]) -> None:
     """Measure, print, write."""
-    names = names or ["ciou", "wiou1", "wiou3", "iou-balanced"]
+    measured = names or [name for name in available_losses() if name != "alwa"]  # it decides at the end of a batch
     about = (
         f"Box loss and criterion: yolo11n's output for {BATCH} images of {IMGSZ} px, 80 classes, {OBJECTS} objects per "
         f"image, {ROUNDS} rounds."
     )
     report: dict[str, Any] = {"machine": machine(), "about": about, "counts": {}, "parts": {}}
     for device in ["cpu"] + ["cuda"] * torch.cuda.is_available():
-        run = steps(names, device)
+        run = steps(measured, device)
         parts = report["parts"].setdefault(device, {})
         report["counts"][device] = counts(run["criterion"], device)
         for part, terms in run.items():
             parts[part] = times(terms, device)
             save(report)
-        parts["epoch"] = epochs(names, "cpu" if device == "cpu" else "0")
+        parts["epoch"] = epochs(names or list(TRAINED), "cpu" if device == "cpu" else "0")
         report["about"] = f"{about} Epoch: yolo11n on 32 rendered images of 160 px, {RUNS} runs each."
         save(report)
     print(train_tables(report))

@@ -136,8 +136,8 @@ def mal(logits: Tensor, target: Tensor, positive: Tensor, *, gamma: Gamma = 1.5)
     Made for RT-DETR's one-to-one matches. Where varifocal has q·BCE(p, q) for its positives, a poor match counts too.
     """
     with torch.no_grad():
-        weight = torch.where(positive, 1.0, logits.sigmoid().pow_(gamma))
-        goal = positive * target.pow(gamma)  # that of a negative is 0, which is 1 to the power 0
+        weight = logits.sigmoid().pow_(gamma).masked_fill_(positive, 1.0)
+        goal = target.pow(gamma).mul_(positive)  # that of a negative is 0, which is 1 to the power 0
     return binary_cross_entropy_with_logits(logits, goal, weight, reduction="none")
 
 
