@@ -38,6 +38,12 @@ def slower(cells: Report) -> str:
     return ", ".join(above) or "none"
 
 
+def more_operators(counts: Report) -> str:
+    """The losses whose criterion takes more operators than stock's: names and how many more."""
+    more = {name: row["operators"] - counts["stock"]["operators"] for name, row in counts.items()}
+    return ", ".join(f"`{name}` ({number:g})" for name, number in more.items() if number > 0) or "none"
+
+
 def loss_tables(report: Report) -> str:
     """The IoU term: what is counted, then what is timed, by device."""
     counts = report["counts"]
@@ -110,6 +116,7 @@ def page() -> str:
             **{int(n): slower(cells) for n, cells in reports["loss"]["times"]["cpu"].items()},
             **{part: slower(cells) for part, cells in reports["train"]["parts"]["cpu"].items()},
         },
+        more_operators=more_operators(reports["train"]["counts"]["cpu"]),
         loss_tables=loss_tables(reports["loss"]),
         train_tables=train_tables(reports["train"]),
         import_table=table(["import", "ratio"], imports),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from yolo_wiou import load_loss
 from yolo_wiou.losses import BoxLoss, BoxPair, RunningMean
+from yolo_wiou.losses.boxes import size_class
 from yolo_wiou.losses.gain import MAX_GAIN
 from yolo_wiou.losses.positives import Objects
 from yolo_wiou.losses.running_mean import PRIOR
@@ -86,26 +87,26 @@ def test_a_small_object_is_judged_by_small_objects() -> None:
     """4 pixels of side and 64; the mean of a class is that of its boxes, of an unseen one that of all."""
     mean = RunningMean(0.5, with_sizes=True)
     mean.mean.fill_(0.3)
-    sides = torch.tensor([4.0, 64.0, 64.0, 200.0])
-    assert mean.by_size(sides).tolist() == approx([0.3] * 4)
-    mean.observe(torch.tensor([0.6, 0.1, 0.2]), torch.ones(3), sides[:3])
+    classes = size_class(torch.tensor([4.0, 64.0, 64.0, 200.0]))
+    assert mean.by_size(classes).tolist() == approx([0.3] * 4)
+    mean.observe(torch.tensor([0.6, 0.1, 0.2]), torch.ones(3), classes[:3])
     mean.advance()
     prior = PRIOR * 0.5 * mean.mean.item()
     small, large = ((n / 6 * value + prior) / (n / 6 + PRIOR * 0.5) for n, value in ((1, 0.6), (2, 0.15)))
-    assert mean.by_size(sides).tolist() == approx([small, large, large, mean.mean.item()])
-    mean.observe(torch.tensor([math.nan]), torch.ones(1), sides[:1])
+    assert mean.by_size(classes).tolist() == approx([small, large, large, mean.mean.item()])
+    mean.observe(torch.tensor([math.nan]), torch.ones(1), classes[:1])
     mean.advance()
-    assert mean.by_size(sides).tolist() == approx([small, large, large, mean.mean.item()])
+    assert mean.by_size(classes).tolist() == approx([small, large, large, mean.mean.item()])
 
 
 def test_a_class_moves_by_the_boxes_that_it_has() -> None:
     """A step without a small box leaves their mean alone; one among a hundred moves it as one of a hundred."""
     mean = RunningMean(0.1, with_sizes=True)
-    small, large = torch.full((1,), 4.0), torch.full((99,), 64.0)
-    losses, sides = torch.full((100,), 0.2), torch.cat((small, large))
+    small, large = size_class(torch.full((1,), 4.0)), size_class(torch.full((99,), 64.0))
+    losses, classes = torch.full((100,), 0.2), torch.cat((small, large))
     losses[0] = 0.6
     for _ in range(200):
-        mean.observe(losses, torch.ones(100), sides)
+        mean.observe(losses, torch.ones(100), classes)
         mean.advance()
     settled = mean.by_size(small).item()
     assert settled == approx((0.6 * 0.01 + PRIOR * 0.1 * mean.mean.item()) / (0.01 + PRIOR * 0.1), rel=1e-3)
@@ -116,7 +117,7 @@ def test_a_class_moves_by_the_boxes_that_it_has() -> None:
 
 def test_the_state_is_exact_and_an_older_checkpoint_starts_its_classes_afresh() -> None:
     first, resumed = RunningMean(0.1, with_sizes=True), RunningMean(0.1, with_sizes=True)
-    first.observe(torch.tensor([0.123456789, 0.3]), torch.ones(2), torch.tensor([5.0, 90.0]))
+    first.observe(torch.tensor([0.123456789, 0.3]), torch.ones(2), size_class(torch.tensor([5.0, 90.0])))
     first.advance()
     state = first.export_state()
     resumed.import_state(state)
@@ -127,10 +128,10 @@ def test_the_state_is_exact_and_an_older_checkpoint_starts_its_classes_afresh() 
 
 def test_all_calls_of_a_step_count_alike_by_size_too() -> None:
     once, twice = RunningMean(0.5, with_sizes=True), RunningMean(0.5, with_sizes=True)
-    values, sides = torch.tensor([0.2, 0.4, 0.9]), torch.tensor([5.0, 90.0, 90.0])
-    once.observe(values, torch.ones(3), sides)
-    twice.observe(values[:1], torch.ones(1), sides[:1])
-    twice.observe(values[1:], torch.ones(2), sides[1:])
+    values, classes = torch.tensor([0.2, 0.4, 0.9]), size_class(torch.tensor([5.0, 90.0, 90.0]))
+    once.observe(values, torch.ones(3), classes)
+    twice.observe(values[:1], torch.ones(1), classes[:1])
+    twice.observe(values[1:], torch.ones(2), classes[1:])
     once.advance()
     twice.advance()
     torch.testing.assert_close(once.sizes, twice.sizes)

@@ -112,33 +112,39 @@ def test_an_epoch_is_the_mean_of_its_positives_and_of_the_times_that_a_label_was
     assert np.isnan([row[name][1] for name in ("iou", "beta", "margin")]).all()
 
 
-def test_recording_costs_some_operators_and_no_wait_for_the_device(shapes: Path, tmp_path: Path) -> None:
-    """Of a step: the criterion on a batch of the data set, with and without numbers and a record."""
+def cost(loss: str, shapes: Path, *, numbered: bool, folder: Path | None = None) -> Count:
+    """What the criterion takes for a batch of the data set, with the labels' numbers, and a record in a folder."""
     model = DetectionModel(DETECT, nc=2, verbose=False)
     model.args = DEFAULT_CFG
     data = describe(shapes)
     dataset = build_yolo_dataset(get_cfg(overrides={"imgsz": 64}), data["train"], 4, data, mode="train", stride=32)
-    counts = []
-    for ids in (None, LabelIds(dataset)):
-        batch = next(iter(build_dataloader(dataset, 4, 0, shuffle=False)))
-        if ids is None:
-            batch["cls"] = torch.zeros_like(batch["cls"])
-        batch["img"] = batch["img"].float() / 255
-        criterion = model.init_criterion()
-        head = install(criterion, load_config("ciou"), label_ids=ids)[""]
-        if ids:
-            head.record(LabelRecorder(ids, head.box_loss.running_mean, tmp_path, 0))
-        predictions = model(batch["img"])
-        with Count() as counted:
-            if ids:
-                ids.number(batch)
-            criterion(predictions, batch)[0].sum().backward()
-        counts.append(counted)
-    assert head.recorder
-    assert head.recorder.by_box[2].sum() > 0
-    plain, recorded = counts
+    ids = LabelIds(dataset) if numbered else None
+    batch = next(iter(build_dataloader(dataset, 4, 0, shuffle=False)))
+    if ids is None:
+        batch["cls"] = torch.zeros_like(batch["cls"])
+    batch["img"] = batch["img"].float() / 255
+    criterion = model.init_criterion()
+    head = install(criterion, load_config(loss), label_ids=ids)[""]
+    if ids and folder:
+        head.record(LabelRecorder(ids, head.box_loss.running_mean, folder, 0))
+    predictions = model(batch["img"])
+    counted = Count()
+    with counted:
+        criterion(predictions, batch)[0].sum().backward()
+    assert head.recorder is None or head.recorder.by_box[2].sum() > 0
+    return counted
+
+
+def test_recording_costs_some_operators_and_no_wait_for_the_device(shapes: Path, tmp_path: Path) -> None:
+    plain, recorded = cost("ciou", shapes, numbered=False), cost("ciou", shapes, numbered=True, folder=tmp_path)
     assert recorded.syncs == plain.syncs > 0
     assert recorded.total <= plain.total + 110  # small ones; a third of them for the IoU and its mean
+
+
+def test_trust_takes_no_more_operators_than_stock_in_a_training_which_numbers_its_labels(shapes: Path) -> None:
+    stock, trusting = cost("ciou", shapes, numbered=False), cost("trust", shapes, numbered=True)
+    assert trusting.syncs == stock.syncs
+    assert trusting.total <= stock.total
 
 
 @pytest.fixture

@@ -101,9 +101,10 @@ def test_a_batch_says_which_labels_it_holds_and_is_otherwise_stocks(
     own = [int(read_lines(label_file(Path(image)))[line - 1].split()[0]) for image, line in lines]
     ours, seen = epoch_of(dataset, workers), set()
     for batch, stock in zip(ours, theirs, strict=True):
-        ids.number(batch)
-        assert [own[number] for number in batch["label"].tolist()] == stock["cls"].flatten().tolist()
-        seen |= set(batch["label"].tolist())
+        ids.restore_masks(batch)
+        numbers = ids.read(batch["cls"].flatten())[0].tolist()
+        assert [own[number] for number in numbers] == stock["cls"].flatten().tolist()
+        seen |= set(numbers)
         again = {**batch, **({} if settings.get("single_cls") else {"cls": ids.with_classes(batch)["cls"]})}
         same = [key for key in stock if isinstance(stock[key], torch.Tensor) and key != "cls"]
         assert all(torch.equal(again[key], stock[key]) for key in same)

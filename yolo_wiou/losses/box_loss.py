@@ -182,11 +182,11 @@ class BoxLoss(nn.Module):
         Before the running mean has seen a step, nobody knows what to expect, and nothing is remembered.
         """
         if self.memory is not None and labels:
-            expected = torch.where(self.running_mean.steps > 0, self.running_mean.by_size(pair.target_side), torch.nan)
+            expected = torch.where(self.running_mean.steps > 0, self.running_mean.by_size(pair.size_class), torch.nan)
             self.memory.observe(labels.index, pair.iou_loss.detach() - expected)
         if not self.keeps_mean:
             return
-        self.running_mean.observe(pair.iou_loss, gain, pair.target_side if self.by_size else None)
+        self.running_mean.observe(pair.iou_loss, gain, pair.size_class if self.by_size else None)
         if self.self_advancing:
             self.running_mean.advance()
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from yolo_wiou.losses._geometry import SIDE, Centres, Corners, Geometry, compute, lazy_property, norm2
 
-__all__ = ["EPS", "BoxPair", "ImageSize", "Stride", "norm2", "product"]
+__all__ = ["EPS", "SIZES", "BoxPair", "ImageSize", "Stride", "norm2", "product", "size_class"]
 
 Stride: TypeAlias = Tensor | float
 """Pixels per box unit, () or (N,); 1 if the boxes are in pixels."""
@@ -16,6 +16,8 @@ ImageSize: TypeAlias = Tensor | tuple[float, float] | None
 """(height, width) of the network's input in pixels; only losses normalised by the image need it."""
 EPS = SIDE**2
 """On denominators that may be 0 all the same; its square is still a float32."""
+SIZES = 9
+"""How many size classes there are."""
 
 
 class BoxPair:
@@ -78,6 +80,11 @@ class BoxPair:
         return product(self.target_size).sqrt() * self.stride
 
     @lazy_property
+    def size_class(self) -> Tensor:
+        """(N,) int64 octave of the target's side."""
+        return size_class(self.target_side)
+
+    @lazy_property
     def union(self) -> Tensor:
         """(N,) area of the union: both areas are union and intersection, which is IoU times the union."""
         return (product(self.size) + product(self.target_size)) / (1 + self.iou)
@@ -101,6 +108,16 @@ class BoxPair:
     def edge_distance(self) -> Tensor:
         """(N,) PIoU's P: mean distance of the four edges from the target's, over its width or height."""
         return (self.inside.abs().sum(0) / self.target_size).sum(0) / 4
+
+
+def size_class(side: Tensor) -> Tensor:
+    """Return the octave of each side in pixels, (N,) int64: 0 below 4, 1 below 8, ..., SIZES - 1 from 512 on.
+
+    >>> import torch
+    >>> size_class(torch.tensor([1.0, 4.0, 7.9, 8.0, 300.0, 4000.0])).tolist()
+    [0, 1, 1, 2, 7, 8]
+    """
+    return (side.log2() - 1).floor().long().clamp(0, SIZES - 1)
 
 
 def product(rows: Tensor) -> Tensor:

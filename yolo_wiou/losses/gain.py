@@ -88,7 +88,7 @@ def iou_balanced(
     if norm == "none":
         return gain
     sums = both_sums(gain, weight * loss)
-    return scale(gain, first(sums) if norm == "first" else sums)
+    return scale(gain, *(first(torch.stack(sums)) if norm == "first" else sums))
 
 
 @GAINS.register("piou2")
@@ -145,16 +145,14 @@ def bounded(gain: Tensor, peak: float) -> Tensor:
 
 def keep_sum(gain: Tensor, values: Tensor) -> Tensor:
     """Scale gains so that Σ gain·value is Σ value, each up to MAX_GAIN; all are 1 where no value has a gain."""
-    return scale(gain, both_sums(gain, values))
+    return scale(gain, *both_sums(gain, values))
 
 
-def both_sums(gain: Tensor, values: Tensor) -> Tensor:
-    """Σ value and Σ gain·value, (2,)."""
-    return torch.stack((values.sum(), (gain * values).sum()))
+def both_sums(gain: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Σ value and Σ gain·value, scalars."""
+    return values.sum(), (gain * values).sum()
 
 
-def scale(gain: Tensor, sums: Tensor) -> Tensor:
+def scale(gain: Tensor, plain: Tensor, weighted: Tensor) -> Tensor:
     """Scale gains by the quotient of two sums, each up to MAX_GAIN; all are 1 where the second is 0."""
-    plain, weighted = sums.unbind()
-    scaled = gain * (plain / weighted.clamp(min=EPS))
-    return torch.where(weighted > EPS, scaled, 1.0).clamp_max(MAX_GAIN)
+    return (gain * (plain / weighted)).masked_fill_(weighted <= EPS, 1.0).clamp_max_(MAX_GAIN)

@@ -48,7 +48,8 @@ class LabelMemory(nn.Module):
     @torch.no_grad()
     def observe(self, labels: Tensor, excess: Tensor) -> None:
         """Add a step's boxes: their labels, (N,) int64, and excesses, (N,); one that is not finite does not count."""
-        rows = torch.stack((excess.nan_to_num(0, 0, 0), excess.isfinite().to(excess)))
+        is_finite = excess * 0 == 0  # fewer operators than isfinite
+        rows = torch.stack((excess.nan_to_num(0, 0, 0), is_finite.to(excess)))
         self.seen.index_add_(1, labels, rows)
 
     def discard(self) -> None:

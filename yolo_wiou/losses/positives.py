@@ -77,7 +77,7 @@ class Positives:
     @property
     def expected(self) -> Tensor:
         """(N,) running mean of the IoU loss of targets as large as each box's."""
-        return self.running_mean.by_size(self.pair.target_side)
+        return self.running_mean.by_size(self.pair.size_class)
 
     @property
     def first(self) -> Callable[[Tensor], Tensor]:

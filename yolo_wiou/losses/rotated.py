@@ -9,7 +9,7 @@ from torch import Tensor
 
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses._geometry import SIDE, lazy_property
-from yolo_wiou.losses.boxes import EPS, Stride, norm2, product
+from yolo_wiou.losses.boxes import EPS, Stride, norm2, product, size_class
 from yolo_wiou.losses.config import LossConfig
 
 Similarity = Callable[[Tensor, Tensor], Tensor]
@@ -55,6 +55,11 @@ class RotatedPair:
     def target_side(self) -> Tensor:
         """(N,) √(w·h) of the target in pixels."""
         return product(self.target_size).sqrt() * self.stride
+
+    @lazy_property
+    def size_class(self) -> Tensor:
+        """(N,) int64 octave of the target's side."""
+        return size_class(self.target_side)
 
     @lazy_property
     def iou(self) -> Tensor:

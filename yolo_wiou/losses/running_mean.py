@@ -10,10 +10,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from yolo_wiou.losses._geometry import in_transform
-from yolo_wiou.losses.boxes import EPS
+from yolo_wiou.losses.boxes import EPS, SIZES
 from yolo_wiou.losses.settings import LEAST_MEAN
 
-SIZES = 9
 PRIOR = 0.01
 
 
@@ -65,15 +64,15 @@ class RunningMean(nn.Module):
         super()._apply(lambda x: x.to(fn(x).device), *args)  # type: ignore[no-untyped-call]
         return self
 
-    def observe(self, iou_loss: Tensor, gain: Tensor, side: Tensor | None = None) -> None:
-        """Add boxes to the step: IoU losses, gains and, for size classes, the targets' sides in pixels, (N,) each.
+    def observe(self, iou_loss: Tensor, gain: Tensor, classes: Tensor | None = None) -> None:
+        """Add boxes to the step: IoU losses, gains and, where they are kept, the targets' size classes, (N,) each.
 
         Float32; a gain is a constant already.
         """
         rows = torch.stack((iou_loss.detach(), torch.ones_like(gain), gain))
         sums = rows.sum(1)  # nothing waits for the host
-        if side is not None:
-            members = size_class(side)[:, None] == torch.arange(SIZES, device=side.device)
+        if classes is not None:
+            members = classes[:, None] == torch.arange(SIZES, device=classes.device)
             sums = torch.cat((sums, (rows[:2] @ members.to(rows)).flatten()))
         if self.first.numel():
             sums = torch.cat((sums, self.sums))
@@ -85,8 +84,8 @@ class RunningMean(nn.Module):
             self.sums = sums
         return torch.where(self.first[1] > 0, self.first, sums)
 
-    def by_size(self, side: Tensor) -> Tensor:
-        """Return the mean of each target's size class by its side in pixels, (N,) -> (N,).
+    def by_size(self, classes: Tensor) -> Tensor:
+        """Return the mean of each target's size class, (N,) -> (N,).
 
         The mean of all boxes counts in it as a hundredth of a step does, so that it is the mean of a class that nobody
         has seen, and a class of a few boxes stays near it.
@@ -94,7 +93,7 @@ class RunningMean(nn.Module):
         prior = PRIOR * self.momentum
         total, share = self.sizes
         means: Tensor = ((total + prior * self.mean) / (share + prior)).clamp_min_(LEAST_MEAN)
-        return means[size_class(side)]
+        return means[classes]
 
     @torch.no_grad()
     def advance(self) -> Tensor:
@@ -144,15 +143,6 @@ class RunningMean(nn.Module):
         if self.first.numel():
             self.first.copy_(torch.tensor(state.get("first", 0.0)))
         self.discard()
-
-
-def size_class(side: Tensor) -> Tensor:
-    """Return the octave of each side in pixels, (N,) int64: 0 below 4, 1 below 8, ..., SIZES - 1 from 512 on.
-
-    >>> size_class(torch.tensor([1.0, 4.0, 7.9, 8.0, 300.0, 4000.0])).tolist()
-    [0, 1, 1, 2, 7, 8]
-    """
-    return (side.log2() - 1).floor().long().clamp(0, SIZES - 1)
 
 
 def is_distributed() -> bool:

@@ -82,10 +82,10 @@ class AuditMixin(CrashSafeMixin):
         return dataset
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Prepare a batch, and say under "label" which labels are in it; a criterion that is not ours gets classes."""
+        """Prepare a batch: it has numbers in place of classes, but for a criterion that is not ours."""
         batch = super().preprocess_batch(batch)
         if self.label_ids:
-            self.label_ids.number(batch)
+            self.label_ids.restore_masks(batch)
             criterion = unwrap(self.model).criterion
             if criterion is None or not is_installed(criterion):  # a callback has exchanged it
                 batch = self.with_classes(batch)

@@ -126,10 +126,10 @@ class IoUTermMixin(BboxLoss):
 
     @torch.no_grad()
     def gain(
-        self, pred: Tensor, target: Tensor, weight: Tensor, index: tuple[Tensor, ...], *, learning: bool
+        self, geometry: Callable[[], AnyPair], weight: Tensor, index: tuple[Tensor, ...], *, learning: bool
     ) -> Tensor:
         """Return what positives in pixels count, (N,), in the classification, and then in the box loss too."""
-        self._judged = self._judge(lambda: self.pair(pred, target), None, weight, index, learning)
+        self._judged = self._judge(geometry, None, weight, index, learning)
         return self._judged.gain
 
     def _judge(
@@ -148,10 +148,6 @@ class IoUTermMixin(BboxLoss):
     def labels(self, objects: Objects | None) -> Objects | None:
         """Return the labels of the training split that positives predict; None where nobody asks for them."""
         return self.label_ids.of(self._numbers, objects) if self.label_ids and objects else None
-
-    def iou(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Return the plain overlap of boxes in any unit, (N,): IoU, or ProbIoU if rotated."""
-        return self.pair(pred, target).iou
 
     def forward(
         self,

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from ultralytics.utils.loss import VarifocalLoss
 
 from yolo_wiou.losses.cls_weighting import CLS_WEIGHTINGS, OF_ALL, Entries
+from yolo_wiou.losses.positives import AnyPair
 from yolo_wiou.losses.registry import asks
 from yolo_wiou.losses.settings import Component
 from yolo_wiou.training.bbox_loss import IoUTermMixin
@@ -60,13 +61,17 @@ class WeightedBCE(nn.Module):
         with torch.no_grad():
             entropy, of_positives = loss[index], target[index]
             entries = Entries(pred, of_positives, of_positives > 0, entropy.float())
-            entries.usual_iou = 1 - self.box_loss.box_loss.running_mean.mean
+
+            def pair() -> AnyPair:
+                return self.box_loss.pair(boxes[index].float(), targets[index].float())
+
             if {"iou", "mean_iou"} & set(self.asked):
-                entries.iou = self.box_loss.iou(boxes[index].float(), targets[index].float())
+                entries.iou = pair().iou
+            if "usual_iou" in self.asked:
+                entries.usual_iou = 1 - self.box_loss.box_loss.running_mean.mean
             if "gain" in self.asked:
-                pixels, matched = boxes[index].float(), targets[index].float()
-                weights, learning = of_positives.float().sum(-1), logits.requires_grad
-                entries.gain = self.box_loss.gain(pixels, matched, weights, index, learning=learning)
+                weights = of_positives.float().sum(-1)
+                entries.gain = self.box_loss.gain(pair, weights, index, learning=logits.requires_grad)
             weight = torch.where(entries.positive, self._weigh(entries), 1.0)
             loss.index_put_(index, (entropy * weight).to(loss.dtype))
 

@@ -53,9 +53,10 @@ class RTDETRTrainer(BoxLossMixin, rtdetr.RTDETRTrainer):
         batch = super().preprocess_batch(batch)
         self._resize(*batch["img"].shape[2:])
         if self.label_ids:  # it matches by class, and keeps the order of the targets
-            batch = self.label_ids.with_classes(batch)
+            numbers, _ = self.label_ids.read(batch["cls"].to(batch["img"].device, non_blocking=True).flatten())
             for head in self.heads.values():
-                head.numbers = batch["label"]
+                head.numbers = numbers
+            batch = self.label_ids.with_classes(batch)
         return batch
 
     def validate(self) -> Any:

@@ -110,10 +110,9 @@ class LabelIds:
         """Return the label that each box predicts, of the numbers of the objects, (O,), and the object of each box."""
         return Objects(numbers[objects.index], len(self))
 
-    def number(self, batch: dict[str, Any]) -> None:
-        """Put the numbers of a batch's labels under "label", (n,) int64; masks of classes hold classes again."""
-        batch["label"] = self.read(batch["cls"].to(batch["img"].device, non_blocking=True).flatten())[0]
-        if "sem_masks" in batch:  # segment's, since 8.4
+    def restore_masks(self, batch: dict[str, Any]) -> None:
+        """Put classes in place of numbers into the masks of classes, which segment's batches have since 8.4."""
+        if "sem_masks" in batch:
             batch["sem_masks"] = self.read(batch["sem_masks"])[1]
 
     def with_classes(self, batch: dict[str, Any]) -> dict[str, Any]:
