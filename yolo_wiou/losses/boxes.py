@@ -8,7 +8,7 @@ from torch import Tensor
 
 from yolo_wiou.losses._geometry import SIDE, Centres, Corners, Geometry, compute, lazy_property, norm2
 
-__all__ = ["EPS", "SIZES", "BoxPair", "ImageSize", "Stride", "norm2", "product", "size_class"]
+__all__ = ["EPS", "SIZES", "BoxPair", "ImageSize", "Stride", "WithTargets", "norm2", "product", "size_class"]
 
 Stride: TypeAlias = Tensor | float
 """Pixels per box unit, () or (N,); 1 if the boxes are in pixels."""
@@ -20,7 +20,29 @@ SIZES = 9
 """How many size classes there are."""
 
 
-class BoxPair:
+class WithTargets:
+    """How large targets are: what pairs of upright and of rotated boxes share.
+
+    Attributes:
+        target_size: (2, N) width and height of the target.
+        stride: pixels per box unit.
+    """
+
+    target_size: Tensor
+    stride: Stride
+
+    @property
+    def target_side(self) -> Tensor:
+        """(N,) √(w·h) of the target in pixels."""
+        return product(self.target_size).sqrt() * self.stride
+
+    @lazy_property
+    def size_class(self) -> Tensor:
+        """(N,) int64 octave of the target's side."""
+        return size_class(self.target_side)
+
+
+class BoxPair(WithTargets):
     """N predicted boxes and their N targets. Everything keeps its gradient; who wants a constant detaches it.
 
     >>> import torch
@@ -73,16 +95,6 @@ class BoxPair:
     def iou(self) -> Tensor:
         """(N,) intersection over union, in [0, 1]."""
         return 1 - self.iou_loss
-
-    @property
-    def target_side(self) -> Tensor:
-        """(N,) √(w·h) of the target in pixels."""
-        return product(self.target_size).sqrt() * self.stride
-
-    @lazy_property
-    def size_class(self) -> Tensor:
-        """(N,) int64 octave of the target's side."""
-        return size_class(self.target_side)
 
     @lazy_property
     def union(self) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses._geometry import SIDE, lazy_property
-from yolo_wiou.losses.boxes import EPS, Stride, norm2, product, size_class
+from yolo_wiou.losses.boxes import EPS, Stride, WithTargets, norm2
 from yolo_wiou.losses.config import LossConfig
 
 Similarity = Callable[[Tensor, Tensor], Tensor]
@@ -21,7 +21,7 @@ OVERLAPS = ("iou", "nwd", "iou-nwd", "kld", "gwd", "kfiou")
 """ProbIoU in place of IoU, and those of boxes as Gaussians, which may be turned."""
 
 
-class RotatedPair:
+class RotatedPair(WithTargets):
     """N predicted rotated boxes and their N targets; overlap is ProbIoU, and everything keeps its gradient.
 
     Args:
@@ -50,16 +50,6 @@ class RotatedPair:
     def target_size(self) -> Tensor:
         """(2, N) width and height of the target."""
         return _size(self.target)
-
-    @property
-    def target_side(self) -> Tensor:
-        """(N,) √(w·h) of the target in pixels."""
-        return product(self.target_size).sqrt() * self.stride
-
-    @lazy_property
-    def size_class(self) -> Tensor:
-        """(N,) int64 octave of the target's side."""
-        return size_class(self.target_side)
 
     @lazy_property
     def iou(self) -> Tensor:
