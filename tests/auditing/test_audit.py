@@ -163,6 +163,22 @@ def test_other_names_are_warned_of(seen: Path) -> None:
     assert "ball for box" in said
 
 
+def test_a_model_that_takes_one_class_for_another_is_warned_of(seen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its classes would be put in with fix.add=true."""
+    exact = vars(module)["record"]
+
+    def confused(*args: Any, **arguments: Any) -> Any:
+        recorder, rest = exact(*args, **arguments)
+        for _, table in recorder.found[::3]:
+            table[:, 5] = 1 - table[:, 5]
+        return recorder, rest
+
+    monkeypatch.setattr(module, "record", confused)
+    (said,) = audit(seen, detector()).warnings
+    assert "takes one class for another" in said
+    assert "fix.add=true" in said
+
+
 @pytest.mark.parametrize(
     ("model", "arguments", "message"),
     [

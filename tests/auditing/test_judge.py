@@ -97,6 +97,20 @@ def test_what_is_proposed_is_better(world: World, judgement: Judgement) -> None:
     assert all(row.proposed_cls is None and not row.is_sure for row, _ in kinds["spurious"] if row.reason == "spurious")
 
 
+def test_the_model_agrees_with_as_many_labels_as_have_the_class_that_it_names(
+    world: World, judgement: Judgement
+) -> None:
+    """Of right labels with all, and not where one in three objects is taken for another class."""
+    share = world.kinds.count("class") / len(world.kinds)
+    assert judgement.agreement == pytest.approx(1 - share, abs=0.02)
+    pairs = world.detections.reshape(-1, 2, 7)  # each object, and what else it is taken for
+    swapped = pairs[::3, ::-1, 6].copy()
+    pairs = pairs.copy()
+    pairs[::3, :, 6] = swapped
+    confused = judge(world.labels, Seen.of(pairs.reshape(-1, 7)), NAMES, 2.0)
+    assert confused.agreement == pytest.approx(2 / 3, abs=0.05)
+
+
 def test_an_outline_is_not_moved_unasked(world: World) -> None:
     moved = [row for row in judged(world, can_move=False).labels if row.reason in {"loose", "shifted"}]
     assert moved

@@ -26,6 +26,8 @@ TASKS = ("detect", "obb", "pose", "segment")
 CONFIDENCE = 0.01
 """Least confidence of a detection: an unsure one of another place or class speaks too."""
 THRESHOLD = 2.0
+CLEAR = 0.8
+"""Share of the labels whose class the detector names, below which what it says of classes is doubtful."""
 
 
 def audit(
@@ -105,7 +107,7 @@ def conclude(
         classes=(classes := summaries(judgement, names)),
         warnings=[
             *left_out(images_of(about["description"], about["split"]), labels.files),
-            *warnings(classes, model_names, names),
+            *warnings(classes, judgement.agreement, model_names, names),
         ],
         sizes={str(file): (int(w), int(h)) for file, (w, h) in zip(labels.files, labels.sizes, strict=True)},
         seen=seen,
@@ -228,7 +230,9 @@ def summaries(judgement: Judgement, names: Mapping[int, str]) -> list[ClassSumma
     ]
 
 
-def warnings(classes: list[ClassSummary], names: Mapping[int, str], others: Mapping[int, str]) -> list[str]:
+def warnings(
+    classes: list[ClassSummary], agreement: float, names: Mapping[int, str], others: Mapping[int, str]
+) -> list[str]:
     """Return what speaks against the audit itself."""
     said = []
     different = [f"{names[key]} for {others[key]}" for key in names.keys() & others.keys() if names[key] != others[key]]
@@ -238,6 +242,12 @@ def warnings(classes: list[ClassSummary], names: Mapping[int, str], others: Mapp
         said.append(
             f"The model finds less than half of the labelled objects of {', '.join(blind)}: what is said of them "
             "counts little. Train longer, or with a larger imgsz."
+        )
+    if agreement < CLEAR:
+        said.append(
+            f"The model takes one class for another: of the labels whose object it is sure of, {agreement:.0%} have "
+            "the class that it names. The classes that it proposes, and those of the labels that fix.add=true puts in, "
+            "are hardly better. Train longer, or decide on the page."
         )
     return said
 

@@ -49,6 +49,7 @@ class Judgement:
         threshold: from which labels were called wrong, which is at least the one that was asked for.
         typical: (classes,) how confident the detector is of objects that it has found.
         found: (classes,) share of the labels whose object it has found; NaN where there are none.
+        agreement: share of the labels with a sure detection whose class it names; NaN where there are none.
     """
 
     labels: list[AuditedLabel]
@@ -57,6 +58,7 @@ class Judgement:
     threshold: float
     typical: Floats
     found: Floats
+    agreement: float
 
 
 def judge(
@@ -93,6 +95,7 @@ def judge(
         threshold=round(verdicts.threshold, 2),
         typical=typical,
         found=found,
+        agreement=verdicts.agreement,
     )
 
 
@@ -106,6 +109,7 @@ class Verdicts:
         threshold: from which a label is called wrong; raised where hardly any is.
         reason: (N,) of each label.
         explained: (N,) the detection that a wrong label's object was found by; -1 where there is none.
+        agreement: as a Judgement has it.
     """
 
     def __init__(
@@ -126,8 +130,11 @@ class Verdicts:
         self.score, self.better = unusual, boxes[nearest]
         speaks = (confidence[nearest] >= SURE) & (evidence.overlap >= SOMETHING)
         self.place = np.where(speaks, misplacement(labels, evidence, confidence[nearest]), 0)
-        speaks = (confidence[rival] >= SURE) & (iou_of_pairs(labels.box, boxes[rival]) >= HIT)
-        self.kind = np.where(speaks, evidence.odds, 0)
+        of_other = np.where(iou_of_pairs(labels.box, boxes[rival]) >= HIT, confidence[rival], 0)
+        self.kind = np.where(of_other >= SURE, evidence.odds, 0)
+        of_own = confidence[evidence.hit]
+        agrees = (of_own >= of_other)[np.maximum(of_own, of_other) >= SURE]
+        self.agreement = float(agrees.mean()) if len(agrees) else np.nan
         self.threshold = threshold = raised(threshold, np.maximum(self.place, self.kind))
         is_misplaced, is_misnamed = self.place >= threshold, self.kind >= threshold
         of_rival = np.append(typical[seen.cls], 1.0)[rival]
