@@ -1,4 +1,4 @@
-"""torch.compile takes every loss whole, and torch.func differentiates and vectorises it: the same numbers as eager."""
+"""torch.compile takes every loss whole, torch.func differentiates and vectorises it, and autocast leaves it alone."""
 
 from __future__ import annotations
 
@@ -51,6 +51,16 @@ class TestTransforms:
             )
         assert compiled.running_mean.steps == loss.running_mean.steps == 2 * loss.keeps_mean
         torch.testing.assert_close(compiled.state_dict(), loss.state_dict())
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_autocast_rounds_nothing(self, name: str, dtype: torch.dtype) -> None:
+        """A trainer computes the loss inside of it; what a loss has seen is its state, which no later step corrects."""
+        inside, outside = (load(name, **{"running_mean.momentum": 0.1}) for _ in range(2))
+        with torch.autocast("cpu", dtype):
+            seen = value_and_gradient(inside, PRED, TARGET)
+        expected = value_and_gradient(outside, PRED, TARGET)
+        torch.testing.assert_close(seen, expected, rtol=0, atol=0, equal_nan=True)
+        torch.testing.assert_close(inside.state_dict(), outside.state_dict(), rtol=0, atol=0)
 
     def test_grad_is_the_gradient_and_moves_nothing(self, name: str) -> None:
         loss = load(name)

@@ -72,8 +72,8 @@ class RunningMean(nn.Module):
         rows = torch.stack((iou_loss.detach(), torch.ones_like(gain), gain))
         sums = rows.sum(1)  # nothing waits for the host
         if classes is not None:
-            members = classes[:, None] == torch.arange(SIZES, device=classes.device)
-            sums = torch.cat((sums, (rows[:2] @ members.to(rows)).flatten()))
+            by_size = rows.new_zeros(2, SIZES).index_add_(1, classes, rows[:2])  # autocast rounds products
+            sums = torch.cat((sums, by_size.flatten()))
         if self.first.numel():
             sums = torch.cat((sums, self.sums))
         self.seen.add_(sums)
