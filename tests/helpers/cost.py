@@ -100,11 +100,12 @@ def our_term(name: str, device: str = "cpu") -> Term:
     """Compute the IoU term as PluggableBboxLoss does, the running mean's share included."""
     loss = load_loss(name).to(device)
     loss.self_advancing = False
+    stride, imgsz = torch.tensor(8.0, device=device), torch.tensor([640.0, 640.0], device=device)  # as a head has them
     if loss.config.is_stock:
         return stock_term
 
     def term(pred: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        pair = BoxPair.of(pred, target, 8.0, (640.0, 640.0))
+        pair = BoxPair.of(pred, target, stride, imgsz)
         gain, unweighted = loss.gain_and_loss(pair, weight.squeeze(-1))
         loss.observe(pair, gain)
         return weighted_sum(unweighted, gain, weight, 100.0)

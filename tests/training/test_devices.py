@@ -8,17 +8,28 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from ultralytics.models.utils.loss import RTDETRDetectionLoss
 
-from yolo_wiou import OBBTrainer, available_losses
+from yolo_wiou import OBBTrainer, RTDETRTrainer, available_losses
 from yolo_wiou.losses import BoxLoss
 from yolo_wiou.losses.presets import load_config
 from yolo_wiou.training.bbox_loss import IoUTermMixin, PluggableBboxLoss, PluggableRotatedBboxLoss
 from yolo_wiou.training.cls_weighting import WeightedBCE
 from yolo_wiou.training.distance_term import sample
 from yolo_wiou.training.logbook import HeadLog
+from yolo_wiou.training.rtdetr import PluggableDETRLoss
 
 KINDS = [(PluggableBboxLoss, name) for name in available_losses()]
 KINDS += [(PluggableRotatedBboxLoss, name) for name in available_losses() if OBBTrainer.takes(load_config(name))]
+
+
+class OnTheDevice(TorchFunctionMode):
+    """Refuses to make a tensor of the host's numbers, which the host would wait for a device to take."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None) -> Any:
+        assert func not in {torch.tensor, torch.as_tensor} or isinstance(args[0], Tensor), f"{func} of {args[0]}"
+        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture(autouse=True)
@@ -45,8 +56,9 @@ def test_a_step_makes_nothing_on_another_device(kind: type[Any], name: str) -> N
     boxes.requires_grad_()
     head = kind(16, BoxLoss(config), torch.tensor([8.0])).to("meta")
     head.box_loss.keeps_mean = head.box_loss.keeps_mean or name == "ciou"  # as who records labels asks for it
-    terms = head(*arguments[: len(inspect.signature(kind.kind.forward).parameters) - 1])
-    sum(terms).backward()
+    with OnTheDevice():
+        terms = head(*arguments[: len(inspect.signature(kind.kind.forward).parameters) - 1])
+        sum(terms).backward()
     assert all(x.is_meta for x in (*terms, boxes.grad, distances.grad))
     if config.cls_weighting.name != "none":
         assigner = Assigner()
@@ -60,3 +72,14 @@ def test_a_step_makes_nothing_on_another_device(kind: type[Any], name: str) -> N
     log.add(head.box_loss.running_mean.advance() if head.box_loss.keeps_mean else None)
     log._sum_up()
     assert all(x.is_meta for row in log.sample for x in row)
+
+
+@pytest.mark.parametrize("name", [name for name in available_losses() if RTDETRTrainer.takes(load_config(name))])
+def test_nor_does_rtdetr_s(name: str) -> None:
+    criterion = RTDETRDetectionLoss(nc=2)
+    head = PluggableDETRLoss(criterion, BoxLoss(load_config(name)).to("meta"))
+    pred, target = (torch.rand(4, 4, device="meta") for _ in range(2))
+    with OnTheDevice():
+        terms = head(pred.requires_grad_(), target)
+        sum(terms.values()).backward()  # type: ignore[union-attr]
+    assert all(x is not None and x.is_meta for x in (*terms.values(), pred.grad))

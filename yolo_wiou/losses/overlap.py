@@ -88,7 +88,7 @@ def nwd(pair: BoxPair, *, constant: Constant = 12.8) -> Tensor:
     W² = ρ² + (Δw² + Δh²)/4. K is the data set's mean object size √(w·h) in pixels of the network's input; 12.8 is
     AI-TOD's. W is held above 1e-7 pixels, where the authors' code adds a constant: √ has no slope at 0.
     """
-    pixels2 = pair.wasserstein2 * torch.as_tensor(pair.stride, device=pair.wasserstein2.device).square()
+    pixels2 = pair.wasserstein2 * pair.stride**2
     return torch.exp(-pixels2.clamp(min=LEAST2).sqrt() / constant)
 
 

@@ -143,8 +143,12 @@ def mpdiou(pair: BoxPair) -> Terms:
     """
     if pair.imgsz is None:
         raise ValueError("MPDIoU is normalised by the image: pass imgsz=(height, width), and stride= for stride units")
-    image = torch.as_tensor(pair.imgsz, device=pair.size.device, dtype=pair.size.dtype)
-    diagonal2 = image.square().sum() / torch.as_tensor(pair.stride, device=image.device).square()
+    pixels2: Tensor | float
+    if isinstance(pair.imgsz, Tensor):  # a head's may be in half precision, which ends below 640²
+        pixels2 = pair.imgsz.to(pair.size).square().sum()
+    else:  # numbers stay on the host, which would wait while a device takes them
+        pixels2 = sum(side**2 for side in pair.imgsz)
+    diagonal2 = pixels2 / pair.stride**2
     lt, rb = pair.inside
     return norm2(lt) / diagonal2, norm2(rb) / diagonal2
 
