@@ -7,7 +7,7 @@ import math
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 import torch
@@ -105,6 +105,22 @@ def test_the_weight_is_a_constant_for_the_gradient(case: Case, name: str) -> Non
     (gradient,) = torch.autograd.grad(loss.sum(), scores, retain_graph=True)
     (plain,) = torch.autograd.grad(bce(scores, wanted).sum(), scores)
     torch.testing.assert_close(gradient, plain * (loss / bce(scores, wanted)).detach(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["iou-balanced", "gain", "slide", "ema-slide"])
+def test_weights_are_computed_in_float32_whatever_the_head_s_output_is_in(case: Case, name: str) -> None:
+    pred, targets, mask, scores, wanted = case
+    _, weighted = assigned(pred, targets, mask, name)
+    weigh = weighted.weighting
+    given: list[Tensor] = []
+
+    def spy(*entries: Tensor) -> Any:
+        given.extend(entries)
+        return weigh(*entries)
+
+    weighted.weighting = spy
+    assert weighted(scores.bfloat16(), wanted.bfloat16()).dtype == torch.bfloat16
+    assert {x.dtype for x in given} <= {torch.float32, torch.bool}
 
 
 def test_without_overlap_or_without_positives_nothing_is_weighted(case: Case) -> None:

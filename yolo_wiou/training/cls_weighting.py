@@ -59,7 +59,7 @@ class WeightedBCE(nn.Module):
         if not is_fresh:
             loss = loss.clone()
         with torch.no_grad():
-            entropy, of_positives = loss[index], target[index]
+            entropy, of_positives = loss[index], target[index].float()
             entries = Entries(pred, of_positives, of_positives > 0, entropy.float())
 
             def pair() -> AnyPair:
@@ -70,7 +70,7 @@ class WeightedBCE(nn.Module):
             if "usual_iou" in self.asked:
                 entries.usual_iou = 1 - self.box_loss.box_loss.running_mean.mean
             if "gain" in self.asked:
-                weights = of_positives.float().sum(-1)
+                weights = of_positives.sum(-1)
                 entries.gain = self.box_loss.gain(pair, weights, index, learning=logits.requires_grad)
             weight = torch.where(entries.positive, self._weigh(entries), 1.0)
             loss.index_put_(index, (entropy * weight).to(loss.dtype))

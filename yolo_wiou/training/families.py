@@ -53,10 +53,10 @@ class RTDETRTrainer(BoxLossMixin, rtdetr.RTDETRTrainer):
         batch = super().preprocess_batch(batch)
         self._resize(*batch["img"].shape[2:])
         if self.label_ids:  # it matches by class, and keeps the order of the targets
-            numbers, _ = self.label_ids.read(batch["cls"].to(batch["img"].device, non_blocking=True).flatten())
+            numbers, classes = self.label_ids.read(batch["cls"].to(batch["img"].device, non_blocking=True))
             for head in self.heads.values():
-                head.numbers = numbers
-            batch = self.label_ids.with_classes(batch)
+                head.numbers = numbers.flatten()
+            batch = {**batch, "cls": classes}
         return batch
 
     def validate(self) -> Any:
