@@ -1,4 +1,4 @@
-"""What an import costs against Ultralytics' own: whole processes in turn.
+"""What an import costs against Ultralytics' own: whole processes, in a drawn order in every round.
 
     python scripts/bench/imports.py
 
@@ -13,7 +13,7 @@ import sys
 import time
 
 import numpy as np
-from timing import OUT, machine, paired
+from timing import OUT, machine, orders, paired
 
 ROUNDS = 9
 IMPORTS = {
@@ -27,10 +27,10 @@ IMPORTS = {
 def main() -> None:
     """Measure, write."""
     taken = {name: np.empty(ROUNDS) for name in IMPORTS}
-    for i in range(-1, ROUNDS):  # round -1 fills the caches; its row is overwritten
-        for name, line in IMPORTS.items():
+    for i, order in enumerate(orders(IMPORTS, ROUNDS + 1), start=-1):  # round -1 fills caches, and is overwritten
+        for name in order:
             start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", line], check=True)
+            subprocess.run([sys.executable, "-c", IMPORTS[name]], check=True)
             taken[name][i] = time.perf_counter() - start
     (OUT / "import.json").write_text(json.dumps({"machine": machine(), "times": paired(taken)}, indent=1))
 

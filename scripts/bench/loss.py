@@ -81,15 +81,14 @@ def main(names: list[str]) -> None:
     """Measure, print, write."""
     report: dict[str, Any] = {"machine": machine(), "times": {}, "kernels": {}}
     torch.set_num_threads(1)
-    terms = terms_on("cpu", names)
     OUT.mkdir(parents=True, exist_ok=True)
-    report["counts"] = {name: count(term) for name, term in terms.items()}
+    report["counts"] = {name: count(term) for name, term in terms_on("cpu", names).items()}
     for device in ["cpu"] + ["cuda"] * torch.cuda.is_available():
-        measured = report["times"].setdefault(device, {})
+        measured, terms = report["times"].setdefault(device, {}), terms_on(device, names)
         for n in SIZES:
-            measured[n] = times(terms_on(device, names), n, device)
+            measured[n] = times(terms, n, device)
             if device == "cuda" and n:
-                terms, data = terms_on(device, names), boxes(n, device)
+                data = boxes(n, device)
                 report["kernels"][n] = {name: kernels(partial(step, term, data)) for name, term in terms.items()}
             (OUT / "loss.json").write_text(json.dumps(report, indent=1))  # a run may be cut short
     print(loss_tables(report))

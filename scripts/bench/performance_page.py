@@ -116,6 +116,7 @@ def page() -> str:
             **{int(n): slower(cells) for n, cells in reports["loss"]["times"]["cpu"].items()},
             **{part: slower(cells) for part, cells in reports["train"]["parts"]["cpu"].items()},
         },
+        tried_on_a_gpu=(OUT.parent / "compatibility" / "gpu.json").exists(),
         more_operators=more_operators(reports["train"]["counts"]["cpu"]),
         loss_tables=loss_tables(reports["loss"]),
         train_tables=train_tables(reports["train"]),

@@ -3,10 +3,10 @@
     python scripts/bench/train.py [LOSS ...]
 
 Module and criterion run on one batch (16 images of 640 px, 80 classes; the module on what the assigner gave it), from
-the network's output to its gradient, each once in every round. Epochs are whole trainings on rendered
-shapes, without the first epoch, likewise. Host syncs are counted as operators that make the host wait, and
-on CUDA also as warnings of its sync debug mode. LOSS defaults to every preset for module and criterion, and to ciou,
-wiou1, wiou3 and iou-balanced for epochs. Prints tables, writes docs/bench/train.json.
+the network's output to its gradient, each once in every round, in an order that is drawn. Epochs are whole trainings
+on rendered shapes, without the first epoch, likewise. Host syncs are counted as operators that make the host wait, and
+on CUDA also as warnings of its sync debug mode. LOSS defaults to every preset but alwa for module and criterion, and to
+ciou, wiou1, wiou3 and iou-balanced for epochs. Prints tables, writes docs/bench/train.json.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from yolo_wiou.data.shapes import ShapesConfig, render_dataset
 
 BATCH, IMGSZ, OBJECTS = 16, 640, 8
 ROUNDS, RUNS, EPOCHS = 41, 5, 4
+PRESETS = [name for name in available_losses() if name != "alwa"]
+"""All but the one that decides at the end of a batch, which only a trainer knows."""
 TRAINED = ("ciou", "wiou1", "wiou3", "iou-balanced")
 """What whole epochs are timed of: a training takes far longer than a step, and shows far less."""
 Step = Callable[[], None]
@@ -84,7 +86,7 @@ def steps(names: list[str], device: str) -> dict[str, dict[str, Step]]:
 
 
 def times(run: dict[str, Step], device: str) -> dict[str, dict[str, float]]:
-    """Time steps in turn."""
+    """Time steps, round by round."""
     taken = {name: np.empty(ROUNDS) for name in run}
     for i, order in enumerate(orders(run, ROUNDS + 1), start=-1):  # the last round overwrites the first, which warms up
         for name in order:
@@ -134,7 +136,7 @@ def epochs(names: list[str], device: str) -> dict[str, dict[str, float]]:
 
 def main(names: list[str]) -> None:
     """Measure, print, write."""
-    measured = names or [name for name in available_losses() if name != "alwa"]  # it decides at the end of a batch
+    measured = names or PRESETS
     about = (
         f"Box loss and criterion: yolo11n's output for {BATCH} images of {IMGSZ} px, 80 classes, {OBJECTS} objects per "
         f"image, {ROUNDS} rounds."

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,3 +35,15 @@ def test_the_page_shows_launches_and_kernel_time_where_they_were_measured(bench:
     assert "| wiou3 | 59 | 0.123 |" in table
     assert "| loss | launches | N = 500, ms |" in table
     assert bench("performance_page").kernel_table({}, ["stock"]) == ""
+
+
+def test_the_page_says_that_no_gpu_was_asked_until_one_was(
+    bench: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, docs = bench("performance_page"), shutil.copytree(ROOT / "docs" / "bench", tmp_path / "bench").parent
+    monkeypatch.setattr(module, "OUT", docs / "bench")
+    assert "not measured yet" in module.page()
+    (docs / "compatibility").mkdir()
+    (docs / "compatibility" / "gpu.json").touch()
+    assert "not measured yet" not in module.page()
+    assert "(compatibility.md#on-a-gpu)" in module.page()
