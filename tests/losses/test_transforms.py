@@ -85,6 +85,25 @@ class TestTransforms:
         assert loss.running_mean.steps == 0
 
 
+def twice_by_autograd(loss: Callable[[Tensor], Tensor], pred: Tensor) -> None:
+    pred = pred.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(pred), pred, create_graph=True)
+    gradient.square().sum().backward()
+
+
+def twice_by_func(loss: Callable[[Tensor], Tensor], pred: Tensor) -> None:
+    grad(lambda pred: grad(loss)(pred).square().sum())(pred)
+
+
+@pytest.mark.parametrize("twice", [twice_by_autograd, twice_by_func])
+@pytest.mark.parametrize("name", ["wiou3", "inner-iou"])
+def test_a_second_derivative_is_refused_and_never_0(name: str, twice: Callable[..., None]) -> None:
+    """As a penalty of gradients asks for it, an optimiser by curvature, or learning to learn."""
+    loss = load_loss(name)
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        twice(lambda pred: loss(pred, TARGET).sum() + pred.square().sum(), PRED)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_too(dtype: torch.dtype) -> None:
     loss, pred, target = load_loss("wiou3"), (PRED[:40] / 8).to(dtype), (TARGET[:40] / 8).to(dtype)

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
-from torch.autograd.function import Function, once_differentiable
+from torch.autograd.function import Function
 
 threshold_backward = torch.ops.aten.threshold_backward.default
 
@@ -56,7 +56,6 @@ class Corners(Function):
         return keep(ctx, (), geometry(*from_corners(pred, target)))
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *by: Tensor | None) -> tuple[Tensor, None]:
         """Gradients of the attributes -> that of the predicted corners, (N, 4)."""
         pred, by_centre, by_size = gradients(ctx, *by)
@@ -65,7 +64,7 @@ class Corners(Function):
         pred.select(0, 1).neg_()
         if by_centre is not None:
             pred += by_centre
-        return pred.view(4, -1).t(), None
+        return final(pred.view(4, -1).t()), None
 
 
 class Centres(Function):
@@ -77,14 +76,14 @@ class Centres(Function):
         return keep(ctx, (), geometry(*from_centres(offset, size, target_size)))
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *by: Tensor | None) -> tuple[Tensor, Tensor, None]:
         """Gradients of the attributes -> those of offset and size, (2, N) each."""
         by_inside, by_centre, by_size = gradients(ctx, *by)
         left_top, right_bottom = by_inside.unbind()
         by_size = plus(torch.add(left_top, right_bottom).mul_(-0.5), by_size)
         by_offset = left_top - right_bottom
-        return by_offset if by_centre is None else by_offset.add_(by_centre, alpha=2), by_size, None
+        by_offset = by_offset if by_centre is None else by_offset.add_(by_centre, alpha=2)
+        return final(by_offset), final(by_size), None
 
 
 def from_corners(pred: Tensor, target: Tensor) -> Parts:
@@ -158,6 +157,38 @@ def gradients(ctx: Any, *by: Tensor | None) -> tuple[Tensor, Tensor | None, Tens
         del by_union, by_area, by_shared  # what comes now is the peak of memory
     through = torch.zeros_like(inside) if by_missed is None else threshold_backward(by_missed, inside, 0)
     return through if by_inside is None else through.add_(by_inside), by_centre, by_size
+
+
+class Final(Function):
+    """A gradient whose own is refused: some of what `keep` keeps has none, so that it would be wrong.
+
+    PyTorch's `once_differentiable` looks at the incoming gradients alone, and lets a second derivative be 0.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(gradient: Tensor) -> Tensor:
+        """Pass it on."""
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Keep nothing."""
+
+    @staticmethod
+    def backward(ctx: Any, *by: Tensor) -> Tensor:
+        """Refuse.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError("a loss of upright boxes has no second derivative: its first is in closed form")
+
+
+def final(gradient: Tensor) -> Tensor:
+    """Refuse the derivative of a gradient, where somebody could ask for it: with `create_graph`, or in a transform."""
+    return Final.apply(gradient) if torch.is_grad_enabled() else gradient
 
 
 def plus(x: Tensor, y: Tensor | None) -> Tensor:

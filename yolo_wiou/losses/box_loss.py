@@ -59,8 +59,8 @@ class BoxLoss(nn.Module):
     of each call whose prediction requires a gradient, whatever `.training` says; who makes several calls per step, or
     has several processes, sets `self_advancing = False` and calls `advance` of running_mean.py at the end of a step.
 
-    `torch.compile` takes it whole. In a transform of torch.func (`grad`, `vmap`, ...) a call is a pure function: it
-    reads the running mean and moves nothing.
+    `torch.compile` takes it whole. In a transform of torch.func (`grad`, `vjp`, `vmap` of either) a call is a pure
+    function: it reads the running mean and moves nothing. There is no second derivative, and asking for it is an error.
 
     >>> loss = BoxLoss(load_config("ciou"))
     >>> loss(torch.tensor([[0.0, 0, 4, 2]]), torch.tensor([[1.0, 1, 4, 3]]))
