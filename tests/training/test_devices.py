@@ -25,11 +25,13 @@ KINDS += [(PluggableRotatedBboxLoss, name) for name in available_losses() if OBB
 
 
 class OnTheDevice(TorchFunctionMode):
-    """Refuses to make a tensor of the host's numbers, which the host would wait for a device to take."""
+    """Refuses to make a tensor of the host's numbers on a device: the host would wait for it to take them."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None) -> Any:
-        assert func not in {torch.tensor, torch.as_tensor} or isinstance(args[0], Tensor), f"{func} of {args[0]}"
-        return func(*args, **(kwargs or {}))
+        named = kwargs or {}
+        if func in {torch.tensor, torch.as_tensor} and not isinstance(args[0], Tensor):
+            assert named.get("device") is None, f"{func.__name__}({args[0]}, device={named['device']})"
+        return func(*args, **named)
 
 
 @pytest.fixture(autouse=True)
