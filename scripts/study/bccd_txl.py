@@ -98,7 +98,6 @@ if __name__ == "__main__":
     for name, boxes in counts(Path(sys.argv[1])).items():
         print(name, *(f"{split}: {count}" for split, count in zip(SPLITS, boxes, strict=True)), sep="  ")
     overlap, edges = apart(Path(sys.argv[1]), "train")
-    print(
-        f"IoU of the training boxes that both have: median {np.median(overlap):.2f}, below .7 {np.mean(overlap < 0.7):.0%}"
-    )
+    below = f"below 0.7 {np.mean(overlap < 0.7):.0%}"
+    print(f"IoU of the training boxes that both have: median {np.median(overlap):.2f}, {below}")
     print(f"edges, of the box's side: mean {edges.mean():+.3f}, standard deviation {edges.std():.3f}")

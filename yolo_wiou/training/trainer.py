@@ -30,8 +30,8 @@ OWN_KEYS = ("loss", "audit")
 
 NOT_ASKED = (
     "yolo-wiou: no 'loss=', so this is Ultralytics' own. In our studies 'trust' did better where some boxes are loose, "
-    "lost at most 0.3 AP points where all are exact, and did not help where all are a little off (https://yolo-wiou.github.io/yolo-wiou/study/); 'yolo-wiou compare' "
-    "tries it on your data."
+    "lost at most 0.3 AP points where all are exact, and did not help where all are a little off "
+    "(https://yolo-wiou.github.io/yolo-wiou/study/); 'yolo-wiou compare' tries it on your data."
 )
 UNREACHED = (
     "yolo-wiou: no box reached '{}' in this epoch, or none with a finite loss. Either the data has no boxes, or "
