@@ -10,6 +10,8 @@ that one. What is not there (a second GPU, time) is told, and no figure is writt
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,20 @@ OUT = ROOT / "docs" / "compatibility" / "gpu.json"
 PAGES = [ROOT / "scripts" / name for name in ("compatibility/compatibility_page.py", "bench/performance_page.py")]
 
 
+def run(command: list[str], seconds: float) -> subprocess.CompletedProcess[str] | None:
+    """Run a command; None where it is not done in time, and all that it has started is ended with it."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except BaseException as error:  # the ranks of a training would hold a GPU that the next checks measure
+            os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                return None
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
 def look(name: str, device: str, seconds: float) -> dict[str, Any]:
     """Run a check; its row: outcome, note and figures."""
     gpus = torch.cuda.device_count() if device == "cuda" else 0
@@ -36,10 +52,9 @@ def look(name: str, device: str, seconds: float) -> dict[str, Any]:
         return {"check": name, "outcome": "not run", "note": "the time was over"}
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(ROOT / "scripts" / "compatibility" / "gpu_checks.py"), name, device, folder]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            return {"check": name, "outcome": "not run", "note": "not done when its time was over"}
+        done = run(command, seconds)
+    if not done:
+        return {"check": name, "outcome": "not run", "note": "not done when its time was over"}
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         return {"check": name, "outcome": "failed", "note": last[:300]}

@@ -7,10 +7,12 @@ import importlib
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 import torch
 from helpers.release_suite import CHECKS, outcomes, run_suite
@@ -162,6 +164,25 @@ def test_a_check_says_what_it_saw_or_why_it_did_not_run(monkeypatch: pytest.Monk
     failed = look("host syncs", "nowhere", 60)
     assert failed["outcome"] == "failed"
     assert "nowhere" in failed["note"]
+
+
+STARTS_ANOTHER = """
+import subprocess, sys, time
+other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+open(sys.argv[1], "w").write(str(other.pid))
+time.sleep(60)
+"""
+
+
+def test_what_a_check_has_started_ends_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(GPU.parent))
+    file = tmp_path / "pid"
+    assert importlib.import_module("gpu").run([sys.executable, "-c", STARTS_ANOTHER, str(file)], 3) is None
+    with contextlib.suppress(psutil.NoSuchProcess):
+        other = psutil.Process(int(file.read_text()))
+        while other.status() != psutil.STATUS_ZOMBIE:  # nobody may be there to take its leave
+            assert time.time() - other.create_time() < 30
+            time.sleep(0.1)
 
 
 @pytest.fixture
