@@ -55,7 +55,10 @@ def execute(made: Any, folder: Path) -> Any:
 
 
 def tidy(made: Any) -> Any:
-    """Keep of the outputs what a reader looks at: progress bars as they ended, and no warnings of Jupyter's."""
+    """Keep of the outputs what a reader looks at: progress bars as they ended, no warnings of Jupyter's or MLflow's.
+
+    Ultralytics reports to MLflow where it is installed, as it is beside the other extras.
+    """
     for cell in made.cells:
         outputs: list[Any] = []
         for output in cell.get("outputs", []):
@@ -66,7 +69,7 @@ def tidy(made: Any) -> Any:
             elif output.name == "stdout":
                 outputs.append(output)
         for output in (output for output in outputs if output.output_type == "stream"):
-            lines = output.text.replace("\r\n", "\n").split("\n")
+            lines = [line for line in output.text.replace("\r\n", "\n").split("\n") if "MLflow: " not in line]
             output.text = "\n".join(line.rpartition("\r")[2].replace("\x1b[K", "") for line in lines)
         if "outputs" in cell:
             cell.outputs = outputs
