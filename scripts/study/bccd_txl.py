@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from command_line import read
 from numpy.typing import NDArray
 
 from yolo_wiou.auditing.overlap import iou_of_pairs
@@ -94,10 +95,16 @@ def write_data(bccd: Path, txl: Path, root: Path, train: str, val: str) -> Path:
     return root / "data.yaml"
 
 
-if __name__ == "__main__":
-    for name, boxes in counts(Path(sys.argv[1])).items():
+def main(argv: list[str]) -> None:
+    """Print both."""
+    (txl,), *_ = read(argv, {"BCCD_TXL": "labels/txl"}, "")
+    for name, boxes in counts(txl).items():
         print(name, *(f"{split}: {count}" for split, count in zip(SPLITS, boxes, strict=True)), sep="  ")
-    overlap, edges = apart(Path(sys.argv[1]), "train")
+    overlap, edges = apart(txl, "train")
     below = f"below 0.7 {np.mean(overlap < 0.7):.0%}"
     print(f"IoU of the training boxes that both have: median {np.median(overlap):.2f}, {below}")
     print(f"edges, of the box's side: mean {edges.mean():+.3f}, standard deviation {edges.std():.3f}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

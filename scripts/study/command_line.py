@@ -42,17 +42,17 @@ def read(argv: Sequence[str], needed: Mapping[str, str], out: str, **options: An
     Args:
         argv: of the command line.
         needed: a file that each source's folder must have, by what the usage calls the source.
-        out: where OUT is not given.
+        out: where OUT is not given; empty of a script that writes nothing and takes none.
         **options: the keys, with their defaults.
     """
     folders = [Path(word).resolve() for word in argv if "=" not in word]
-    sources, rest = folders[: len(needed)], folders[len(needed) :] or [Path(out).resolve()]
+    sources, rest = folders[: len(needed)], folders[len(needed) :]
     with one_message():
         given = parse_options([word for word in argv if "=" in word], options)
-        if len(sources) < len(needed) or len(rest) > 1:
-            usage = [*needed, "[OUT]", *(f"[{key}={options[key]}]" for key in options)]
+        if len(sources) < len(needed) or len(rest) > bool(out):
+            usage = [*needed, *["[OUT]"] * bool(out), *(f"[{key}={options[key]}]" for key in options)]
             raise ConfigError(f"usage: {Path(sys.argv[0]).name} {' '.join(usage)}")
         for (name, file), source in zip(needed.items(), sources, strict=True):
             if not (source / file).exists():
                 raise ConfigError(f"{name} is the folder of {file}, which '{source}' has not.")
-    return CommandLine(sources, rest[0], given)
+    return CommandLine(sources, rest[0] if rest else Path(out).resolve(), given)

@@ -174,12 +174,12 @@ def test_the_tables_of_the_label_audit_pair_what_is_there(tmp_path: Path) -> Non
     [
         ("audit.py", ["seeds=1"], "BCCD [OUT] [jobs=1] [seeds=3]"),
         ("loop.py", ["."], "WEIGHTS is the folder of yolo11n-coco.pt"),
+        ("bccd_txl.py", [], "usage: bccd_txl.py BCCD_TXL\n"),
+        ("bccd_txl.py", ["."], "BCCD_TXL is the folder of labels/txl"),
         ("audit_real.py", ["seed=1"], "Did you mean 'seeds'?"),
     ],
 )
-def test_a_study_of_the_label_audit_says_what_it_needs(
-    script: str, argv: list[str], message: str, tmp_path: Path
-) -> None:
+def test_a_study_says_what_it_needs(script: str, argv: list[str], message: str, tmp_path: Path) -> None:
     done = shell(str(ROOT / "scripts" / "study" / script), *argv, cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert message in done.stderr
