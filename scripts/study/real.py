@@ -57,8 +57,10 @@ def studies(out: Path, *sources: Path) -> dict[str, Study]:
         "loose": ask(("trust",), ("loose",), v8),
         "exact": ask(("trust",), ("exact",), v8),
         "elsewhere": ask(("trust",), ("real", "outliers"), v8),
-        "scratch": ask(("trust",), ("loose", "exact"), SCRATCH, "scratch-"),
-        "others": ask(OTHERS, ("loose", "exact", "real", "outliers"), v8),
+        "scratch": ask(("trust",), ("exact",), SCRATCH, "scratch-"),
+        "scratch-loose": ask(("trust",), ("loose",), SCRATCH, "scratch-"),
+        "others": ask(OTHERS, ("loose",), v8),
+        "others-elsewhere": ask(OTHERS, ("exact", "real", "outliers"), v8),
         "yolo11n": ask(("trust",), ("loose", "exact"), v11, "yolo11n-"),
     }
 
