@@ -163,8 +163,10 @@ def test_other_names_are_warned_of(seen: Path) -> None:
     assert "ball for box" in said
 
 
-def test_a_model_that_takes_one_class_for_another_is_warned_of(seen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its classes would be put in with fix.add=true."""
+def test_classes_that_labels_and_model_disagree_about_are_warned_of(
+    seen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Either may be wrong, and the model's classes would be put in with fix.add=true."""
     exact = vars(module)["record"]
 
     def confused(*args: Any, **arguments: Any) -> Any:
@@ -175,7 +177,7 @@ def test_a_model_that_takes_one_class_for_another_is_warned_of(seen: Path, monke
 
     monkeypatch.setattr(module, "record", confused)
     (said,) = audit(seen, detector()).warnings
-    assert "takes one class for another" in said
+    assert "disagree about classes" in said
     assert "fix.add=true" in said
 
 

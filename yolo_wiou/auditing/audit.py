@@ -245,9 +245,10 @@ def warnings(
         )
     if agreement < CLEAR:
         said.append(
-            f"The model takes one class for another: of the labels whose object it is sure of, {agreement:.0%} have "
-            "the class that it names. The classes that it proposes, and those of the labels that fix.add=true puts in, "
-            "are hardly better. Train longer, or decide on the page."
+            f"Labels and model disagree about classes: of the labels whose object it is sure of, {agreement:.0%} have "
+            "the class that it names. Either it takes one class for another, and training longer helps, or that many "
+            "labels are wrong. Look at its classes on the page before you trust them, also those of the labels that "
+            "fix.add=true puts in."
         )
     return said
 
