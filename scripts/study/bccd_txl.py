@@ -3,10 +3,11 @@
     python scripts/study/bccd_txl.py BCCD_TXL     prints how many boxes each annotation has and how many both have, and
                                                   how far these lie apart
 
-BCCD is github.com/Shenggan/BCCD_Dataset (MIT licence) in YOLO's layout, the folder of bccd.yaml. BCCD_TXL has the second
-annotation of 221 of its images, from github.com/lugan113/TXL-PBC_Dataset (MIT licence): train.txt and val.txt name the 150
-to train on and the 71 to judge on, a stem a line, and below labels/ are a folder for each kind of labels, a file a stem:
-bccd and txl are the two annotations, matched-bccd and matched-txl the boxes that both have, one to one (IoU 0.5 or more).
+BCCD is github.com/Shenggan/BCCD_Dataset (MIT licence) in YOLO's layout, the folder of bccd.yaml. BCCD_TXL has the
+second annotation of 221 of its images, from github.com/lugan113/TXL-PBC_Dataset (MIT licence): train.txt and val.txt
+name the 150 to train on and the 71 to judge on, a stem per line. Below labels/ is a folder for each kind of labels, a
+file per stem: bccd and txl are the two annotations, matched-bccd and matched-txl the boxes that both have, one to one
+(IoU 0.5 or more).
 """
 
 from __future__ import annotations
