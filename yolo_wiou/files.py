@@ -11,7 +11,7 @@ import secrets
 import shutil
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,23 @@ def check_folder(folder: Path, option: str) -> None:
         raise ConfigError(f"'{option}' cannot be made: you may not write in '{existing}'.")
 
 
+def from_common_folder(files: Sequence[Path], above: int = 0) -> list[Path]:
+    """Return the paths of files from the folder that holds them all, or from so many folders above it.
+
+    Of files on several drives of Windows, the drive is the first folder.
+
+    >>> [file.as_posix() for file in from_common_folder([Path("set/a/1.png"), Path("set/b/1.png")])]
+    ['a/1.png', 'b/1.png']
+    """
+    full = [Path(os.path.abspath(file)) for file in files]
+    try:
+        common = Path(os.path.commonpath([file.parent for file in full]))
+    except ValueError:  # there is no such folder
+        return [Path(file_name(file.drive), *file.parts[1:]) for file in full]
+    root = [common, *common.parents][min(above, len(common.parents))]
+    return [file.relative_to(root) for file in full]
+
+
 def count_values(data: Any, known: dict[int, float]) -> float:
     """Count the values in parsed YAML: a few lines of aliases stand for billions, one that repeats itself for more."""
     children = data.values() if isinstance(data, dict) else data if isinstance(data, (list, tuple, set)) else ()
@@ -152,7 +169,7 @@ def file_name(label: str) -> str:
 def write_whole(file: Path, content: str | bytes) -> None:
     """Write a file at once: a reader sees the old one or the new one, whatever stops the writer."""
     with draft_of(file) as draft, draft.open("xb") as stream:  # a fresh file, never one that a link leads to
-        stream.write(content.encode() if isinstance(content, str) else content)
+        stream.write(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
         stream.flush()
         os.fsync(stream.fileno())
 

@@ -113,6 +113,13 @@ def first(report: Report, image: int, line: int = 1) -> Any:
     return label
 
 
+def test_a_report_knows_whether_all_classes_were_read_as_one(seen: Path) -> None:
+    """As an argument says, or the training that the checkpoint is of."""
+    assert not audit(seen, detector()).single_cls
+    assert audit(seen, detector(), single_cls=True).single_cls
+    assert audit(seen, detector(overrides={"single_cls": True})).single_cls
+
+
 def test_what_is_found_stands_in_the_tables(seen: Path, tmp_path: Path) -> None:
     report = audit(seen, detector())
     assert first(report, 0).reason in {"loose", "shifted"}

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers.labels import contents
+from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import check_det_dataset
 
 from yolo_wiou import ConfigError
+from yolo_wiou.auditing.decisions import Decisions, Findings
 from yolo_wiou.auditing.findings import AuditedLabel, DuplicateLabels, MissingLabel
-from yolo_wiou.auditing.fix import Decisions, Findings
+from yolo_wiou.auditing.fix import within_image
 from yolo_wiou.auditing.report import Report
+from yolo_wiou.compare.detections import rotated_box
+from yolo_wiou.compare.rotated import rotated_iou
 from yolo_wiou.data.yolo_format import label_file, parse, read_lines
 from yolo_wiou.training.preflight import images_of
 
@@ -122,7 +128,7 @@ def test_a_class_is_changed_and_the_rest_of_its_line_stays(task_data: dict[str, 
 
 
 def test_a_box_is_written_as_its_task_has_it(task_data: dict[str, Path], tmp_path: Path) -> None:
-    """With the key points of pose, as corners for obb; an outline is not moved."""
+    """With the key points of pose, as corners for obb, which may lie outside; an outline is not moved."""
     for task, data in task_data.items():
         image = images(data)[0]
         lines = read_lines(label_file(image))
@@ -133,9 +139,117 @@ def test_a_box_is_written_as_its_task_has_it(task_data: dict[str, Path], tmp_pat
         if task == "pose":
             assert values == [0.125, 0.25, 0.25, 0.25, *parse(lines)[0].values[4:]]
         elif task == "obb":
-            assert values == [0, 0.125, 0.25, 0.125, 0.25, 0.375, 0, 0.375]
+            assert values == [-0.25, 0.125, 0.25, 0.125, 0.25, 0.375, -0.25, 0.375]
         else:
             assert new == lines
+
+
+def read_by_ultralytics(file: Path, task: str = "detect") -> tuple[int, int]:
+    """How many images and labels of a copy Ultralytics reads."""
+    data = check_det_dataset(str(file))
+    found = YOLODataset(img_path=data["train"], data=data, task=task, augment=False).labels
+    return len(found), sum(len(entry["cls"]) for entry in found)
+
+
+def test_among_outlines_a_box_is_written_as_one(task_data: dict[str, Path], tmp_path: Path) -> None:
+    """Ultralytics leaves an image out whose label file has boxes and outlines."""
+    shutil.copytree(task_data["segment"].parent, tmp_path / "set")
+    data = tmp_path / "set" / "data.yaml"
+    image, other, third = images(data)[:3]
+    label_file(third).write_text("")  # nor a box alone where all others are outlines
+    count = read_by_ultralytics(data)
+    missing = [MissingLabel(str(one), 1, "box", (-8.0, 8.0, 24.0, 16.0), 0.9, 1.2) for one in (image, other, third)]
+    found = report(data, "detect", labels=[label(image)], missing=missing)
+    file = found.fix(tmp_path / "fixed", add=True)
+    assert read_by_ultralytics(file) == read_by_ultralytics(file, "segment") == (count[0], count[1] + 3)
+    assert parse(corrected(file, image))[0].values == [0.25, 0.125, 0.75, 0.125, 0.75, 0.375, 0.25, 0.375]
+    assert corrected(file, third)[0].startswith("1 0.000000 0.125000 0.250000 0.125000 0.250000 0.375000")
+
+
+def test_key_points_stay_whatever_the_task(task_data: dict[str, Path], tmp_path: Path) -> None:
+    data = task_data["pose"]
+    image = images(data)[0]
+    lines = read_lines(label_file(image))
+    gone = MissingLabel(str(image), 1, "box", (0.0, 0.0, 32.0, 64.0), 0.9, 1.2)
+    found = report(data, "detect", labels=[label(image)], missing=[gone])
+    file = found.fix(tmp_path / "fixed")
+    assert corrected(file, image)[0].split()[5:] == lines[0].split()[5:]
+    assert read_by_ultralytics(file, "pose") == read_by_ultralytics(data, "pose")
+    with pytest.raises(ConfigError, match="is key points too, not a box alone"):
+        found.fix(tmp_path / "fixed", add=True)
+
+
+def test_where_classes_were_read_as_one_each_label_keeps_its_own(shapes: Path, tmp_path: Path) -> None:
+    image = images(shapes)[0]
+    shutil.copytree(shapes.parent, tmp_path / "set")
+    data = tmp_path / "set" / "data.yaml"
+    image = images(data)[0]
+    label_file(image).write_text(text := "1 .5 .5 .2 .2\n0 .5 .5 .2 .21\n0 .5 .5 .22 .2\n")
+    box = (25.6, 25.6, 12.8, 12.8)
+    found = replace(
+        report(
+            data,
+            labels=[label(image, 1, cls=0, proposed_cls=0)],
+            missing=[MissingLabel(str(image), 0, "disc", (0.0, 0.0, 8.0, 8.0), 0.9, 1.2)],
+            duplicates=[
+                DuplicateLabels(str(image), one, two, 0, "disc", box, box, 0.9) for one, two in ((1, 2), (2, 3))
+            ],
+        ),
+        single_cls=True,
+    )
+    second = text.splitlines()[1]
+    moved = "1 0.500000 0.250000 0.500000 0.250000"
+    assert corrected(found.fix(tmp_path / "fixed", remove=True), image) == [moved, second]
+    with pytest.raises(ConfigError, match="with single_cls it is not known of which class it is"):
+        found.fix(tmp_path / "added", add=True)
+
+
+def test_images_that_share_a_label_file_are_corrected_together(shapes: Path, tmp_path: Path) -> None:
+    shutil.copytree(shapes.parent, tmp_path / "set")
+    data = tmp_path / "set" / "data.yaml"
+    image = images(data)[0]
+    shutil.copy(image, twin := image.with_suffix(".webp"))
+    label_file(image).write_text("0 .2 .2 .1 .1\n0 .5 .5 .1 .1\n")
+    file = report(data, labels=[label(image, 1), label(twin, 2), label(twin, 1, reason="spurious")]).fix(
+        tmp_path / "fixed"
+    )
+    moved = "0 0.500000 0.250000 0.500000 0.250000"
+    assert corrected(file, image) == corrected(file, twin) == [moved, moved]
+
+
+@pytest.mark.parametrize("size", [(100, 100), (200, 100)])
+def test_a_rotated_box_at_the_border_stays_what_was_proposed(size: tuple[int, int]) -> None:
+    """As far as Ultralytics takes it; what it does not take is cut to the part in the image."""
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        w, h = rng.uniform(20, 60), rng.uniform(8, 20)
+        x, y = rng.uniform(-0.3 * w, size[0] - 0.7 * w), rng.uniform(-0.3 * h, size[1] - 0.7 * h)
+        box = (x, y, w, h, rng.uniform(-1.5, 1.5))
+        points = within_image(box, np.array(size, float))
+        low, high = points.min(0), points.max(0)
+        taken = np.concatenate([(low + high) / 2, high - low])
+        assert ((taken >= 0) & (taken <= 1)).all()
+        middle = np.array([x + w / 2, y + h / 2]) / size
+        overlap = rotated_iou([box], [rotated_box(points * size)]).item()
+        assert overlap > (0.999 if ((middle >= 0) & (middle <= 1)).all() else 0.3)
+
+
+@pytest.mark.parametrize("task", ["segment", "pose"])
+def test_what_was_accepted_and_cannot_be_done_is_left_out_with_a_warning(
+    task: str, task_data: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The rest of what was accepted is done."""
+    data = task_data[task]
+    image = images(data)[0]
+    lines = read_lines(label_file(image))
+    gone = MissingLabel(str(image), 1, "box", (0.0, 0.0, 32.0, 64.0), 0.9, 1.2)
+    rows = [label(image), label(image, 2, reason="spurious")] if len(lines) > 1 else [label(image)]
+    found = report(data, task, labels=rows, missing=[gone])
+    file = found.fix(tmp_path / "fixed", decisions=Decisions(accepted=Findings(labels=rows, missing=[gone])))
+    assert len(corrected(file, image)) == len(lines) - len(rows) + 1
+    (warning,) = caplog.messages
+    assert f"{2 if task == 'segment' else 1} accepted changes are left out: " in warning
+    assert (corrected(file, image)[0] == lines[0]) == (task == "segment")
 
 
 @pytest.mark.parametrize("task", ["segment", "pose"])
@@ -165,6 +279,27 @@ def test_decisions_count_more_than_rules(shapes: Path, tmp_path: Path) -> None:
     assert corrected(file, other) == [*of_other[1:], "1 0.250000 0.500000 0.500000 1.000000"]
 
 
+def test_a_decision_on_a_missing_object_is_about_what_is_found_again(shapes: Path, tmp_path: Path) -> None:
+    """No two passes give quite the same box; an image without labels has decisions too."""
+    shutil.copytree(shapes.parent, tmp_path / "set")
+    data = tmp_path / "set" / "data.yaml"
+    image = images(data)[0]
+    label_file(image).unlink()
+    boxes = [(0.0, 0.0, 20.0, 20.0), (0.0, 11.0, 20.0, 20.0), (40.0, 40.0, 20.0, 20.0)]
+    decided = [MissingLabel(str(image), 1, "box", box, 0.9, 1.2) for box in boxes]
+    again = [replace(one, box=(one.box[0] + 1.0, one.box[1] + 1.5, 19.0, 21.0)) for one in decided]
+    found = report(data, missing=again)
+    rejected = Decisions(rejected=Findings(missing=decided[1:]))
+    assert len(corrected(found.fix(tmp_path / "a", add=True, decisions=rejected), image)) == 1
+    accepted = Decisions(accepted=Findings(missing=decided))
+    for add in (False, True):
+        assert len(corrected(found.fix(tmp_path / "b", add=add, decisions=accepted), image)) == 3
+    other_class = Decisions(rejected=Findings(missing=[replace(one, cls=0) for one in decided]))
+    assert len(corrected(found.fix(tmp_path / "c", add=True, decisions=other_class), image)) == 3
+    named = report(data, labels=[label(image, 1, cls=1, box=again[0].box, is_sure=False)], missing=again[1:])
+    assert len(corrected(named.fix(tmp_path / "d", decisions=accepted), image)) == 2  # the first has a label by now
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -184,13 +319,36 @@ def test_what_is_no_file_of_decisions_is_refused(content: str | None, message: s
 
 def test_decisions_about_other_labels_are_refused(shapes: Path, tmp_path: Path) -> None:
     image = images(shapes)[0]
-    found = report(shapes, labels=[label(image)])
-    changed = label(image, box=(8.0, 8.0, 16.0, 17.0))
+    box, other = label(image).box, (8.0, 8.0, 16.0, 17.0)
+    pair = DuplicateLabels(str(image), 1, 2, 0, "disc", box, other, 0.9)
+    found = report(shapes, labels=[label(image), label(image, 2, box=other)])
     for choice in (
-        Findings(labels=[changed]),
+        Findings(labels=[label(image, box=other)]),
         Findings(missing=[MissingLabel("gone.jpg", 0, "disc", (0.0,) * 4, 0.9, 1.0)]),
-        Findings(duplicates=[DuplicateLabels(str(image), 9, 10, 0, "disc", (0.0,) * 4, (0.0,) * 4, 0.9)]),
+        Findings(duplicates=[replace(pair, line=9, duplicate=10)]),
+        Findings(duplicates=[replace(pair, duplicate=3)]),  # it was removed by hand
+        Findings(duplicates=[replace(pair, duplicate_box=box)]),
+        Findings(duplicates=[replace(pair, cls=1)]),
     ):
         with pytest.raises(ConfigError, match="the decisions are about other"):
             found.fix(tmp_path / "fixed", decisions=Decisions(accepted=choice))
     assert not (tmp_path / "fixed").exists()
+
+
+def test_of_two_labels_one_is_removed_whichever_fits_better_now(shapes: Path, tmp_path: Path) -> None:
+    image = images(shapes)[0]
+    lines = read_lines(label_file(image))
+    box, other = label(image).box, (8.0, 8.0, 16.0, 17.0)
+    pair = DuplicateLabels(str(image), 1, 2, 0, "disc", box, other, 0.9)
+    turned = replace(pair, line=2, duplicate=1, box=other, duplicate_box=box)
+    rows = [label(image, is_sure=False), label(image, 2, box=other, is_sure=False)]
+    found = report(shapes, labels=rows, duplicates=[turned])
+    file = found.fix(tmp_path / "fixed", remove=True, decisions=Decisions(accepted=Findings(duplicates=[pair])))
+    assert corrected(file, image) == [lines[0], *lines[2:]]
+    kept = found.fix(tmp_path / "kept", remove=True, decisions=Decisions(rejected=Findings(duplicates=[pair])))
+    assert corrected(kept, image) == lines
+    alike = report(
+        shapes, labels=rows[:1], duplicates=[replace(pair, duplicate_box=box)]
+    )  # letter for letter: read once
+    file = alike.fix(tmp_path / "alike", decisions=Decisions(accepted=Findings(duplicates=alike.duplicates)))
+    assert corrected(file, image) == [lines[0], *lines[2:]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from helpers.running import MODELS
 from ultralytics import YOLO
 
 from yolo_wiou import ConfigError, audit
-from yolo_wiou.auditing.folds import Folds
+from yolo_wiou.auditing.folds import Folds, parts
+from yolo_wiou.data.yolo_format import label_file
 from yolo_wiou.training.preflight import describe, images_of
 
 TINY = Path(__file__).parents[1] / "fixtures" / "tiny.yaml"
@@ -70,3 +72,12 @@ def test_what_failed_is_trained_again_and_the_rest_is_not(shapes: Path, tmp_path
 def test_more_parts_than_images_with_labels_are_refused(shapes: Path) -> None:
     with pytest.raises(ConfigError, match=r"folds=13 needs 13 images with labels or more, and 'train' of .* has 12"):
         Folds.plan(str(shapes), 13, "ciou", {"model": "yolo11n.yaml"})
+
+
+def test_labels_that_are_no_text_count_as_none(shapes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.copytree(shapes.parent, tmp_path / "set")
+    data = tmp_path / "set" / "data.yaml"
+    images = images_of(describe(data), "train")
+    label_file(images[0]).write_bytes("0 .5 .5 .1 .1".encode("utf-16"))
+    assert sorted(image for part in parts(str(data), 2) for image in part) == images
+    assert "1 label files cannot be read" in caplog.text

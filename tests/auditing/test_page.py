@@ -15,7 +15,8 @@ from helpers.audits import a_report
 from helpers.browser import CHROMIUM, QUIET
 
 from yolo_wiou.auditing import gallery
-from yolo_wiou.auditing.fix import Decisions
+from yolo_wiou.auditing.decisions import Decisions
+from yolo_wiou.auditing.overlap import corners
 from yolo_wiou.auditing.page import write_page
 
 
@@ -51,6 +52,14 @@ def test_a_split_without_labels_has_a_report(shapes: Path, tmp_path: Path) -> No
     assert "<article" not in write_page(report, tmp_path).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(("task", "without"), [("detect", 0), ("segment", 4), ("pose", 1), ("obb", 0)])
+def test_what_cannot_be_put_right_is_not_to_be_accepted(task: str, without: int, shapes: Path, tmp_path: Path) -> None:
+    text = write_page(replace(a_report(shapes), task=task), tmp_path).read_text(encoding="utf-8")
+    assert text.count('<button data-do="a"') == 7 - without
+    assert text.count('<button data-do="r"') == 7
+    assert text.count("Not by <code>fix=</code>") == without
+
+
 def test_only_the_worst_are_shown(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gallery, "MOST", 5)
     shown = [card.reason for card in gallery.cards(a_report(shapes))]
@@ -69,9 +78,9 @@ def test_a_place_is_within_its_image_and_shows_all_boxes() -> None:
         assert top >= 0
         assert left + width <= 640
         assert top + height <= 480
-        corners = gallery.corners(box).clip(0, (640, 480))
-        assert (corners >= (left, top)).all()
-        assert (corners <= (left + width, top + height)).all()
+        points = corners(box).clip(0, (640, 480))
+        assert (points >= (left, top)).all()
+        assert (points <= (left + width, top + height)).all()
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 
 from yolo_wiou.cli.main import run_command
 from yolo_wiou.data.planting import PLANTED
+from yolo_wiou.data.relabelled import MANIFEST
 
 
 def test_the_command_says_what_was_planted_and_where(
@@ -22,7 +23,7 @@ def test_the_command_says_what_was_planted_and_where(
     assert "dropped" not in out[-2]
     assert out[-1] == f"Data: {tmp_path / 'wrong' / 'data.yaml'}  truth: {tmp_path / 'wrong' / PLANTED}"
     assert "val: images/val" in Path("wrong", "data.yaml").read_text()
-    assert {path.name for path in Path("wrong").iterdir()} == {"data.yaml", PLANTED, "images", "labels"}
+    assert {path.name for path in Path("wrong").iterdir()} == {"data.yaml", PLANTED, "images", "labels", MANIFEST}
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_the_command_says_what_was_planted_and_where(
         ("data={shapes} out=there seed=x", "'seed' needs one whole number"),
         ("data={shapes} out=there split=test", "has no split 'test'. Valid: train, val"),
         ("data=nowhere.yaml out=there", "nowhere.yaml"),
-        ("data={shapes} out={folder}", "holds something else already"),
+        ("data={shapes} out={folder}", "which is not of an earlier copy or was changed since"),
     ],
 )
 def test_mistakes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -137,3 +138,18 @@ def test_the_truth_stands_beside_the_copy(shapes: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_planted_in_is_named(lines: dict[str, Any], classes: int, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         plant_errors(lines, classes, PlantConfig())
+
+
+def test_what_is_no_text_stays_as_it_is_and_is_told(
+    shapes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(shapes.parent, tmp_path / "set")
+    data = describe(tmp_path / "set" / "data.yaml")
+    first, *others = images_of(data, "train")
+    label_file(first).write_bytes(content := label_file(first).read_text().encode("utf-16"))
+    copy, errors = plant(tmp_path / "planted", data, [first, *others], config=MANY)
+    assert (copy.parent / "labels" / "train" / label_file(first).name).read_bytes() == content
+    assert {error.image for error in errors} <= {*others}
+    (warning,) = caplog.messages
+    assert "1 label files cannot be read and stay as they are; Ultralytics leaves their images out" in warning
+    assert str(label_file(first)) in warning

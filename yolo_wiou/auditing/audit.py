@@ -67,7 +67,8 @@ def audit(
         data, model = data or of_data, model or of_model
     detector = load_detector(model)
     data = data or detector.overrides.get("data")
-    description = check(data, detector, split, arguments)
+    is_single = bool(arguments.get("single_cls", detector.overrides.get("single_cls")))
+    description = check(data, detector, split, is_single)
     labels, seen, imgsz = look(detector, data, split, **arguments)
     past = recall(run, labels) if run and split == "train" and (Path(run) / LABELS).is_file() else None
     about = {
@@ -77,6 +78,7 @@ def audit(
         "task": str(detector.task),
         "imgsz": imgsz,
         "description": description,
+        "single_cls": is_single,
     }
     return conclude(labels, seen, threshold, past, detector.names, **about)
 
@@ -92,7 +94,7 @@ def conclude(
         threshold: as `audit` has it.
         past: what the training saw of the labels, where that is known.
         model_names: what the detector calls the classes.
-        **about: of the report: `data`, `model`, `split`, `task`, `imgsz`, `description`.
+        **about: of the report: `data`, `model`, `split`, `task`, `imgsz`, `description`, `single_cls`.
     """
     names = {int(key): str(name) for key, name in about["description"]["names"].items()}
     judgement = judge(labels, seen, names, threshold, past, can_move=about["task"] != "segment")
@@ -191,7 +193,7 @@ def check_checkpoint(model: Path | str) -> None:
         raise ConfigError(f"'model={model}' cannot judge labels: it was not trained on a data set's classes.")
 
 
-def check(data: Any, detector: Any, split: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def check(data: Any, detector: Any, split: str, is_single: bool) -> dict[str, Any]:
     """See that a data set is there and fits the detector; returns Ultralytics' description of it.
 
     Raises:
@@ -203,7 +205,6 @@ def check(data: Any, detector: Any, split: str, arguments: Mapping[str, Any]) ->
         raise ConfigError(f"'{data}' cannot be audited: it needs a YAML file, with images and label files.")
     if not description.get(split):
         raise no_split(str(data), split, description)
-    is_single = bool(arguments.get("single_cls", detector.overrides.get("single_cls")))
     if len(detector.names) != len(description["names"]) and not is_single:
         raise ConfigError(
             f"the model knows {len(detector.names)} classes and '{data}' has {len(description['names'])}: an audit "

@@ -4,169 +4,160 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from yolo_wiou.auditing.decisions import Decisions, Findings, lines_of, unmatched
 from yolo_wiou.auditing.findings import AuditedLabel, Box, DuplicateLabels, MissingLabel
-from yolo_wiou.compare.rotated import corners_of
-from yolo_wiou.data.noise import decimals
+from yolo_wiou.auditing.overlap import Floats, corners
+from yolo_wiou.data.noise import box_of, decimals
+from yolo_wiou.data.polygons import clip, rotated_box
 from yolo_wiou.data.relabelled import write_relabelled
-from yolo_wiou.data.yolo_format import label_file, read_lines
+from yolo_wiou.data.yolo_format import label_file, parse, read_lines
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import as_text
 from yolo_wiou.training.preflight import images_of
 
+LOG = logging.getLogger(__name__)
 MORE = {"segment": "an outline", "pose": "key points"}
 """Tasks whose labels are more than a box, and what else they are."""
-
-
-class Findings(BaseModel):
-    """Some of what an audit found, as audit.json has it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    labels: list[AuditedLabel] = Field(default_factory=list)
-    missing: list[MissingLabel] = Field(default_factory=list)
-    duplicates: list[DuplicateLabels] = Field(default_factory=list)
-
-    def keys(self) -> set[Any]:
-        """What tells each finding from the others."""
-        return {key_of(finding) for found in (self.labels, self.missing, self.duplicates) for finding in found}
-
-
-class Decisions(BaseModel):
-    """What a person decided; what is in neither is left to the rules."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    accepted: Findings = Field(default_factory=Findings)
-    rejected: Findings = Field(default_factory=Findings)
-
-    @classmethod
-    def read(cls, file: Path | str) -> Decisions:
-        """Read decisions.json.
-
-        Raises:
-            ConfigError: there is none, or it is something else.
-        """
-        try:
-            return cls.model_validate_json(Path(file).read_bytes())
-        except OSError as error:
-            raise ConfigError(f"cannot read decisions={file}: {error.strerror}.") from error
-        except ValidationError as error:
-            raise ConfigError(f"decisions={file} is no decisions.json of an audit's report.") from error
-
 
 Change: TypeAlias = Literal["moved", "class", "removed"]
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A change of one line: what it is, and the class and the box that it gives."""
+    """A change of one line: what it is, the class where it is another one, and the box where it is."""
 
+    image: str
+    line: int
     change: Change
-    cls: int
+    cls: int | None = None
     box: Box = ()
 
 
 @dataclass(frozen=True)
 class Edits:
-    """All changes: of lines, by image and line, and what is added to each image."""
+    """All changes of a label file, which several images may have: of lines, by number, and what is added to it."""
 
-    lines: dict[str, dict[int, Edit]]
-    added: dict[str, list[MissingLabel]]
+    lines: dict[int, Edit] = field(default_factory=dict)
+    added: list[MissingLabel] = field(default_factory=list)
 
 
-def choose(found: Findings, task: str, *, remove: bool, add: bool, decisions: Decisions) -> Edits:
+def choose(
+    found: Findings, decisions: Decisions, task: str, *, remove: bool, add: bool, no_addition: str = ""
+) -> dict[Path, Edits]:
     """Choose what to change: what was accepted, and of what was not decided what is sure.
 
     Args:
         found: everything.
+        decisions: a person's, about these labels.
         task: detect, segment, pose or obb.
         remove: spurious labels and duplicates too.
         add: missing ones too.
-        decisions: a person's.
+        no_addition: why a label cannot be added, if it cannot.
+
+    Returns:
+        The changes of each label file.
 
     Raises:
-        ConfigError: something is to be added that a box alone does not make, or a decision is about another label.
+        ConfigError: something is to be added that a box alone does not make.
     """
-    check(found, decisions)
+    if add and no_addition:
+        raise ConfigError(f"a missing object cannot be added: {no_addition}.")
     accepted, rejected = decisions.accepted, decisions.rejected
-    wanted, unwanted = accepted.keys(), rejected.keys()
-    edits = Edits({}, {})
-    open_missing = [entry for entry in found.missing if add and key_of(entry) not in wanted | unwanted]
-    for entry in (*accepted.missing, *open_missing):
-        check_addition(task)
-        edits.added.setdefault(entry.image, []).append(entry)
-    findings: list[AuditedLabel | DuplicateLabels] = [
-        *accepted.duplicates,
-        *accepted.labels,
-        *found.duplicates,
-        *found.labels,
-    ]
+    warn_of_obstacles(accepted, task, no_addition)
+    additions = [] if no_addition else unmatched(accepted.missing, found.labels)  # some may have got a label since
+    if add:
+        additions += unmatched(found.missing, [*accepted.missing, *rejected.missing])
+    findings: list[AuditedLabel | DuplicateLabels] = [*accepted.duplicates, *accepted.labels]
+    others: list[AuditedLabel | DuplicateLabels] = [*found.duplicates, *found.labels]
+    decided = decisions.lines
+    findings += [other for other in others if lines_of(other) not in decided and is_sure(other, remove)]
+    edits: dict[Path, Edits] = {}
     for finding in findings:
-        line, edit = edit_of(finding, task)
-        if edit and key_of(finding) not in wanted:
-            by_rule = remove if edit.change == "removed" else isinstance(finding, AuditedLabel) and finding.is_sure
-            edit = edit if by_rule and key_of(finding) not in unwanted else None
-        if edit:
-            edits.lines.setdefault(finding.image, {}).setdefault(line, edit)
+        if edit := edit_of(finding, task):
+            edits.setdefault(label_file(Path(edit.image)), Edits()).lines.setdefault(edit.line, edit)
+    for entry in additions:
+        added = edits.setdefault(label_file(Path(entry.image)), Edits()).added
+        if not added or added[0].image == entry.image:  # images that share a file show the same
+            added.append(entry)
     return edits
 
 
-def check_addition(task: str) -> None:
-    """Refuse to add labels that a box alone does not make.
-
-    Raises:
-        ConfigError: for such a task.
-    """
-    if task in MORE:
-        raise ConfigError(f"a missing object cannot be added: a label of task {task} is {MORE[task]}, not a box alone.")
-
-
-def edit_of(finding: AuditedLabel | DuplicateLabels, task: str) -> tuple[int, Edit | None]:
-    """Return the line that a finding would change, and how; nothing where it has no better label."""
+def is_sure(finding: AuditedLabel | DuplicateLabels, remove: bool) -> bool:
+    """Whether a label is changed without being told to: `remove` allows to take it out."""
     if isinstance(finding, DuplicateLabels):
-        return finding.duplicate, Edit("removed", finding.cls)
+        return remove and is_of_one_class(finding)
+    return remove if finding.reason == "spurious" else finding.is_sure
+
+
+def is_of_one_class(pair: DuplicateLabels) -> bool:
+    """Whether both labels are of one class in their file too, where all may have been read as one (`single_cls`)."""
+    classes = {label.line: label.cls for label in parse(read_lines(label_file(Path(pair.image))))}
+    return classes.get(pair.line) == classes.get(pair.duplicate)
+
+
+def edit_of(finding: AuditedLabel | DuplicateLabels, task: str) -> Edit | None:
+    """Return how a finding would change a line; nothing where it has no better label, or cannot."""
+    if isinstance(finding, DuplicateLabels):
+        return Edit(finding.image, finding.duplicate, "removed")
     if finding.reason == "spurious":
-        return finding.line, Edit("removed", finding.cls)
-    if finding.proposed_cls is None or (finding.reason != "class" and task == "segment"):
-        return finding.line, None
+        return Edit(finding.image, finding.line, "removed")
+    if finding.proposed_cls is None or obstacle(finding, task):
+        return None
+    cls = finding.proposed_cls if finding.proposed_cls != finding.cls else None
     if finding.reason == "class":
-        return finding.line, Edit("class", finding.proposed_cls)
-    return finding.line, Edit("moved", finding.proposed_cls, finding.proposed_box)
+        return Edit(finding.image, finding.line, "class", cls)
+    return Edit(finding.image, finding.line, "moved", cls, finding.proposed_box)
 
 
-def check(found: Findings, decisions: Decisions) -> None:
-    """See that decisions are about these labels.
+def obstacle(finding: AuditedLabel | MissingLabel | DuplicateLabels, task: str, no_addition: str = "") -> str:
+    """Say why a finding cannot be put right here; empty where it can."""
+    if isinstance(finding, MissingLabel):
+        return no_addition
+    if isinstance(finding, AuditedLabel) and finding.reason in {"loose", "shifted"} and task == "segment":
+        return "a box does not move an outline"
+    return ""
 
-    Raises:
-        ConfigError: one is not.
+
+def why_no_addition(task: str, description: Mapping[str, Any] | None = None, is_single: bool = False) -> str:
+    """Say why a box cannot become a label; empty where it can.
+
+    Args:
+        task: detect, segment, pose or obb.
+        description: Ultralytics' of the data set.
+        is_single: whether all classes were read as one.
     """
-    boxes = {(label.image, label.line): (label.cls, label.box) for label in found.labels}
-    images = {label.image for label in found.labels}
-    for choice in (decisions.accepted, decisions.rejected):
-        for label in choice.labels:
-            if boxes.get((label.image, label.line)) != (label.cls, label.box):
-                raise ConfigError(
-                    f"the decisions are about other labels: line {label.line} of the labels of '{label.image}' is "
-                    "no longer what it was. Audit again, and decide again."
-                )
-        for pair in choice.duplicates:
-            if (pair.image, pair.line) not in boxes:
-                raise ConfigError(f"the decisions are about other labels: '{pair.image}' has no line {pair.line}.")
-        for entry in choice.missing:
-            if entry.image not in images:
-                raise ConfigError(f"the decisions are about other images: '{entry.image}' is not audited.")
+    description = description or {}
+    if task in MORE:
+        return f"a label of task {task} is {MORE[task]}, not a box alone"
+    if "kpt_shape" in description:
+        return f"a label of this data set is {MORE['pose']} too, not a box alone"
+    if is_single and len(description.get("names", ())) > 1:
+        return "with single_cls it is not known of which class it is"
+    return ""
+
+
+def warn_of_obstacles(accepted: Findings, task: str, no_addition: str) -> None:
+    """Say how many decisions cannot be carried out, if any."""
+    findings: list[AuditedLabel | MissingLabel] = [*accepted.labels, *accepted.missing]
+    if reasons := [why for finding in findings if (why := obstacle(finding, task, no_addition))]:
+        why = "; ".join(dict.fromkeys(reasons))
+        LOG.warning(f"yolo-wiou: {len(reasons)} accepted changes are left out: {why}. Correct them in another tool.")
 
 
 def write_fixed(
-    folder: Path, description: Mapping[str, Any], split: str, task: str, edits: Edits, sizes: Mapping[str, Any]
+    folder: Path,
+    description: Mapping[str, Any],
+    split: str,
+    edits: Mapping[Path, Edits],
+    sizes: Mapping[str, tuple[int, int]],
 ) -> Path:
     """Write the corrected copy, and fix.csv in it: image, line, change, and the line before and after.
 
@@ -174,9 +165,8 @@ def write_fixed(
         folder: to be made, or made by us before.
         description: Ultralytics' of the data set.
         split: whose labels these are.
-        task: what they are labels of.
-        edits: what to change.
-        sizes: width and height of each image.
+        edits: what to change in each label file.
+        sizes: width and height of each image in pixels.
 
     Returns:
         The copy's data.yaml.
@@ -184,50 +174,64 @@ def write_fixed(
     Raises:
         ConfigError: something else lies in the folder.
     """
-    labels: dict[Path, list[str]] = {}
+    images = images_of(dict(description), split)
+    files = (label_file(Path(image)) for image in sizes)
+    typical = next(filter(None, map(read_lines, files)), [])  # as which a file without labels is
+    changed: dict[Path, list[str]] = {}
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["image", "line", "change", "before", "after"])
-    for image in images_of(dict(description), split):
-        changes, kept = edits.lines.get(str(image), {}), []
-        for number, before in enumerate(read_lines(label_file(image)), start=1):
-            after = rewritten(before, changes[number], task, sizes[str(image)]) if number in changes else before
-            kept += [after] if after else []
-            if number in changes:
-                writer.writerow([as_text(str(image)), number, changes[number].change, before, after])
-        for entry in edits.added.get(str(image), []):
-            kept.append(line_of(entry.cls, entry.box, task, sizes[str(image)]))
-            writer.writerow([as_text(str(image)), "", "added", "", kept[-1]])
-        labels[image] = kept
-    return write_relabelled(folder, description, split, labels, **{"fix.csv": stream.getvalue()})
+    for file, of in sorted(edits.items()):
+        lines = read_lines(file)
+        is_outlined = has_outlines(lines or typical, description)
+        after = {number: rewritten(lines[number - 1], edit, sizes, is_outlined) for number, edit in of.lines.items()}
+        added = [line_of(str(entry.cls), entry.box, sizes[entry.image], is_outlined) for entry in of.added]
+        for number, edit in sorted(of.lines.items()):
+            writer.writerow([as_text(edit.image), number, edit.change, lines[number - 1], after[number]])
+        for entry, line in zip(of.added, added, strict=True):
+            writer.writerow([as_text(entry.image), "", "added", "", line])
+        kept = [after.get(number, line) for number, line in enumerate(lines, start=1)]
+        changed[file] = [*filter(None, kept), *added]
+    return write_relabelled(folder, description, split, images, changed, **{"fix.csv": stream.getvalue()})
 
 
-def rewritten(line: str, edit: Edit, task: str, size: tuple[int, int]) -> str:
+def has_outlines(lines: Sequence[str], description: Mapping[str, Any]) -> bool:
+    """Whether labels are outlines: Ultralytics reads no file that has boxes too."""
+    return "kpt_shape" not in description and any(len(line.split()) > 6 for line in lines)
+
+
+def rewritten(line: str, edit: Edit, sizes: Mapping[str, tuple[int, int]], is_outlined: bool) -> str:
     """Return a line after a change; empty where it is removed."""
     if edit.change == "removed":
         return ""
-    _, *values = line.split()
+    word, *values = line.split()
+    word = word if edit.cls is None else str(edit.cls)
     if edit.change == "class":
-        return " ".join([str(edit.cls), *values])
-    return " ".join([line_of(edit.cls, edit.box, task, size), *(values[4:] if task == "pose" else ())])
+        return " ".join([word, *values])
+    points = [] if is_outlined else values[4:]  # key points stay
+    return " ".join([line_of(word, edit.box, sizes[edit.image], is_outlined), *points])
 
 
-def line_of(cls: int, box: Box, task: str, size: Iterable[int]) -> str:
-    """Return a box as a label file has it, within its image."""
-    scale = np.array([*size], np.float64)
-    if task == "obb":
-        values = (corners_of(np.array([box]))[0] / scale).clip(0, 1).ravel()
-    else:
-        low, extent = np.array(box).reshape(2, 2) / scale
-        low, high = low.clip(0, 1), (low + extent).clip(0, 1)
-        values = np.concatenate([(low + high) / 2, high - low])
-    return " ".join([str(cls), *decimals(values.tolist())])
+def line_of(word: str, box: Box, size: Iterable[int], is_outlined: bool) -> str:
+    """Return the line of a box, within its image: class, and the corners, or the centre and the sides."""
+    points = within_image(box, np.array([*size], np.float64))
+    is_box = len(box) == 4 and not is_outlined
+    values = box_of(points.min(0), points.max(0)) if is_box else points.ravel().tolist()
+    return " ".join([word, *decimals(values)])
 
 
-def key_of(finding: Any) -> tuple[Any, ...]:
-    """Return what tells a finding from the others."""
-    if isinstance(finding, MissingLabel):
-        return finding.image, finding.cls, finding.box
-    if isinstance(finding, DuplicateLabels):
-        return finding.image, finding.line, finding.duplicate
-    return finding.image, finding.line
+def within_image(box: Box, size: Floats) -> Floats:
+    """Return the corners of a box in shares of the image, (4, 2).
+
+    An upright box is cut at the border. A rotated one keeps its corners outside, which Ultralytics takes as long as the
+    upright box about them has its centre in the image and is no larger than that; else it is the least about the part
+    in the image.
+    """
+    points = corners(box) / size
+    if len(box) == 4:
+        return points.clip(0, 1)
+    low, high = points.min(0), points.max(0)
+    values = np.concatenate([(low + high) / 2, high - low])
+    if ((values >= 0) & (values <= 1)).all():
+        return points
+    return (rotated_box(clip(points) * size) / size).clip(0, 1)

@@ -21,7 +21,7 @@ from yolo_wiou.compare.run import Record, Run, Spec
 from yolo_wiou.compare.run_study import train_all
 from yolo_wiou.compare.runner import Runner
 from yolo_wiou.data.relabelled import DESCRIBED
-from yolo_wiou.data.yolo_format import label_file, read_lines
+from yolo_wiou.data.yolo_format import lines_of
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import read_mapping, write_whole
 from yolo_wiou.training.preflight import describe, images_of
@@ -117,7 +117,8 @@ class Folds(Plan):
         place = np.argsort([order[image["im_file"]] for image in found])
         seen = np.concatenate(tables)
         seen[:, 0] = np.argsort(place)[seen[:, 0].astype(int)]
-        labels = collect([found[number] for number in place], settings["task"], bool(settings.get("single_cls")))
+        is_single = bool(settings.get("single_cls"))
+        labels = collect([found[number] for number in place], settings["task"], is_single)
         about = {
             "data": self.data,
             "model": f"{self.arguments['model']}, trained without the images that it judges, {self.count} folds",
@@ -125,6 +126,7 @@ class Folds(Plan):
             "task": settings["task"],
             "imgsz": int(np.max(settings["imgsz"])),
             "description": description,
+            "single_cls": is_single,
         }
         return conclude(labels, Seen.of(seen), threshold, None, description["names"], **about)
 
@@ -136,7 +138,8 @@ def parts(data: str, count: int) -> list[list[Path]]:
         ConfigError: there are fewer with labels than parts.
     """
     images = images_of(describe(data), SPLIT)
-    labelled = [image for image in images if read_lines(label_file(image))]
+    lines = lines_of(images)
+    labelled = [image for image in images if lines.get(image)]
     if len(labelled) < count:
         raise ConfigError(
             f"folds={count} needs {count} images with labels or more, and '{SPLIT}' of '{data}' has {len(labelled)}."

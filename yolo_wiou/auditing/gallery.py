@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from yolo_wiou.auditing.findings import AuditedLabel, Box, DuplicateLabels, MissingLabel
+from yolo_wiou.auditing.overlap import corners
 from yolo_wiou.auditing.report import Report
-from yolo_wiou.compare.rotated import corners_of
 
 Finding: TypeAlias = AuditedLabel | MissingLabel | DuplicateLabels
 MOST = 500
@@ -44,6 +43,7 @@ class Card:
         name: of the class.
         title: of the card.
         text: what else is to be said.
+        obstacle: why it cannot be accepted; empty where it can.
         jpeg: base64; empty where the image cannot be read.
         view: left, top, width and height of the place, in pixels of the image.
         outlines: what to draw.
@@ -55,6 +55,7 @@ class Card:
     name: str
     title: str
     text: str
+    obstacle: str
     jpeg: str
     view: tuple[float, float, float, float]
     outlines: list[Outline]
@@ -70,16 +71,18 @@ def cards(report: Report) -> Iterator[Card]:
         neighbours.setdefault(label.image, []).append(label)
     findings: list[Finding] = [*labels, *missing, *duplicates]
     for finding in findings:
-        yield card(finding, report.sizes[finding.image], neighbours.get(finding.image, []))
+        size, labels = report.sizes[finding.image], neighbours.get(finding.image, [])
+        yield card(finding, size, labels, report.obstacle(finding))
 
 
-def card(finding: Finding, size: tuple[int, int], labels: list[AuditedLabel]) -> Card:
+def card(finding: Finding, size: tuple[int, int], labels: list[AuditedLabel], obstacle: str) -> Card:
     """Return the card of a finding.
 
     Args:
         finding: any.
         size: width and height of its image.
         labels: all of that image.
+        obstacle: why it cannot be put right here.
     """
     table, reason, text = describe(finding)
     own = [("label", finding.box)] if not isinstance(finding, MissingLabel) else [("proposal", finding.box)]
@@ -97,6 +100,7 @@ def card(finding: Finding, size: tuple[int, int], labels: list[AuditedLabel]) ->
         name=finding.name,
         title=f"{Path(finding.image).name}{where(finding)}",
         text=text,
+        obstacle=obstacle,
         jpeg=crop(Path(finding.image), view, size),
         view=view,
         outlines=[Outline(kind, points(box)) for kind, box in (*near, *own)],
@@ -123,11 +127,6 @@ def where(finding: Finding) -> str:
     if isinstance(finding, DuplicateLabels):
         return f", lines {finding.line} and {finding.duplicate}"
     return f", line {finding.line}" if isinstance(finding, AuditedLabel) else ""
-
-
-def corners(box: Box) -> NDArray[np.float64]:
-    """Corners of a box, (4, 2)."""
-    return np.asarray(corners_of(np.array([[*box, 0.0][:5]]))[0])
 
 
 def points(box: Box) -> str:

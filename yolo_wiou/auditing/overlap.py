@@ -5,7 +5,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_wiou.compare.rotated import rotated_iou
+from yolo_wiou.auditing.findings import Box
+from yolo_wiou.compare.rotated import corners_of, rotated_iou
 from yolo_wiou.data.iou import iou as upright
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -35,3 +36,8 @@ def iou_of_pairs(boxes: Boxes, others: Boxes) -> Floats:
 def xyxy(boxes: Boxes) -> Boxes:
     """Corners of upright boxes, (N, 4)."""
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+
+
+def corners(box: Box) -> Floats:
+    """Corners of a box, upright or rotated, in order around it: (4, 2)."""
+    return np.asarray(corners_of(np.array([[*box, 0.0][:5]]))[0])

@@ -20,7 +20,7 @@ FILE = "audit.html"
 def write_page(report: Report, folder: Path) -> Path:
     """Write audit.html into a folder that is there; one card after the other, so that it needs no memory."""
     with draft_of(file := folder / FILE) as draft:
-        page(report).dump(str(draft), encoding="utf-8")
+        page(report).dump(str(draft), encoding="utf-8", errors="surrogateescape")
     return file
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from yolo_wiou.auditing.decisions import Decisions, Findings
 from yolo_wiou.auditing.evidence import Seen
 from yolo_wiou.auditing.findings import FLAGS, AuditedLabel, DuplicateLabels, MissingLabel
-from yolo_wiou.auditing.fix import Decisions, Findings, choose, write_fixed
+from yolo_wiou.auditing.fix import choose, obstacle, why_no_addition, write_fixed
 from yolo_wiou.auditing.judge import false_alarms
 from yolo_wiou.data.profile import LARGE, SMALL, TINY
 from yolo_wiou.files import as_text, write_json, write_whole
@@ -69,6 +70,7 @@ class Report:
         description: Ultralytics' of the data set.
         sizes: width and height of each image in pixels.
         asked: the threshold that was asked for.
+        single_cls: whether all classes were read as one.
         seen: what was detected.
     """
 
@@ -87,6 +89,7 @@ class Report:
     description: dict[str, Any] = field(default_factory=dict, repr=False)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
     asked: float = 2.0
+    single_cls: bool = False
     seen: Seen = field(default_factory=lambda: Seen.of(np.zeros((0, 7), np.float32)), repr=False)
 
     @property
@@ -181,13 +184,24 @@ class Report:
             The copy's data.yaml; fix.csv beside it says what was changed.
 
         Raises:
-            ConfigError: something else lies in the folder, or the decisions are about other labels.
+            ConfigError: something else lies in the folder, the decisions are about other labels, or a missing label
+                is to be put in that a box does not make.
         """
         if not isinstance(decisions, Decisions):
             decisions = Decisions.read(decisions) if decisions else Decisions()
         found = Findings.model_construct(labels=self.labels, missing=self.missing, duplicates=self.duplicates)
-        edits = choose(found, self.task, remove=remove, add=add, decisions=decisions)
-        return write_fixed(Path(folder), self.description, self.split, self.task, edits, self.sizes)
+        decisions.check(found, self.sizes)
+        edits = choose(found, decisions, self.task, remove=remove, add=add, no_addition=self.no_addition)
+        return write_fixed(Path(folder), self.description, self.split, edits, self.sizes)
+
+    @property
+    def no_addition(self) -> str:
+        """Why `fix` cannot put in what is missing; empty where it can."""
+        return why_no_addition(self.task, self.description, self.single_cls)
+
+    def obstacle(self, finding: AuditedLabel | MissingLabel | DuplicateLabels) -> str:
+        """Say why `fix` cannot put a finding right; empty where it can."""
+        return obstacle(finding, self.task, self.no_addition)
 
 
 def table(kind: type[Any], rows: Sequence[Any], is_rotated: bool) -> str:

@@ -42,5 +42,5 @@ def known_errors(folder: Path, split: str) -> tuple[Path, set[tuple[str, int]]]:
 
 def read(file: Path) -> list[dict[str, Any]]:
     """Read a CSV file."""
-    with file.open(newline="", encoding="utf-8") as stream:
+    with file.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
         return list(csv.DictReader(stream))

@@ -12,8 +12,9 @@ from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.utils import LOGGER
 
 from yolo_wiou.auditing.audit import audit, check_checkpoint, check_task, of_run
+from yolo_wiou.auditing.decisions import Decisions
 from yolo_wiou.auditing.export.formats import check_formats, export
-from yolo_wiou.auditing.fix import Decisions, check_addition
+from yolo_wiou.auditing.fix import why_no_addition
 from yolo_wiou.auditing.report import Report
 from yolo_wiou.auditing.truth import of_the_known
 from yolo_wiou.cli.arguments import KNOWN, check_arguments, find_model, out_folder, parse, parse_options
@@ -149,6 +150,6 @@ def read(argv: Sequence[str]) -> Request:
     model = find_model(str(options["model"]), arguments.pop("task", None))
     check_task(model)
     check_formats(formats, model.task)
-    if options["fix.add"]:
-        check_addition(model.task)
+    if options["fix.add"] and (why := why_no_addition(model.task)):
+        raise ConfigError(f"fix.add=true cannot add anything: {why}.")
     return Request(model, options, arguments, decisions, formats, loss)

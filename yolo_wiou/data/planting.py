@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from yolo_wiou.data.iou import iou
 from yolo_wiou.data.noise import Row, decimals
 from yolo_wiou.data.relabelled import check_relabelled, places, write_relabelled
-from yolo_wiou.data.yolo_format import Label, label_file, parse, read_lines
+from yolo_wiou.data.yolo_format import Label, label_file, lines_of, parse
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import as_text
 
@@ -108,10 +108,12 @@ def plant(
         ConfigError: the folder holds something else, there is no label, or no second class to be wrong with.
     """
     check_relabelled(folder)
-    lines = {image: read_lines(label_file(image)) for image in images}
+    owners = {label_file(image): image for image in reversed(images)}  # of images that share a file, the first
+    lines = lines_of(reversed(owners.values()))
     new, planted = plant_errors(lines, len(data["names"]), config or PlantConfig(), data.get("kpt_shape", (0, 0))[1])
     where = {image: place.as_posix() for image, place in places(images, split).items()}
-    return write_relabelled(folder, data, split, new, **{PLANTED: table(planted, where)}), planted
+    changed = {label_file(image): text for image, text in new.items() if text != lines[image]}
+    return write_relabelled(folder, data, split, images, changed, **{PLANTED: table(planted, where)}), planted
 
 
 def plant_errors(

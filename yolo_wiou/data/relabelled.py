@@ -5,9 +5,11 @@ YOLO finds an image's labels by the image's path, so the copy has an `images` fo
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,46 +18,91 @@ import yaml
 
 from yolo_wiou.data.yolo_format import label_file
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.files import DRAFT, check_folder
+from yolo_wiou.files import DRAFT, check_folder, from_common_folder
 
-MARK = "# The images of another data set, with labels of their own. Written by yolo-wiou, which may write it again."
-"""First line of the data.yaml that we write: only a folder that has it is replaced."""
+LOG = logging.getLogger(__name__)
+HEAD = "# The images of another data set, with labels of their own. Written by yolo-wiou."
+"""First line of the data.yaml that we write."""
+MANIFEST = ".yolo-wiou-written"
+"""What we wrote into a folder: only a folder that is still like that is replaced."""
 DESCRIBED = ("path", "yaml_file", "download", "train", "val", "test", "minival")
 """Keys of a data.yaml that say where things are."""
+TEXTS, CACHES = (".csv", ".txt", ".yaml"), (".cache", ".npy")
+"""Endings of what may be edited by hand, and of what Ultralytics leaves beside labels and images."""
 
 
-def check_relabelled(folder: Path, option: str = "out") -> None:
-    """See that a relabelled copy may be written here: nothing is there, or a copy that we wrote before.
+def check_relabelled(folder: Path, option: str = "") -> Path:
+    """See that a relabelled copy may be written here: nothing is there, or a copy just as we wrote it before.
+
+    Args:
+        folder: where.
+        option: of the user that names it: `fix` or `out`.
+
+    Returns:
+        The folder itself, where the path is a link.
 
     Raises:
-        ConfigError: something else lies there, or nothing may be written.
+        ConfigError: something else lies there, a copy was changed since, or nothing may be written.
     """
-    check_folder(folder, f"{option}={folder}")
-    if folder.is_dir() and any(folder.iterdir()) and not is_relabelled(folder):
+    given = f"{option}=" if option else ""
+    name = f"{given}{folder}"
+    check_folder(folder, name)
+    folder = folder.resolve()
+    if not folder.is_dir():
+        return folder
+    other = f"Take another folder, '{given}{folder / 'copy'}' say."
+    if os.path.ismount(folder) or Path.cwd().is_relative_to(folder):
+        kind = "a file system of its own" if os.path.ismount(folder) else "the folder that you are in"
+        raise ConfigError(f"'{name}' is {kind}, which no new folder can take the place of. {other}")
+    if not os.access(folder.parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"'{name}' cannot be replaced: you may not write in '{folder.parent}'. {other}")
+    if strange := strangers(folder):
         raise ConfigError(
-            f"'{option}={folder}' holds something else already, which stays as it is: take another folder."
+            f"'{name}' holds '{strange[0]}', which is not of an earlier copy or was changed since, and stays as it is. "
+            f"{other}"
         )
+    return folder
 
 
-def is_relabelled(folder: Path) -> bool:
-    """Return whether `write_relabelled` wrote a folder."""
-    file = folder / "data.yaml"
-    return file.is_file() and file.read_bytes().startswith(MARK.encode())
+def strangers(folder: Path) -> list[str]:
+    """Return the files of a folder that are not, or no longer, as `write_relabelled` wrote them."""
+    file = folder / MANIFEST
+    written = file.read_text("utf-8", "surrogateescape").split("\n")[:-1] if file.is_file() else []
+    return sorted(line.partition(" ")[2] for line in {*written} ^ {*inventory(folder)})
+
+
+def inventory(folder: Path) -> list[str]:
+    """Return a line for each file of a copy: a checksum, of an image its size alone, and its path."""
+    lines = []
+    for path in sorted(folder.rglob("*")):
+        is_file = path.is_symlink() or not path.is_dir()
+        if is_file and path.suffix not in CACHES and path != folder / MANIFEST:
+            is_text = path.suffix in TEXTS and not path.is_symlink()
+            mark = f"{zlib.crc32(path.read_bytes()):08x}" if is_text else path.lstat().st_size
+            lines.append(f"{mark} {path.relative_to(folder).as_posix()}")
+    return lines
 
 
 def write_relabelled(
-    folder: Path, data: Mapping[str, Any], split: str, labels: Mapping[Path, Sequence[str]], **files: str
+    folder: Path,
+    data: Mapping[str, Any],
+    split: str,
+    images: Sequence[Path],
+    changed: Mapping[Path, Sequence[str]],
+    **files: str,
 ) -> Path:
     """Write a copy of one split's labels, changed, which refers to the same images; other splits stay where they are.
 
     It holds `images/SPLIT`, links to the images (copies where a file system has no links), `labels/SPLIT`, and a
-    data.yaml. It stands complete or not at all, and takes the place of one that was written here before.
+    data.yaml; of images that are listed several times a list too. It stands complete or not at all, and takes the
+    place of one that was written here before.
 
     Args:
         folder: to be made.
         data: Ultralytics' description of the data set, with full paths (`check_det_dataset`).
         split: whose labels these are.
-        labels: the lines of each image's label file, by the image's path; all images of the split. No lines, no file.
+        images: all images of the split, as often as it lists them.
+        changed: the lines of label files that change, by their path; no lines, no file. Others are copied as they are.
         **files: what to put beside them, content by name: `**{"planted.csv": text}`.
 
     Returns:
@@ -64,45 +111,94 @@ def write_relabelled(
     Raises:
         ConfigError: as `check_relabelled`; or the images themselves lie in the folder.
     """
-    check_relabelled(folder)
-    images = [Path(os.path.abspath(image)) for image in labels]
-    if any(image.is_relative_to(folder.absolute()) for image in images):
+    place = check_relabelled(folder)
+    if any(above.resolve().is_relative_to(place) for above in {image.parent for image in images}):
         raise ConfigError(f"'{folder}' holds the data set that is read: take another folder.")
-    draft = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}{DRAFT}")
+    copies = places(images, split)
+    warn_of_shared(list(copies))
+    texts = {**files, "data.yaml": f"{HEAD}\n{describe(data, split)}"}
+    if len(copies) < len(images):
+        texts |= {
+            f"{split}.txt": "".join(f"./{copies[image].as_posix()}\n" for image in images),
+            "data.yaml": f"{HEAD}\n{describe(data, split, f'{split}.txt')}",
+        }
+    draft = beside(place)
     try:
-        for (image, where), lines in zip(places(images, split).items(), labels.values(), strict=True):
-            place = draft / where
-            place.parent.mkdir(parents=True, exist_ok=True)
-            link(place, image)
-            if lines:
-                file = label_file(place)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        for name, content in files.items():
-            (draft / name).write_text(content, encoding="utf-8")
-        (draft / "data.yaml").write_text(f"{MARK}\n{describe(data, split)}", encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(draft, folder)
+        for image, copy in copies.items():
+            link(made(draft / copy), image)
+            copy_labels(label_file(draft / copy), label_file(image), changed)
+        for name, content in texts.items():
+            write_text(draft / name, content)
+        write_text(draft / MANIFEST, "".join(f"{line}\n" for line in inventory(draft)))
+        put_in_place(draft, place)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return folder / "data.yaml"
 
 
+def copy_labels(copy: Path, file: Path, changed: Mapping[Path, Sequence[str]]) -> None:
+    """Write the copy of a label file, with the lines that it is to have, or byte by byte."""
+    if file in changed:
+        lines = "".join(f"{line}\n" for line in changed[file])
+        if lines:
+            write_text(made(copy), lines)
+    elif file.is_file():
+        shutil.copyfile(file, made(copy))
+
+
 def places(images: Sequence[Path], split: str) -> dict[Path, Path]:
     """Return where a copy has each image, below its folder; images of one name in several folders stay apart."""
-    full = [Path(os.path.abspath(image)) for image in images]
-    root = os.path.commonpath([image.parent for image in full])
-    return {image: Path("images", split, path.relative_to(root)) for image, path in zip(images, full, strict=True)}
+    return {image: Path("images", split, path) for image, path in zip(images, from_common_folder(images), strict=True)}
 
 
-def describe(data: Mapping[str, Any], split: str) -> str:
+def describe(data: Mapping[str, Any], split: str, where: str = "") -> str:
     """Return the data.yaml: the other splits by their full paths, and what the data set says beside them."""
     splits = {key: data[key] for key in ("train", "val", "test") if data.get(key) is not None}
-    where = {key: splits[key] if isinstance(splits[key], list) else str(splits[key]) for key in splits}
+    full = {key: splits[key] if isinstance(splits[key], list) else str(splits[key]) for key in splits}
     rest = {key: value for key, value in data.items() if key not in DESCRIBED}
-    return yaml.safe_dump({**where, split: f"images/{split}", **rest}, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump({**full, split: where or f"images/{split}", **rest}, sort_keys=False, allow_unicode=True)
+
+
+def warn_of_shared(images: Sequence[Path]) -> None:
+    """Say which images have one label file, since they differ in their endings alone."""
+    first: dict[Path, Path] = {}
+    shared = [(one, image) for image in images if (one := first.setdefault(label_file(image), image)) != image]
+    if shared:
+        LOG.warning(
+            f"yolo-wiou: '{shared[0][0]}' and '{shared[0][1].name}' have one label file, as {len(shared)} images have "
+            "with another one: what is changed for one of them is changed for both."
+        )
+
+
+def made(file: Path) -> Path:
+    """Return the path of a file, whose folder is there from now on."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text as it is, also with names of files that are no UTF-8."""
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def beside(folder: Path) -> Path:
+    """Return a path beside a folder that nobody can guess."""
+    return folder.with_name(f".{folder.name}.{secrets.token_hex(8)}{DRAFT}")
+
+
+def put_in_place(draft: Path, folder: Path) -> None:
+    """Let a draft take the place of a folder; what was there is moved aside first, and back if that fails."""
+    if not folder.exists():
+        os.replace(draft, folder)
+        return
+    os.replace(folder, aside := beside(folder))
+    try:
+        os.replace(draft, folder)
+    except BaseException:
+        os.replace(aside, folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def link(place: Path, image: Path) -> None:

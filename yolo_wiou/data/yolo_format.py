@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,28 @@ def label_file(image: Path) -> Path:
 
 
 def read_lines(file: Path) -> list[str]:
-    """Return the lines of a label file without their ends, an image without objects may have none."""
+    """Return the lines of a label file without their ends, an image without objects may have none.
+
+    Raises:
+        UnicodeDecodeError: (a ValueError) it is no text in UTF-8. Ultralytics leaves its image out.
+    """
     return file.read_text(encoding="utf-8-sig").splitlines() if file.is_file() else []
+
+
+def lines_of(images: Iterable[Path]) -> dict[Path, list[str]]:
+    """Return the lines of images' label files, without those that cannot be read, of which a warning tells."""
+    lines, unread = {}, []
+    for image in images:
+        try:
+            lines[image] = read_lines(label_file(image))
+        except UnicodeDecodeError:
+            unread.append(label_file(image))
+    if unread:
+        LOG.warning(
+            f"yolo-wiou: {len(unread)} label files cannot be read and stay as they are; Ultralytics leaves their "
+            f"images out. The first is '{unread[0]}', which is no text in UTF-8."
+        )
+    return lines
 
 
 def parse(lines: Sequence[str]) -> list[Label]:

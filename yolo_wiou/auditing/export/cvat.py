@@ -33,7 +33,8 @@ def cvat(report: Report) -> Files:
             add(SubElement(attributes, "attribute"), name=attribute, mutable=False, input_type="text")
     for number, (picture, place) in enumerate(zip(found := pictures(report), relative(found), strict=True)):
         width, height = map(str, picture.size)
-        image = SubElement(root, "image", {"id": str(number), "name": place, "width": width, "height": height})
+        name = place.encode(errors="replace").decode()  # XML has no place for what is no UTF-8
+        image = SubElement(root, "image", {"id": str(number), "name": name, "width": width, "height": height})
         draw_all(image, picture, groups)
     indent(root)
     text = {"mutable": False, "input_type": "text", "default_value": "", "values": [""]}

@@ -28,7 +28,7 @@ def label_studio(report: Report) -> Files:
     tasks = [
         {
             "data": {
-                "image": f"/data/local-files/?d={quote(place)}",
+                "image": f"/data/local-files/?d={quote(place, errors='surrogateescape')}",
                 "score": picture.score,
                 "findings": picture.findings,
             },
@@ -50,10 +50,11 @@ def as_they_should_be(picture: Picture, names: list[str], task: str) -> list[dic
     """Return an image's labels as regions, with all that was found put right."""
     regions = []
     for row in picture.labels:
-        _, edit = edit_of(row, task)
+        edit = edit_of(row, task)
         if row.line in picture.copies or (edit and edit.change == "removed"):
             continue
-        name, box = (names[edit.cls], edit.box or row.box) if edit else (row.name, row.box)
+        name = row.name if edit is None or edit.cls is None else names[edit.cls]
+        box = edit.box or row.box if edit else row.box
         regions.append(region(picture, f"better{row.line}", name, box, row.reason if edit else ""))
     for number, entry in enumerate(picture.missing):
         regions.append(region(picture, f"missing{number}", entry.name, entry.box, "missing"))

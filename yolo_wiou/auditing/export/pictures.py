@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TypeAlias
 
 from yolo_wiou.auditing.findings import AuditedLabel, DuplicateLabels, MissingLabel
 from yolo_wiou.auditing.report import Report
+from yolo_wiou.files import from_common_folder
 
 Files: TypeAlias = dict[str, bytes]
 """What to write, by the file's name."""
@@ -74,11 +74,7 @@ def class_names(report: Report) -> list[str]:
 
 def relative(found: Sequence[Picture], above: int = 0) -> list[str]:
     """Paths of images from the folder that holds them all, or so many folders above it."""
-    files = [Path(os.path.abspath(picture.file)) for picture in found]
-    root = Path(os.path.commonpath([file.parent for file in files]))
-    for _ in range(above):
-        root = root.parent
-    return [file.relative_to(root).as_posix() for file in files]
+    return [path.as_posix() for path in from_common_folder([Path(picture.file) for picture in found], above)]
 
 
 def as_json(data: Any) -> bytes:
