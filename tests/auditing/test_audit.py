@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from helpers.labels import contents
 from ultralytics import YOLO
 from ultralytics.data.dataset import YOLODataset
@@ -21,6 +22,7 @@ from yolo_wiou import YOLO as Ours
 from yolo_wiou import ConfigError, audit
 from yolo_wiou.auditing import audit as module
 from yolo_wiou.auditing.report import Report
+from yolo_wiou.training.preflight import images_of
 
 SMALL: dict[str, Any] = {"imgsz": 64, "batch": 4, "workers": 0}
 
@@ -74,12 +76,13 @@ def seen(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     There it sees a wider object, one of the other class, and one that has no label.
     """
-    data = check_det_dataset(str(shapes))
 
     def record(model: Any, folder: Path, is_limited: bool, **arguments: Any) -> Any:
-        found = YOLODataset(img_path=data[arguments["split"]], data=data, augment=False).labels
+        description, classes = check_det_dataset(arguments["data"]), arguments.get("classes")
+        where = {"img_path": description[arguments["split"]], "data": description, "augment": False}
         detections = []
-        for number, label in enumerate(found):
+        for label in YOLODataset(**where).labels:
+            number = int(Path(label["im_file"]).stem)
             height, width = label["shape"]
             boxes = label["bboxes"] * (width, height, width, height)
             table = np.column_stack(
@@ -92,7 +95,8 @@ def seen(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             elif number == 2:
                 table = np.vstack([table, [-60, -60, 20, 20, 0.9, 1]])
             detections.append((label["im_file"], table.astype(np.float32)))
-        args = SimpleNamespace(single_cls=False, imgsz=64)
+        found = YOLODataset(**where, classes=classes).labels
+        args = SimpleNamespace(single_cls=False, imgsz=64, classes=classes)
         recorder = SimpleNamespace(
             found=detections, labels=lambda: found, validator=SimpleNamespace(args=args), arguments=arguments
         )
@@ -163,6 +167,40 @@ def test_as_many_as_right_labels_would_give_are_not_expected_to_be_wrong(seen: P
 def test_the_model_knows_its_data_set(seen: Path) -> None:
     report = audit(None, detector(overrides={"data": str(seen)}))
     assert report.data == str(seen)
+
+
+@pytest.mark.parametrize("data", ["coco.yaml", "/gone/data.yaml", "https://example.org/data.zip"])
+def test_a_data_set_that_is_not_here_is_not_downloaded_unasked(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """COCO's weights remember COCO."""
+    monkeypatch.setattr("ultralytics.data.utils.safe_download", pytest.fail)
+    with pytest.raises(ConfigError, match=r"^which data set\? data=my.yaml$"):
+        audit(None, detector(overrides={"data": data}))
+
+
+def test_labels_of_the_classes_that_were_asked_for_are_judged_alone(seen: Path) -> None:
+    """What else is detected is neither missing nor anybody's to judge by; that a label is of another class is seen."""
+    whole, some = audit(seen, detector()), audit(seen, detector(), classes=0)
+    assert [row.name for row in whole.missing] == ["box"]
+    assert some.missing == []
+    assert {label.cls for label in some.labels} == set(some.seen.cls.tolist()) == {0}
+    expected = [(label.image, label.line, label.reason) for label in whole.labels if label.cls == 0]
+    assert sorted((label.image, label.line, label.reason) for label in some.labels) == sorted(expected)
+    assert len(audit(seen, detector(), classes=[0, 1]).missing) == 1
+
+
+def test_an_image_that_a_list_names_twice_is_judged_once(seen: Path, tmp_path: Path) -> None:
+    """As lists do that show rare classes more often."""
+    images = [str(image) for image in images_of(check_det_dataset(str(seen)), "train")]
+    reports = []
+    for name, listed in {"once": images, "twice": [*images, *images[:5]]}.items():
+        (tmp_path / f"{name}.txt").write_text("\n".join(listed))
+        data = {"train": f"{name}.txt", "val": f"{name}.txt", "names": ["disc", "box"]}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(data))
+        reports.append(audit(tmp_path / f"{name}.yaml", detector()))
+    once, twice = reports
+    assert replace(twice, data=once.data, description=once.description, seen=once.seen) == once
+    assert vars(twice.seen).keys() == vars(once.seen).keys()
+    assert all((getattr(twice.seen, name) == getattr(once.seen, name)).all() for name in vars(once.seen))
 
 
 def test_other_names_are_warned_of(seen: Path) -> None:

@@ -57,16 +57,42 @@ def sorted_labels(report: Any) -> list[Any]:
 
 
 def test_what_failed_is_trained_again_and_the_rest_is_not(shapes: Path, tmp_path: Path) -> None:
-    folds = Folds.plan(str(shapes), 2, "ciou", {**SMALL, "model": str(TINY)})
+    """And nothing else is judged by what was trained: not with other arguments, and not labels that have changed."""
+    data, folder = shutil.copytree(shapes.parent, tmp_path / "set") / "data.yaml", tmp_path / "folds"
+    folds = Folds.plan(str(data), 2, "ciou", {**SMALL, "model": str(TINY)})
     first, second = runner("fold 2 of 2"), runner()
-    with folds.claim(tmp_path):
-        assert [run.data for run in folds.train(tmp_path, first, jobs=1)] == ["fold 2 of 2"]
-    with folds.claim(tmp_path):
-        assert folds.train(tmp_path, second, jobs=1) == []
+    with folds.claim(folder):
+        assert [run.data for run in folds.train(folder, first, jobs=1)] == ["fold 2 of 2"]
+    with folds.claim(folder):
+        assert folds.train(folder, second, jobs=1) == []
     assert (first.done, second.done) == (["fold 1 of 2"], ["fold 2 of 2"])
-    other = Folds.plan(str(shapes), 2, "ciou", {**SMALL, "model": str(TINY), "epochs": 2})
+    other = Folds.plan(str(data), 2, "ciou", {**SMALL, "model": str(TINY), "epochs": 2})
     with pytest.raises(ConfigError, match=r"another audit out of fold: arguments\.epochs is 1 there and 2 here"):
-        other.check(tmp_path)
+        other.check(folder)
+    file = min((data.parent / "labels" / "train").glob("*.txt"))
+    file.write_text(file.read_text().replace("0 ", "1 ").replace("1 ", "0 ", 1))
+    corrected = Folds.plan(str(data), 2, "ciou", {**SMALL, "model": str(TINY)})
+    with pytest.raises(ConfigError, match=r"its labels have been changed since.*with out=\.\.\.$"):
+        corrected.check(folder)
+
+
+def test_an_image_that_a_list_names_twice_is_learnt_twice_and_judged_once(shapes: Path, tmp_path: Path) -> None:
+    """By a model that has seen none of its copies."""
+    images = [str(image) for image in images_of(describe(str(shapes)), "train")]
+    data = {"train": "twice.txt", "val": str(shapes.parent / "images" / "val"), "names": ["disc", "box"]}
+    (tmp_path / "twice.txt").write_text("\n".join([*images, *images[:5]]))
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump(data))
+    (tmp_path / "folds").mkdir()
+    folds = Folds.plan(str(tmp_path / "data.yaml"), 3, "ciou", {**SMALL, "model": str(TINY)})
+    folds.train(tmp_path / "folds", runner("fold 1 of 3", "fold 2 of 3", "fold 3 of 3"), jobs=1)
+    judged = []
+    for run in folds.runs(tmp_path / "folds"):
+        trained, unseen = (
+            Path(file).with_suffix(".txt").read_text().split() for file in (run.arguments["data"], run.eval_data or "")
+        )
+        assert sorted(trained) == sorted(image for image in [*images, *images[:5]] if image not in unseen)
+        judged += unseen
+    assert sorted(judged) == images
 
 
 def test_more_parts_than_images_with_labels_are_refused(shapes: Path) -> None:

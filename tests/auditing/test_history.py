@@ -9,6 +9,7 @@ import pytest
 from helpers.audits import World
 
 from yolo_wiou import ConfigError
+from yolo_wiou.auditing.audit import changed
 from yolo_wiou.auditing.evidence import Seen, weigh
 from yolo_wiou.auditing.history import Past, recall
 from yolo_wiou.auditing.labels import Labels
@@ -24,6 +25,7 @@ def labels() -> Labels:
         line=np.array([1, 3, 1]),
         cls=np.zeros(3, int),
         box=np.full((3, 4), 10.0),
+        bbox=np.array([[0.5, 0.5, 0.1, 0.1]] * 3),
     )
 
 
@@ -44,6 +46,18 @@ def test_the_later_half_is_what_counts(tmp_path: Path) -> None:
     past = recall(tmp_path, labels())
     assert past.loc == pytest.approx([nan, 0.75, 1 - 0.625], nan_ok=True)
     assert past.cls == pytest.approx([nan, nan, -0.375], nan_ok=True)
+
+
+def test_what_was_seen_of_another_label_does_not_count(tmp_path: Path) -> None:
+    """Lines that were swapped, classes and boxes that were corrected since the training."""
+    rows = ["a.jpg,1,0,.5,.5,.1,.1", "a.jpg,3,1,.5,.5,.1,.1", "b.jpg,1,0,.5,.6,.1,.1"]
+    write(tmp_path, rows, [[0.25] * 3], [[0.5] * 3])
+    past = recall(tmp_path, labels())
+    assert past.loc == pytest.approx([0.75, float("nan"), float("nan")], nan_ok=True)
+    assert past.cls == pytest.approx([-0.5, float("nan"), float("nan")], nan_ok=True)
+    assert past.changed == 2
+    assert changed(past) == ["2 labels have changed since the training: what it saw of them then does not count."]
+    assert changed(Past(past.loc, past.cls)) == changed(None) == []
 
 
 def test_a_record_of_other_labels_is_refused(tmp_path: Path) -> None:

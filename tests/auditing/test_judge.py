@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.audits import NAMES, World, oracle_scores, overlap
+from helpers.audits import NAMES, World, in_shares, oracle_scores, overlap
 
 from yolo_wiou.auditing.evidence import Seen, weigh
 from yolo_wiou.auditing.findings import AuditedLabel
@@ -129,6 +129,21 @@ def test_missing_labels_are_the_dropped_ones(world: World, judgement: Judgement)
     assert certainty == sorted(certainty, reverse=True)
 
 
+def test_no_object_of_a_class_that_was_not_asked_for_is_missing(world: World) -> None:
+    """And none over a label of such a class: of a file that is read in part, the rest is there all the same."""
+    labels, is_asked = world.labels, world.labels.cls == 0
+    image, box = labels.image[~is_asked], labels.box[~is_asked]
+    some = replace(
+        labels,
+        **{name: getattr(labels, name)[is_asked] for name in ("image", "line", "cls", "box", "bbox")},
+        asked=[0],
+        unasked=tuple(zip(image.tolist(), box.tolist(), strict=True)),
+    )
+    every, found = (judge(of, Seen.of(world.detections), NAMES, 2).missing for of in (labels, some))
+    assert {row.cls for row in every} == {0, 1, 2}
+    assert {(row.image, row.box) for row in found} == {(row.image, row.box) for row in every if row.cls == 0}
+
+
 def test_duplicates_are_pairs(world: World, judgement: Judgement) -> None:
     labels = world.labels
     second = {
@@ -156,6 +171,7 @@ def a_set(boxes: np.ndarray, cls: np.ndarray, images: int = 1) -> Labels:
         line=np.arange(len(cls)) + 1,
         cls=cls,
         box=boxes,
+        bbox=in_shares(boxes, (640, 640)),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import check_det_dataset
 
+from yolo_wiou import ConfigError
 from yolo_wiou.auditing.labels import Labels, collect
 from yolo_wiou.data.yolo_format import label_file, parse, read_lines
 
@@ -18,7 +19,7 @@ from yolo_wiou.data.yolo_format import label_file, parse, read_lines
 def read(data: Path, task: str, **settings: Any) -> Labels:
     description = check_det_dataset(str(data))
     found = YOLODataset(img_path=description["train"], data=description, task=task, augment=False, **settings)
-    return collect(found.labels, task, is_single=bool(settings.get("single_cls")))
+    return collect(found.labels, task, settings)
 
 
 def copied(data: Path, folder: Path) -> Path:
@@ -73,6 +74,33 @@ def test_labels_that_were_not_asked_for_leave_the_others_their_lines(shapes: Pat
     assert set(some.cls.tolist()) == {1}
     assert some.line.tolist() == every.line[every.cls == 1].tolist()
     assert some.repeated == ()
+    assert some.asked == [1]
+    image, box = some.with_unasked()
+    assert image.tolist() == every.image.tolist()
+    assert np.sort(box, 0) == pytest.approx(np.sort(every.box, 0), abs=1e-3)
+
+
+@pytest.mark.parametrize("task", ["segment", "pose", "obb"])
+def test_labels_that_were_not_asked_for_have_their_boxes(task: str, task_data: dict[str, Path], tmp_path: Path) -> None:
+    data = copied(task_data[task], tmp_path / "set")
+    every, none = read(data, task), read(data, task, classes=[99])
+    assert (len(none), len(none.unasked)) == (0, len(every))
+    assert none.with_unasked()[1] == pytest.approx(every.box, abs=1e-2)
+
+
+def test_labels_that_have_changed_since_they_were_read_are_refused(shapes: Path, tmp_path: Path) -> None:
+    data = copied(shapes, tmp_path / "set")
+    description = check_det_dataset(str(data))
+    found = YOLODataset(img_path=description["train"], data=description, augment=False).labels
+    label = max(found, key=lambda label: len(label["cls"]))
+    file = label_file(Path(label["im_file"]))
+    lines = read_lines(file)
+    for now in (lines[1:], [lines[0]] * len(lines), [*lines[:-1], "0 0.5 0.5 0.01 0.01"], []):
+        file.write_text("\n".join(now))
+        with pytest.raises(ConfigError, match="does not hold the labels that were read"):
+            collect(found, "detect", {})
+    file.write_text("\n".join(reversed(lines)))
+    assert collect([label], "detect", {}).line.tolist() == list(range(len(lines), 0, -1))
 
 
 def test_classes_that_are_read_as_one_keep_their_lines(shapes: Path, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ labels = Labels(
     line=np.tile(np.arange(each), images) + 1,
     cls=cls,
     box=boxes(images * each),
+    bbox=np.zeros((images * each, 4)),
 )
 table = np.empty((images, detections, 7), np.float32)
 table[..., 0] = np.arange(images)[:, None]

@@ -15,8 +15,10 @@ from PIL import Image
 from ultralytics import YOLO
 from ultralytics.utils.patches import imread
 
-from yolo_wiou.compare.coco import read_truth
+from yolo_wiou.compare.coco import read_detections, read_truth, write_detections
 from yolo_wiou.compare.detections import DetectionRecorder, compact, detect, detections, record, truth
+from yolo_wiou.compare.evaluation import evaluate, metrics_of
+from yolo_wiou.files import write_json
 
 
 def photograph(file: Path, orientation: int) -> None:
@@ -50,6 +52,7 @@ def test_an_image_has_the_size_in_which_ultralytics_reads_it(tmp_path: Path) -> 
 def test_a_model_can_be_recorded_again(shapes: Path, tmp_path: Path) -> None:
     model = YOLO(ROOT / "tests" / "fixtures" / "tiny.yaml")
     small: dict[str, Any] = {"data": str(shapes), "imgsz": 64, "batch": 4, "workers": 0, "conf": 1e-6}
+    small |= {"verbose": True, "plots": True, "save_json": False, "project": "x", "name": "y"}  # decided by `record`
     recorders = [record(model, tmp_path / "val", **small)[0] for _ in range(2)]
     first, again = (detections(recorder.found, recorder.labels()) for recorder in recorders)
     assert len(first) > 0
@@ -85,3 +88,27 @@ def test_detections_name_their_image_and_class_by_number() -> None:
     assert table.dtype == np.float32  # half of what many detections take otherwise
     assert table.tolist() == [[1, 1, 2, 3, 4, 0.5, 1]]
     assert detections([], labels).shape == (0, 7)
+
+
+def test_every_copy_of_an_image_has_its_own_detections(tmp_path: Path) -> None:
+    """Ultralytics' own figure counts an image as often as a list names it; AP stays 1 where everything is found."""
+    box = np.array([[0.5, 0.5, 0.2, 0.4]])
+    files = ["a.jpg", "b.jpg", "a.jpg", "a.jpg"]
+    labels = [{"im_file": file, "shape": (100, 100), "cls": np.zeros((1, 1)), "bboxes": box} for file in files]
+    found = [(file, np.array([[40, 30, 20, 40, 0.9, 0]], np.float32)) for file in files]
+    table = detections(found, labels)
+    assert table[:, 0].tolist() == [0, 1, 2, 3]
+    assert detections(found, labels[:2])[:, 0].tolist() == [0, 1]
+    write_detections(tmp_path, "last", table)
+    write_json(tmp_path / "truth.json", truth(labels, {0: "disc"}))
+    assert pytest.approx(1) == metrics_of(evaluate(tmp_path, "last")).AP
+
+
+def test_what_is_detected_of_other_classes_is_left_out_as_their_labels_are(shapes: Path, tmp_path: Path) -> None:
+    """As false detections they would count in what is said of an image."""
+    YOLO(ROOT / "tests" / "fixtures" / "tiny.yaml").save(tmp_path / "last.pt")
+    args = SimpleNamespace(data=str(shapes), imgsz=64, batch=4, workers=0, device="cpu", task="detect")
+    run = a_study(arguments={"conf": 1e-6, "classes": [1]}).runs()[0]
+    detect(tmp_path / "last.pt", "last", run, args, tmp_path)
+    assert set(read_detections(tmp_path, "last")[:, 6].tolist()) == {1.0}
+    assert {box["category_id"] for box in read_truth(tmp_path)["annotations"]} == {1}

@@ -72,6 +72,7 @@ class World:
             line=np.arange(len(of_image)) - np.searchsorted(of_image, of_image) + 1,
             cls=table[:, 1].astype(int),
             box=table[:, 2:],
+            bbox=in_shares(table[:, 2:], (WIDTH, HEIGHT)),
         )
         self.detections = np.array(seen, np.float32)
 
@@ -104,6 +105,14 @@ class World:
     def note(self, kind: str, cls: float, box: list[float]) -> None:
         self.kinds.append(kind)
         self.truth.append([cls, *box])
+
+
+def in_shares(boxes: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+    """Upright boxes: corner, width and height in pixels -> cx, cy, w, h as shares of the image."""
+    shares: NDArray[np.float64] = np.concatenate([boxes[:, :2] + boxes[:, 2:4] / 2, boxes[:, 2:4]], 1) / np.tile(
+        size, 2
+    )
+    return shares
 
 
 def overlap(a: Any, b: Any) -> float:

@@ -127,7 +127,7 @@ from yolo_wiou.auditing.labels import Labels
 
 boxes = np.array([[0.0, 0, 10, 10], [20, 0, 10, 10], [40, 0, 10, 10], [60, 0, 10, 10], [80, 0, 10, 10]])
 ones = np.zeros(5, int)
-labels = Labels((Path("a.jpg"),), np.array([[100, 100]]), ones, ones, ones, boxes)
+labels = Labels((Path("a.jpg"),), np.array([[100, 100]]), ones, ones, ones, boxes, boxes / 100)
 seen = Seen.of(np.array([
     [0, 0, 0, 10, 10, 0.8, 0], [0, 20, 0, 10, 8, 0.9, 0], [0, 40, 0, 10, 10, 0.6, 1], [0, 60, 0, 10, 4, 0.9, 0],
 ], np.float32))

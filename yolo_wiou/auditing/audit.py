@@ -49,7 +49,7 @@ def audit(
         >>> report.fix("corrected")  # doctest: +SKIP
 
     Args:
-        data: the data set's YAML file; None for the one that the model was trained on.
+        data: the data set's YAML file; None for the one that the model was trained on, if it is here.
         model: a checkpoint, or a model that is loaded already; of Ultralytics or ours.
         split: train, val or test.
         run: folder of a training, for its data set and its checkpoint where these are not given. What it saw of its
@@ -66,7 +66,7 @@ def audit(
         of_data, of_model = of_run(Path(run))
         data, model = data or of_data, model or of_model
     detector = load_detector(model)
-    data = data or detector.overrides.get("data")
+    data = data or known_data(detector)
     is_single = bool(arguments.get("single_cls", detector.overrides.get("single_cls")))
     description = check(data, detector, split, is_single)
     labels, seen, imgsz = look(detector, data, split, **arguments)
@@ -109,10 +109,11 @@ def conclude(
         classes=(classes := summaries(judgement, names)),
         warnings=[
             *left_out(images_of(about["description"], about["split"]), labels.files),
+            *changed(past),
             *warnings(classes, judgement.agreement, model_names, names),
         ],
         sizes={str(file): (int(w), int(h)) for file, (w, h) in zip(labels.files, labels.sizes, strict=True)},
-        seen=seen,
+        seen=seen.of_classes(labels.asked),
     )
 
 
@@ -128,12 +129,13 @@ def look(detector: Any, data: Path | str, split: str, **arguments: Any) -> tuple
     Returns:
         Also the size of the network's input in pixels, the longer side.
     """
+    task, given = str(detector.task), {key: value for key, value in arguments.items() if value is not None}
     with tempfile.TemporaryDirectory() as scratch:
-        settings = {"conf": CONFIDENCE, **arguments, "data": str(data), "split": split}
-        recorder, _ = record(detector, Path(scratch) / "val", is_limited="max_det" in arguments, **settings)
-    found, task = recorder.labels(), str(detector.task)
+        settings = {"conf": CONFIDENCE, **given, "task": task, "data": str(data), "split": split}
+        recorder, _ = record(detector, Path(scratch) / "val", is_limited="max_det" in given, **settings)
     used = recorder.validator.args
-    labels = collect(found, task, is_single=bool(used.single_cls))
+    found = list({label["im_file"]: label for label in recorder.labels()}.values())  # a list may name an image twice
+    labels = collect(found, task, vars(used))
     return labels, Seen.of(detections(recorder.found, found, is_rotated=task == "obb")), int(np.max(used.imgsz))
 
 
@@ -150,6 +152,15 @@ def of_run(folder: Path) -> tuple[str | None, str]:
     if not weights:
         raise ConfigError(f"'run={folder}' has no checkpoint yet.")
     return settings.get("data"), str(weights[0])
+
+
+def known_data(detector: Any) -> Any:
+    """Return the data set that a model was trained on, if it is here: nobody has asked for a download."""
+    data = detector.overrides.get("data")
+    try:
+        return data if data and describe(data, autodownload=False) else None
+    except ConfigError:
+        return None
 
 
 def load_detector(model: Any) -> Any:
@@ -254,10 +265,17 @@ def warnings(
     return said
 
 
+def changed(past: Past | None) -> list[str]:
+    """Say how many labels have changed since the training that is asked about them, if any."""
+    if not past or not past.changed:
+        return []
+    return [f"{past.changed} labels have changed since the training: what it saw of them then does not count."]
+
+
 def left_out(images: Sequence[Path], seen: Sequence[Path]) -> list[str]:
     """Say which images of a split Ultralytics has left out, labels and all, if any."""
-    known = set(map(str, seen))
-    missing = [image for image in images if str(image) not in known]
+    images, known = list(dict.fromkeys(images)), set(seen)
+    missing = [image for image in images if image not in known]
     if not missing:
         return []
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,11 @@ class Seen:
         boxes = np.delete(table[:, 1:], (4, 5), axis=1).astype(np.float64)
         image, confidence, number = table[:, [0, 5, 6]].T
         return cls(image.astype(np.int64), boxes, confidence.astype(np.float64), number.astype(np.int64))
+
+    def of_classes(self, classes: Sequence[int] | None) -> Seen:
+        """Return the detections of some classes, or of all."""
+        kept = np.isin(self.cls, self.cls if classes is None else classes)
+        return Seen(self.image[kept], self.box[kept], self.confidence[kept], self.cls[kept])
 
 
 @dataclass(frozen=True)

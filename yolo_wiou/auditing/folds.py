@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,17 +17,21 @@ from yolo_wiou.auditing.labels import collect
 from yolo_wiou.auditing.report import Report
 from yolo_wiou.compare.coco import Detections, read_detections
 from yolo_wiou.compare.plan import Plan
-from yolo_wiou.compare.rotated import corners_of
 from yolo_wiou.compare.run import Record, Run, Spec
 from yolo_wiou.compare.run_study import train_all
 from yolo_wiou.compare.runner import Runner
 from yolo_wiou.data.relabelled import DESCRIBED
-from yolo_wiou.data.yolo_format import lines_of
+from yolo_wiou.data.yolo_format import label_file, lines_of
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import read_mapping, write_whole
-from yolo_wiou.training.preflight import describe, images_of
+from yolo_wiou.training.preflight import describe, images_of, read_labels
 
 FOLDER, SPLIT = "folds", "train"
+CHANGED = {
+    "images": "its images are others",
+    "labels": "its labels have been changed since, and its models have learnt the old ones",
+}
+"""What is said where a checksum differs."""
 
 
 class Folds(Plan):
@@ -41,7 +46,8 @@ class Folds(Plan):
     Attributes:
         data: the data set's YAML file.
         count: how many parts.
-        images: checksum of the images and of which part they are in.
+        images: checksum of the images, of which part they are in, and of how often each is learnt.
+        labels: checksum of their label files.
         loss: the loss, as `loss=` takes it.
         seed: of every training.
         arguments: what else `train` gets, the model that each starts from among it.
@@ -53,6 +59,7 @@ class Folds(Plan):
     data: str
     count: int
     images: str
+    labels: str
     loss: Spec
     seed: int
     arguments: dict[str, Any]
@@ -64,11 +71,24 @@ class Folds(Plan):
         Raises:
             ConfigError: it has too few images with labels.
         """
-        places = [f"{part} {image}" for part, images in enumerate(parts(data, count)) for image in images]
+        all_parts, times = parts(data, count), Counter(images_of(describe(data), SPLIT))
+        places = [f"{part} {times[image]} {image}\n" for part, images in enumerate(all_parts) for image in images]
+        files = [label_file(image) for images in all_parts for image in images]
         rest = dict(arguments)
         seed = int(rest.pop("seed", 0))
-        crc = f"{zlib.crc32(chr(10).join(places).encode(errors='surrogatepass')):08x}"
-        return cls(data=data, count=count, images=crc, loss=loss, seed=seed, arguments=rest)
+        return cls(
+            data=data,
+            count=count,
+            images=checksum(place.encode(errors="surrogateescape") for place in places),
+            labels=checksum(file.read_bytes() if file.is_file() else b"" for file in files),
+            loss=loss,
+            seed=seed,
+            arguments=rest,
+        )
+
+    def differences(self, there: Plan) -> list[str]:
+        """Say what differs, of checksums without their digits."""
+        return [CHANGED.get(said.partition(" ")[0], said) for said in super().differences(there)]
 
     def runs(self, folder: Path) -> list[Run]:
         """Return every training; its data set and its unseen images are files in a folder."""
@@ -91,9 +111,9 @@ class Folds(Plan):
     def train(self, folder: Path, runner: Runner, jobs: int) -> list[Run]:
         """Train what is missing in a folder that is claimed; returns the runs that failed."""
         description = describe(self.data)
-        all_parts = parts(self.data, self.count)
+        all_parts, times = parts(self.data, self.count), Counter(images_of(description, SPLIT))
         for number, unseen in enumerate(all_parts, start=1):
-            others = [image for part in all_parts if part is not unseen for image in part]
+            others = [image for part in all_parts if part is not unseen for image in part for _ in range(times[image])]
             write_data(files(folder, number), description, others, unseen)
         runs = self.runs(folder)
         missing = [run for run in runs if not run.is_finished(folder)]
@@ -103,22 +123,9 @@ class Folds(Plan):
         """Judge every label by the model that has not seen it, of trainings that are finished."""
         description, runs = describe(self.data), self.runs(folder)
         settings = read_mapping(runs[0].folder(folder) / "train" / "args.yaml")
-        order = {str(image): number for number, image in enumerate(images_of(description, SPLIT))}
-        found: list[dict[str, Any]] = []
-        tables: list[Detections] = []
-        for run in runs:
-            record = Record(run, run.folder(folder))
-            images = labels_of(record)
-            table = read_detections(record.folder, run.checkpoints[0])
-            table = table[table[:, 5] >= CONFIDENCE]
-            table[:, 0] += len(found)
-            found += images
-            tables.append(table)
-        place = np.argsort([order[image["im_file"]] for image in found])
-        seen = np.concatenate(tables)
-        seen[:, 0] = np.argsort(place)[seen[:, 0].astype(int)]
-        is_single = bool(settings.get("single_cls"))
-        labels = collect([found[number] for number in place], settings["task"], is_single)
+        records = [Record(run, run.folder(folder)) for run in runs]
+        found = labels_of(records, description, settings)
+        labels, seen = collect(found, settings["task"], settings), detections_of(records, found)
         about = {
             "data": self.data,
             "model": f"{self.arguments['model']}, trained without the images that it judges, {self.count} folds",
@@ -126,18 +133,18 @@ class Folds(Plan):
             "task": settings["task"],
             "imgsz": int(np.max(settings["imgsz"])),
             "description": description,
-            "single_cls": is_single,
+            "single_cls": bool(settings.get("single_cls")),
         }
         return conclude(labels, Seen.of(seen), threshold, None, description["names"], **about)
 
 
 def parts(data: str, count: int) -> list[list[Path]]:
-    """Divide the training images at random, always alike, and those with labels evenly.
+    """Divide the training images, each once, at random, always alike, and those with labels evenly.
 
     Raises:
         ConfigError: there are fewer with labels than parts.
     """
-    images = images_of(describe(data), SPLIT)
+    images = list(dict.fromkeys(images_of(describe(data), SPLIT)))  # a list may name one more than once
     lines = lines_of(images)
     labelled = [image for image in images if lines.get(image)]
     if len(labelled) < count:
@@ -147,6 +154,14 @@ def parts(data: str, count: int) -> list[list[Path]]:
     rng, others = np.random.default_rng(0), sorted(set(images) - set(labelled))
     shuffled = [group[index] for group in (labelled, others) for index in rng.permutation(len(group))]
     return [shuffled[number::count] for number in range(count)]
+
+
+def checksum(pieces: Iterable[bytes]) -> str:
+    """Return the CRC of some content, which knows where a piece ends."""
+    crc = 0
+    for piece in pieces:
+        crc = zlib.crc32(b"%d " % len(piece) + piece, crc)
+    return f"{crc:08x}"
 
 
 def files(folder: Path, number: int) -> tuple[Path, Path]:
@@ -169,26 +184,25 @@ def write_data(
         write_whole(place, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
-def labels_of(record: Record) -> list[dict[str, Any]]:
-    """Return the labels that a run was judged by, as Ultralytics' data set has them."""
-    truth = record.truth
-    rows: dict[int, list[Any]] = {image["id"]: [] for image in truth["images"]}
-    for annotation in truth["annotations"]:
-        rows[annotation["image_id"]].append(annotation)
-    found = []
-    for image in truth["images"]:
-        scale = np.array([image["width"], image["height"]], np.float64)
-        of = rows[image["id"]]
-        boxes = np.array([row["bbox"] for row in of], np.float64).reshape(-1, 4)
-        angles = np.array([row.get("angle", 0.0) for row in of], np.float64)
-        centred = np.concatenate([boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
-        found.append(
-            {
-                "im_file": image["file_name"],
-                "shape": (image["height"], image["width"]),
-                "cls": np.array([row["category_id"] for row in of], np.int64).reshape(-1, 1),
-                "bboxes": centred / np.tile(scale, 2),
-                "segments": list(corners_of(np.column_stack([boxes, angles])) / scale),
-            }
-        )
-    return found
+def labels_of(
+    records: Iterable[Record], description: dict[str, Any], settings: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the labels that runs were judged by, as Ultralytics' data set has them, each image once."""
+    images = [image for record in records for image in record.truth["images"]]
+    shapes = {image["file_name"]: (image["height"], image["width"]) for image in images}
+    read_by = {"single_cls": bool(settings.get("single_cls")), "classes": settings.get("classes")}
+    labels = read_labels(description, SPLIT, settings["task"], **read_by)
+    once = {label["im_file"]: label for label in labels if label["im_file"] in shapes}
+    return [{**label, "shape": shapes[file]} for file, label in once.items()]
+
+
+def detections_of(records: Iterable[Record], found: Sequence[Mapping[str, Any]]) -> Detections:
+    """Return what was detected on the images of labels, by number; each by the run that has not seen it."""
+    number = {label["im_file"]: index for index, label in enumerate(found)}
+    tables = []
+    for record in records:
+        table = read_detections(record.folder, record.run.checkpoints[0])
+        places = np.array([number.get(image["file_name"], -1) for image in record.truth["images"]], np.float32)
+        table[:, 0] = places[table[:, 0].astype(int)]
+        tables.append(table[(table[:, 0] >= 0) & (table[:, 5] >= CONFIDENCE)])
+    return np.concatenate(tables)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_wiou.auditing.labels import Labels
+from yolo_wiou.auditing.labels import SAME, Labels
 from yolo_wiou.auditing.overlap import Floats
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.training.label_history import load_history
@@ -22,10 +22,12 @@ class Past:
     Attributes:
         loc: (N,) 1 - IoU of the boxes that were to learn each label; NaN where none was.
         cls: (N,) minus its class margin, likewise.
+        changed: how many of them have been another label then, of which nothing counts.
     """
 
     loc: Floats
     cls: Floats
+    changed: int = 0
 
 
 def recall(run: Path | str, labels: Labels) -> Past:
@@ -45,11 +47,13 @@ def recall(run: Path | str, labels: Labels) -> Past:
     rows = np.array([places.get((files[image], line), -1) for image, line in wanted], np.int64)
     if len(rows) and (rows < 0).all():
         raise ConfigError(f"'run={run}' recorded other labels: it was not trained on these images.")
+    is_known = rows >= 0
+    is_same = is_known & (history.cls[rows] == labels.cls) & (np.abs(history.box[rows] - labels.bbox).max(1) < SAME)
 
     def late(values: NDArray[np.float32]) -> Floats:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # of a label that no epoch showed
-            means = np.nanmean(values[len(values) // 2 :], axis=0, dtype=np.float64)
-        return np.where(rows >= 0, np.append(means, np.nan)[rows], np.nan)
+            means = np.asarray(np.nanmean(values[len(values) // 2 :], axis=0, dtype=np.float64))
+        return np.where(is_same, means[rows], np.nan)
 
-    return Past(loc=1 - late(history.iou), cls=-late(history.margin))
+    return Past(loc=1 - late(history.iou), cls=-late(history.margin), changed=int((is_known & ~is_same).sum()))

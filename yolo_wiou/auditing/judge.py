@@ -206,10 +206,11 @@ def false_alarms(threshold: float) -> float:
 def missing(
     labels: Labels, seen: Seen, explained: Indices, typical: Floats, names: Mapping[int, str]
 ) -> list[MissingLabel]:
-    """Return confident detections that no label is about, the surest first."""
+    """Return confident detections that no label is about, the surest first, of the classes that were asked for."""
     overlap = np.zeros(len(seen.cls))
-    for of, found in by_image(labels.image, seen.image):
-        overlap[found] = iou(labels.box[of], seen.box[found]).max(0)
+    images, boxes = labels.with_unasked()
+    for of, found in by_image(images, seen.image):
+        overlap[found] = iou(boxes[of], seen.box[found]).max(0)
     certainty = seen.confidence / typical[seen.cls]
     is_free = (overlap < UNLABELLED) & (certainty >= CONFIDENT)
     is_free[explained[explained >= 0]] = False
@@ -221,6 +222,8 @@ def missing(
             continue  # the same object, of another class
         others.append(index)
         cls = int(seen.cls[index])
+        if labels.asked is not None and cls not in labels.asked:
+            continue
         rows.append(
             MissingLabel(
                 image=str(labels.files[seen.image[index]]),

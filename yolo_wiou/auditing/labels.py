@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_wiou.auditing.overlap import Boxes
-from yolo_wiou.compare.detections import rotated_box
-from yolo_wiou.data import yolo_format
-from yolo_wiou.data.yolo_format import label_file, parse, read_lines
+from yolo_wiou.auditing.overlap import Boxes, Floats
+from yolo_wiou.compare.detections import asked_classes, rotated_box
+from yolo_wiou.data.yolo_format import Label, label_file, parse, read_lines
+from yolo_wiou.errors import ConfigError
 
 SAME = 1e-5
 """Two normalised coordinates that differ by less are one: Ultralytics computes in float32."""
@@ -24,14 +24,17 @@ class Labels:
     """The labels of a split, in the order of its images.
 
     Attributes:
-        files: the images.
+        files: the images, each once.
         sizes: (I, 2) width and height of each image in pixels.
         image: (N,) which image a label belongs to.
         line: (N,) its line in the image's label file, from 1.
         cls: (N,) index of its class.
         box: (N, 4) or (N, 5), in pixels.
+        bbox: (N, 4) the upright box about it, cx, cy, w, h as shares of the image.
         repeated: image, line, and line of the first, of labels that stand twice in their file, letter for letter:
             Ultralytics reads one of them.
+        asked: the classes that were asked for; None for all.
+        unasked: image and box of the labels of other classes.
     """
 
     files: tuple[Path, ...]
@@ -40,39 +43,60 @@ class Labels:
     line: NDArray[np.int64]
     cls: NDArray[np.int64]
     box: Boxes
+    bbox: Floats
     repeated: tuple[tuple[int, int, int], ...] = ()
+    asked: Sequence[int] | None = None
+    unasked: tuple[tuple[int, Sequence[float]], ...] = ()
 
     def __len__(self) -> int:
         """How many there are."""
         return len(self.cls)
 
+    def with_unasked(self) -> tuple[NDArray[np.int64], Boxes]:
+        """Image and box of every label that there is, image by image."""
+        image = np.concatenate([self.image, np.array([image for image, _ in self.unasked], np.int64)])
+        boxes = np.array([box for _, box in self.unasked], np.float64).reshape(-1, self.box.shape[1])
+        order = np.argsort(image, kind="stable")
+        return image[order], np.concatenate([self.box, boxes])[order]
 
-def collect(found: Sequence[dict[str, Any]], task: str, is_single: bool = False) -> Labels:
+
+def collect(found: Sequence[dict[str, Any]], task: str, settings: Mapping[str, Any]) -> Labels:
     """Return the labels that a data set of Ultralytics has read.
 
     Args:
         found: of the data set: `im_file`, `shape` (height, width), `cls` (n, 1), `bboxes` (n, 4) xywh in shares of the
             image; for task obb also `segments`, the corners.
         task: detect, segment, pose or obb.
-        is_single: whether all classes were read as one.
+        settings: that it was read by: `single_cls`, whether all classes were read as one, and `classes`.
+
+    Raises:
+        ConfigError: a label is not in its file.
     """
-    image, line, box, repeated = [], [], [], []  # type: list[int], list[int], list[Any], list[tuple[int, int, int]]
+    image: list[int] = []
+    line: list[int] = []
+    box: list[list[float]] = []
+    repeated: list[tuple[int, int, int]] = []
+    unasked: list[tuple[int, list[float]]] = []
     for number, label in enumerate(found):
-        height, width = label["shape"]
+        size = np.array(label["shape"][::-1], np.float64)
         rows = np.column_stack([label["cls"].reshape(-1), label["bboxes"].reshape(-1, 4)]).astype(np.float64)
-        stored = parse(read_lines(label_file(Path(label["im_file"]))))
-        keys = np.array([_row(one, task) for one in stored]).reshape(-1, 5)
-        if is_single:
-            keys[:, 0] = 0
-        places, extra = match(rows, keys)
+        stored = read(file := label_file(Path(label["im_file"])))
+        try:
+            places, copies = match(rows, readings(stored, is_single=bool(settings.get("single_cls"))))
+        except LookupError as error:
+            raise ConfigError(
+                f"'{file}' does not hold the labels that were read: it has changed since, or an older Ultralytics "
+                f"goes by its '{file.parent.with_suffix('.cache')}', which has to be removed. Audit again."
+            ) from error
         image += [number] * len(rows)
         line += [stored[place].line for place in places]
-        repeated += [(number, stored[copy].line, stored[first].line) for copy, first in extra]
+        repeated += [(number, stored[copy].line, stored[first].line) for copy, first in copies.items()]
+        others = set(range(len(stored))) - {*places, *copies}
+        unasked += [(number, box_of(stored[place], task, size)) for place in sorted(others)]
         if task == "obb":
-            box += [rotated_box(np.asarray(corners, np.float64) * (width, height)) for corners in label["segments"]]
+            box += [rotated_box(np.asarray(corners, np.float64) * size) for corners in label["segments"]]
         else:
-            x, y, w, h = (rows[:, 1:] * (width, height, width, height)).T
-            box += np.stack([x - w / 2, y - h / 2, w, h], 1).tolist()
+            box += in_pixels(rows[:, 1:], size).tolist()
     return Labels(
         files=tuple(Path(label["im_file"]) for label in found),
         sizes=np.array([label["shape"][::-1] for label in found], np.int64).reshape(-1, 2),
@@ -80,41 +104,85 @@ def collect(found: Sequence[dict[str, Any]], task: str, is_single: bool = False)
         line=np.array(line, np.int64),
         cls=np.concatenate([np.zeros(0), *(label["cls"].reshape(-1) for label in found)]).astype(np.int64),
         box=np.array(box, np.float64).reshape(-1, 5 if task == "obb" else 4),
+        bbox=np.concatenate([np.zeros((0, 4)), *(label["bboxes"].reshape(-1, 4) for label in found)]),
         repeated=tuple(repeated),
+        asked=asked_classes(settings),
+        unasked=tuple(unasked),
     )
 
 
-def match(rows: NDArray[np.float64], keys: NDArray[np.float64]) -> tuple[list[int], list[tuple[int, int]]]:
+def read(file: Path) -> list[Label]:
+    """Return the labels of a file that have a box."""
+    return [label for label in parse(read_lines(file)) if len(label.values) >= 4]
+
+
+def readings(stored: Sequence[Label], is_single: bool) -> Floats:
+    """Return class and box of labels, (M, 2, 5): as one that begins with its box, and as the box about an outline.
+
+    Which of them a label is, depends on the task, on the other lines and on Ultralytics' release.
+    """
+    rows = [
+        [[0 if is_single else label.cls, *box] for box in (label.values[:4], around(label.values))] for label in stored
+    ]
+    return np.array(rows, np.float64).reshape(-1, 2, 5)
+
+
+def match(rows: Floats, stored: Floats) -> tuple[list[int], dict[int, int]]:
     """Find the label in a file that each row which Ultralytics has read comes from.
 
     Its order is the file's, unless it leaves some out: copies, and what `classes=` does not ask for.
 
     Args:
-        rows: (n, 5) class and box.
-        keys: (m, 5) likewise, of the file.
+        rows: (N, 5) class and box.
+        stored: (M, 2, 5) of the file, as `readings` has them.
 
     Returns:
-        The place of each row in the file, and (copy, first) of what stands twice there and was read once.
+        The place of each row in the file; and of each label that stands there twice and was read once, the place of
+        the one that was.
+
+    Raises:
+        LookupError: a row is not there.
     """
-    if len(rows) == len(keys):
-        return list(range(len(rows))), []
+    if len(rows) == len(stored) and (misfit(stored, rows[:, None]) < SAME).all():
+        return list(range(len(rows))), {}
     places: list[int] = []
-    free = np.ones(len(keys), bool)
+    free = np.ones(len(stored), bool)
     for row in rows:
-        distance = np.where(free, np.abs(keys - row).max(1), np.inf)
-        places.append(int(distance.argmin()))
+        fits = np.where(free, misfit(stored, row), np.inf)
+        if fits.min(initial=np.inf) >= SAME:
+            raise LookupError(row)
+        places.append(int(fits.argmin()))
         free[places[-1]] = False
-    extra = []
+    copies = {}
     for copy in np.flatnonzero(free).tolist():
-        firsts = [place for place in places if np.abs(keys[place] - keys[copy]).max() < SAME]
-        extra += [(copy, firsts[0])] if firsts else []
-    return places, extra
+        firsts = [place for place in places if np.abs(stored[place] - stored[copy]).max() < SAME]
+        copies.update({copy: firsts[0]} if firsts else {})
+    return places, copies
 
 
-def _row(label: yolo_format.Label, task: str) -> list[float]:
-    """Class and box of a label, of an outline the box about it."""
-    values = label.values[:4] if task == "pose" else label.values
-    if len(values) > 4:
-        (left, right), (top, bottom) = ((min(part), max(part)) for part in (values[::2], values[1::2]))
-        values = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
-    return [label.cls, *values]
+def misfit(stored: Floats, row: Floats) -> Floats:
+    """Return how far labels (..., 2, 5) are from a row, in the reading that is nearer."""
+    nearest: Floats = np.abs(stored - row).max(-1).min(-1)
+    return nearest
+
+
+def around(outline: Sequence[float]) -> list[float]:
+    """Return the box about an outline: cx, cy, w, h."""
+    points = np.reshape(outline[: len(outline) // 2 * 2], (-1, 2))
+    low, high = points.min(0), points.max(0)
+    return [*((low + high) / 2).tolist(), *(high - low).tolist()]
+
+
+def box_of(label: Label, task: str, size: Floats) -> list[float]:
+    """Return the box of a label in a file, in pixels of an image of that size."""
+    values = label.values
+    if task == "obb":
+        return rotated_box(np.reshape(values[: len(values) // 2 * 2], (-1, 2)) * size)
+    box = values[:4] if task == "pose" or len(values) == 4 else around(values)
+    return list(in_pixels(np.array([box]), size)[0].tolist())
+
+
+def in_pixels(boxes: Floats, size: Floats) -> Boxes:
+    """Turn boxes cx, cy, w, h in shares of an image of that size, (N, 4), into corner, width and height in pixels."""
+    scaled = boxes * np.tile(size, 2)
+    return np.concatenate([scaled[:, :2] - scaled[:, 2:] / 2, scaled[:, 2:]], 1)

@@ -1,7 +1,8 @@
 """What a checkpoint detects on the images that it is evaluated on, and the ground truth, in COCO's form."""
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ def detect(weights: Path, checkpoint: str, run: Run, args: Any, folder: Path) ->
     )
     labels = recorder.labels()
     is_rotated = args.task == "obb"
-    table = detections(recorder.found, labels, is_rotated)
+    asked = asked_classes(vars(recorder.validator.args))
+    table = of_classes(detections(recorder.found, labels, is_rotated), asked)
     write_json(folder / ultralytics_file(checkpoint), metrics.results_dict)
     write_detections(folder, checkpoint, table)
     write_json(folder / TRUTH, truth(labels, recorder.validator.names, is_rotated))
@@ -65,14 +67,15 @@ def record(model: Any, folder: Path, is_limited: bool = False, **arguments: Any)
         model: ours or Ultralytics'.
         folder: for what Ultralytics writes, which nobody needs: it is gone afterwards.
         is_limited: as `DetectionRecorder` has it.
-        **arguments: of Ultralytics' `val`.
+        **arguments: of Ultralytics' `val`; what it writes and prints is decided here.
     """
     recorder = DetectionRecorder(is_limited)
     model.add_callback("on_val_start", recorder.watch)
     where = {"project": str(folder.parent.resolve()), "name": folder.name, "exist_ok": True}
+    quiet = {"save_json": True, "save_txt": False, "plots": False, "verbose": False}
     try:
         with log_only(lambda line: "Results saved to" not in str(line.msg)):
-            metrics = model.val(**arguments, **where, save_json=True, plots=False, verbose=False)
+            metrics = model.val(**{**arguments, **where, **quiet})
     finally:
         model.callbacks["on_val_start"].remove(recorder.watch)  # the model may be validated again
         shutil.rmtree(folder, ignore_errors=True)
@@ -190,10 +193,42 @@ def detections(
     """Return all detections as one table.
 
     Args:
-        found: image file and what was detected there, as `compact` has it.
-        labels: of Ultralytics' data set; an image's number is its place in them.
+        found: image file and what was detected there, as `compact` has it, in the order of the images.
+        labels: of Ultralytics' data set; an image's number is its place in them. Of one that stands there more than
+            once every copy has the detections of its own turn; those of further turns are left out.
         is_rotated: whether the boxes are rotated.
     """
-    number = {label["im_file"]: index for index, label in enumerate(labels)}
-    tables = [np.insert(table, 0, number[file], axis=1) for file, table in found if len(table)]
+    found = list(found)
+    number = {turn: index for index, turn in enumerate(turns(label["im_file"] for label in labels))}
+    looks = zip(turns(file for file, _ in found), (table for _, table in found), strict=True)
+    tables = [np.insert(table, 0, number[turn], axis=1) for turn, table in looks if len(table) and turn in number]
     return np.concatenate([np.zeros((0, 8 if is_rotated else 7), np.float32), *tables])
+
+
+def turns(files: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Yield every file, and how often it came before.
+
+    >>> list(turns(["a.jpg", "b.jpg", "a.jpg"]))
+    [('a.jpg', 0), ('b.jpg', 0), ('a.jpg', 1)]
+    """
+    seen: Counter[str] = Counter()
+    for file in files:
+        yield file, seen[file]
+        seen[file] += 1
+
+
+def asked_classes(settings: Mapping[str, Any]) -> list[int] | None:
+    """Return the classes that `classes=` asks for; None for all, and where all count as one.
+
+    Ultralytics leaves out the labels of the others, but not what is detected of them.
+
+    >>> asked_classes({"classes": 2, "single_cls": False})
+    [2]
+    """
+    classes = settings.get("classes")
+    return None if classes is None or settings.get("single_cls") else np.ravel(classes).astype(int).tolist()
+
+
+def of_classes(table: Detections, classes: Sequence[int] | None) -> Detections:
+    """Return the detections of some classes, or of all."""
+    return table if classes is None else table[np.isin(table[:, 6], classes)]

@@ -120,7 +120,7 @@ def check_data(args: Any) -> None:
             check_split(split, data, args.task, single_cls=bool(args.single_cls), fraction=fraction)
 
 
-def describe(data: Any, **further: str) -> dict[str, Any]:
+def describe(data: Any, **further: Any) -> dict[str, Any]:
     """Return Ultralytics' description of a data set, which it downloads where it is one of its own.
 
     `further` are arguments of its function that some releases have. Empty for a data set that Ultralytics converts only
@@ -160,6 +160,19 @@ def images_of(data: dict[str, Any], split: str) -> list[Path]:
         raise no_split(str(data.get("yaml_file", data["path"])), split, data)
     with log_only(lambda record: False), users_mistakes(OSError):
         return [Path(file) for file in Listing(img_path=data[split], data=data, task="detect", augment=False).im_files]
+
+
+def read_labels(data: dict[str, Any], split: str, task: str, **settings: Any) -> list[dict[str, Any]]:
+    """Return the labels of a split as Ultralytics reads them, of images that it can use.
+
+    Args:
+        data: Ultralytics' description of the data set.
+        split: train, val or test.
+        task: the task.
+        **settings: of Ultralytics' data set: `single_cls`, `classes`.
+    """
+    with log_only(lambda record: False):
+        return list(YOLODataset(img_path=data[split], data=data, task=task, augment=False, **settings).labels)
 
 
 def no_split(name: str, split: str, data: dict[str, Any]) -> ConfigError:
