@@ -46,6 +46,25 @@ def test_a_constant_gain_is_as_heavy_as_it_is_and_none_is_1() -> None:
     assert measure(load_loss("siou"), BoxPair.of, [step(heavy)]) == (1, 1)
 
 
+def test_on_a_device_nothing_is_counted_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apple's GPUs have none."""
+    on_host: list[torch.Tensor] = []
+    cpu, double = torch.Tensor.cpu, torch.Tensor.double
+
+    def fetch(x: torch.Tensor) -> torch.Tensor:
+        on_host.append(cpu(x))
+        return on_host[-1]
+
+    def widen(x: torch.Tensor) -> torch.Tensor:
+        assert any(x is fetched for fetched in on_host)
+        return double(x)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", fetch)
+    monkeypatch.setattr(torch.Tensor, "double", widen)
+    loss = load_loss("wiou3")
+    assert measure(loss, BoxPair.of, [step(loss)]).gradient_ratio > 0
+
+
 def test_steps_without_a_figure_are_passed_over() -> None:
     loss = load_loss("ciou", **{"gain.name": "constant", "gain.weight": 0.5})
     empty, broken = step(loss, PRED[:0], TARGET[:0]), step(loss, PRED * torch.nan)

@@ -135,6 +135,46 @@ def cost(loss: str, shapes: Path, *, numbered: bool, folder: Path | None = None)
     return counted
 
 
+def test_a_step_that_is_not_finite_does_not_count(tmp_path: Path) -> None:
+    """As half precision has one now and then, which the scaler skips."""
+    recorder = LabelRecorder.__new__(LabelRecorder)
+    recorder.count, recorder.running_mean, recorder.folder = 2, RunningMean(0.01), tmp_path
+    recorder.start_epoch()
+    objects, numbers = Objects(torch.tensor([0, 0, 1]), 2), torch.tensor([0, 1])
+    scores, loss = torch.tensor([[0.9, 0.8, 0.7], [0.1, 0.1, 0.2]]), torch.tensor([0.2, 0.4, 0.6])
+    for factor in (1.0, torch.nan, torch.inf):
+        recorder.add(objects, numbers, scores * factor, loss * factor)
+    recorder.end_epoch(0)
+    row = np.fromfile(tmp_path / HISTORY, RECORD)
+    assert row["boxes"].tolist() == [2, 1]
+    assert row["iou"] == pytest.approx([0.7, 0.4], abs=1e-3)
+    assert row["beta"] == pytest.approx([0.3, 0.6], abs=1e-3)
+    assert row["margin"] == pytest.approx([0.8, 0.5], abs=1e-3)
+
+
+def test_a_batch_that_is_prepared_before_there_is_a_criterion_has_its_classes(shapes: Path, tmp_path: Path) -> None:
+    """Ultralytics calibrates a quantised training by such batches."""
+    model = YOLO(DETECT)
+    classes: list[float] = []
+
+    def calibrate(trainer: Any) -> None:
+        criterion = trainer.model.__dict__.pop("criterion")
+        classes.extend(trainer.preprocess_batch(next(iter(trainer.train_loader)))["cls"].unique().tolist())
+        trainer.model.criterion = criterion
+
+    model.add_callback("on_pretrain_routine_end", calibrate)
+    model.train(data=shapes, project=tmp_path, **{**TINY, "epochs": 1, "loss": "trust"})
+    assert set(classes) <= {0.0, 1.0}
+
+
+def test_a_new_run_in_an_old_one_s_folder_keeps_no_record_of_it(shapes: Path, tmp_path: Path) -> None:
+    arguments = {**TINY, "epochs": 1, "data": shapes, "project": tmp_path, "name": "run", "exist_ok": True}
+    YOLO(DETECT).train(loss="wiou3", audit=True, **arguments)
+    assert load_history(tmp_path / "run")
+    YOLO(DETECT).train(loss="wiou3", **arguments)
+    assert not {LABELS, HISTORY} & {file.name for file in (tmp_path / "run").iterdir()}
+
+
 def test_recording_costs_some_operators_and_no_wait_for_the_device(shapes: Path, tmp_path: Path) -> None:
     plain, recorded = cost("ciou", shapes, numbered=False), cost("ciou", shapes, numbered=True, folder=tmp_path)
     assert recorded.syncs == plain.syncs > 0

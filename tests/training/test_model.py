@@ -66,6 +66,17 @@ def test_several_data_sets_in_a_row(shapes: Path, tmp_path: Path) -> None:
     assert all(columns(run.parent)["wiou/gain"][0] != 1 for run in runs)
 
 
+def test_a_mistake_is_told_for_several_data_sets_too(shapes: Path, tmp_path: Path) -> None:
+    """Ultralytics goes on with the next data set, whatever the error."""
+    for loss, message in (
+        ("wiuo3", "Did you mean 'wiou3'"),
+        ({"name": "wiou3", "gain": {"delta": -1}}, "delta"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            YOLO(MODEL).train(data=[shapes, shapes], loss=loss, project=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(("trainer", "stock"), [(DetectionTrainer, "ciou"), (RTDETRTrainer, "giou")])
 def test_without_a_loss_a_training_has_ultralytics_own_and_says_so(
     trainer: type[Any], stock: str, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 import ultralytics
 import yaml
 from helpers.running import MODEL, MODELS, TINY, argv_of
@@ -15,6 +16,7 @@ from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg, parse_key_value_pair
 
 from yolo_wiou import YOLO, ConfigError
 from yolo_wiou.cli.main import run_command
+from yolo_wiou.training.compatibility import check_torchvision
 from yolo_wiou.training.preflight import TAKES_SPLIT, check_data
 
 LABELS = {
@@ -322,6 +324,19 @@ def test_a_torchvision_of_another_pytorch_is_said_before_anything_is_written(
     assert run_command(["train", f"data={mine}", f"model={MODEL}"]) == 2
     assert "Install the two that belong together" in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_no_gpu_is_touched_before_the_run_has_its_device(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one may be full, or another one than device= says; out of memory is no fault of torchvision's."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    check_torchvision()
+
+    def full(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("torchvision.ops.nms", full)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        check_torchvision()
 
 
 def test_a_misspelt_argument_is_a_config_error_in_python_too(mine: Path, tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_two_runs_that_start_at_once_get_two_folders(tmp_path: Path, monkeypatch
     names = iter(["run", "run2"])  # as Ultralytics counts, who looks and makes nothing
     (tmp_path / "run").mkdir()
     monkeypatch.setattr(run_folder, "get_save_dir", lambda args: tmp_path / next(names))
-    assert make_folder(Namespace(exist_ok=False)) == tmp_path / "run2"
+    assert make_folder(Namespace(exist_ok=False)) == (tmp_path / "run2", [tmp_path / "run2"])
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -222,6 +222,20 @@ def test_a_trainer_that_cannot_be_built_holds_nothing(shapes: Path, tmp_path: Pa
         DetectionTrainer(overrides=arguments)
     assert (tmp_path / "run").exists() <= is_free(tmp_path / "run")
     del caught
+
+
+def test_a_mistake_that_ultralytics_finds_last_leaves_no_folder(shapes: Path, tmp_path: Path) -> None:
+    before = content(tmp_path)
+    arguments = {"data": shapes, "project": tmp_path / "new" / "runs", "loss": "wiou3", "epochs": 1}
+    with pytest.raises(ConfigError, match=r"device"):
+        YOLO(MODEL).train(device="7", **arguments)
+    assert content(tmp_path) == before
+    (tmp_path / "new" / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "new" / "runs" / "mine" / "kept.txt").touch()
+    before = content(tmp_path)
+    with pytest.raises(ConfigError, match=r"device"):
+        YOLO(MODEL).train(device="7", name="mine", exist_ok=True, **arguments)
+    assert content(tmp_path).keys() - {tmp_path / "new" / "runs" / "mine" / LOCK} == before.keys()
 
 
 @pytest.mark.parametrize("error", [OSError("no locks here"), NotImplementedError("flock")])

@@ -37,7 +37,7 @@ def check_installation(config: LossConfig) -> str:
         ConfigError: torchvision does not work.
         ContractError: the loss does not do what its formula says.
     """
-    check_torchvision()
+    check_torchvision("cuda" if torch.cuda.is_available() else "cpu")
     check_contract()
     result = self_test(config)
     if not result.is_right(config):

@@ -11,7 +11,7 @@ from yolo_wiou.losses.gain import GAINS
 from yolo_wiou.losses.registry import asks
 from yolo_wiou.training.crash_safety import CrashSafeMixin
 from yolo_wiou.training.criterion import Heads, is_installed, unwrap
-from yolo_wiou.training.label_history import HISTORY
+from yolo_wiou.training.label_history import HISTORY, LABELS
 from yolo_wiou.training.label_ids import LabelIds
 from yolo_wiou.training.label_recorder import LabelRecorder
 from yolo_wiou.training.logbook import suffix
@@ -86,7 +86,7 @@ class AuditMixin(CrashSafeMixin):
         batch = super().preprocess_batch(batch)
         if self.label_ids:
             self.label_ids.restore_masks(batch)
-            criterion = unwrap(self.model).criterion
+            criterion = getattr(unwrap(self.model), "criterion", None)  # of a batch to calibrate by there is none yet
             if criterion is None or not is_installed(criterion):  # a callback has exchanged it
                 batch = self.with_classes(batch)
         return batch
@@ -101,6 +101,9 @@ class AuditMixin(CrashSafeMixin):
 
     def run_callbacks(self, event: str) -> None:
         """Do our part of an event, then let all other callbacks run."""
+        if event == "on_pretrain_routine_end" and not self.resume and RANK in {-1, 0}:
+            for name in (LABELS, HISTORY):  # of a run that was in this folder before
+                (self.save_dir / name).unlink(missing_ok=True)
         if event == "on_pretrain_routine_end" and self.audit and self.label_ids:
             head = next(head for path, head in self.heads.items() if not suffix(path))  # the one that predicts
             folder = self.save_dir if RANK in {-1, 0} else None

@@ -5,17 +5,20 @@ filter; not as an object of ours, which a machine without this package could not
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from ultralytics.utils import LOGGER
 
 from yolo_wiou.errors import ConfigError
+from yolo_wiou.files import draft_of
 from yolo_wiou.losses import LossConfig
 from yolo_wiou.losses.memory import LabelMemory
 from yolo_wiou.training.criterion import BoxHead
 from yolo_wiou.training.task_balance import ALWA
-from yolo_wiou.training.weights import model_of
+from yolo_wiou.training.weights import load_checkpoint, model_of
 from yolo_wiou.version import __version__
 
 ATTRIBUTE = "yolo_wiou"
@@ -66,6 +69,15 @@ def restore_state(state: Mapping[str, Any], heads: Mapping[str, BoxHead], balanc
     for path, memory in memories_of(heads).items():
         if not memory.import_state(state.get("memory", {}).get(path)):
             LOGGER.warning("yolo-wiou: the checkpoint has no memory of these labels; it starts afresh.")
+
+
+def forget_memory(file: Path) -> None:
+    """Take the memory of the labels, which a resumed run alone needs, out of the weights of a run that is over."""
+    ckpt = load_checkpoint(file)
+    state = read_state(ckpt) or {}
+    if state.pop("memory", None):
+        with draft_of(file) as draft:
+            torch.save(ckpt, draft)
 
 
 def memories_of(heads: Mapping[str, BoxHead]) -> dict[str, LabelMemory]:

@@ -28,17 +28,21 @@ def broken_contract(what: str) -> ContractError:
     )
 
 
-def check_torchvision() -> None:
+def check_torchvision(device: torch.device | str = "cpu") -> None:
     """Try out torchvision's NMS, without which nothing is validated; a torchvision of another PyTorch has none.
+
+    Args:
+        device: of a run, once it has one: to touch another GPU would take memory there, or decide which one is used.
 
     Raises:
         ConfigError: with what to do.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         from torchvision.ops import nms
 
         nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]], device=device), torch.ones(1, device=device), 0.5)
+    except torch.cuda.OutOfMemoryError:  # a RuntimeError too, of a GPU that others use
+        raise
     except (AttributeError, ImportError, OSError, RuntimeError) as error:
         raise ConfigError(
             f"torchvision does not work with torch {torch.__version__} on {device}: {str(error).splitlines()[0]}. "

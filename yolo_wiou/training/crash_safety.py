@@ -26,7 +26,7 @@ from yolo_wiou.training.checkpoint_files import (
 )
 from yolo_wiou.training.inert import read_inert
 from yolo_wiou.training.results_csv import drop_rows_after
-from yolo_wiou.training.run_folder import claimed, folder_of, make_folder
+from yolo_wiou.training.run_folder import claimed, folder_of, make_folder, unmake
 from yolo_wiou.training.weights import check_file, check_weights, load_checkpoint
 
 
@@ -61,10 +61,12 @@ class CrashSafeMixin(BaseTrainer):
     def __init__(self, *args: Any) -> None:
         """Build the stock trainer."""
         self.claim = contextlib.ExitStack()
+        self.made: list[Path] = []
         try:
             super().__init__(*args)
-        except BaseException:
+        except BaseException:  # what Ultralytics checks last, a device that is not there say
             self.claim.close()
+            unmake(self.made)
             raise
 
     def check_resume(self, overrides: dict[str, Any]) -> None:
@@ -100,7 +102,10 @@ class CrashSafeMixin(BaseTrainer):
             ConfigError: another process trains there, or it cannot be made.
         """
         if RANK in {-1, 0}:
-            folder = Path(self.args.save_dir) if self.resume else make_folder(self.args)
+            if self.resume:
+                folder = Path(self.args.save_dir)
+            else:
+                folder, self.made = make_folder(self.args)
             self.claim.enter_context(claimed(folder))
             self.args.save_dir = str(folder)
 

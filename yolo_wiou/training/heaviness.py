@@ -65,7 +65,8 @@ def _ratios(box_loss: BoxLoss, pair: Callable[..., AnyPair], step: SeenStep) -> 
         (slope,) = torch.autograd.grad(loss.sum(), pred)  # a box's loss has a gradient in that box alone
     assert step.weight is not None
     assert step.gain is not None  # the stock term has none, and is not measured
-    weight, gain, loss, slope = (x.detach().double() for x in (step.weight, step.gain, loss, slope))
+    on_host = (x.detach().cpu().double() for x in (step.weight, step.gain, loss, slope))  # Apple's GPUs have no float64
+    weight, gain, loss, slope = on_host
     objective = torch.dot(weight * gain, loss) / torch.dot(weight, loss)
     slope = slope.norm(dim=-1)
     return torch.stack([objective, (weight * gain * slope).norm() / (weight * slope).norm()])

@@ -58,14 +58,16 @@ class LabelRecorder:
             objects: the object of each, of O.
             numbers: (O,) the label of each object, -1 where there is none.
             scores: (2, N) as `class_scores` returns them.
-            iou_loss: (N,) plain IoU losses.
+            iou_loss: (N,) plain IoU losses; a box whose loss is not finite does not count.
         """
         iou_loss = iou_loss.detach()
-        ones = torch.ones_like(iou_loss)
-        rows = torch.stack((1 - iou_loss, outlier_degree(iou_loss, self.running_mean.mean), ones))
+        is_finite = (iou_loss * 0 == 0).to(iou_loss)
+        rows = torch.stack((1 - iou_loss, outlier_degree(iou_loss, self.running_mean.mean), is_finite))
+        rows = rows.nan_to_num(0, 0, 0) * is_finite
         self.by_box.index_add_(1, numbers[objects.index], rows)
         best = scores.new_zeros(3, objects.count)
-        best.scatter_reduce_(1, objects.index.expand(3, -1), torch.cat((scores, ones[None])), "amax")
+        seen = torch.cat((scores, is_finite[None])).nan_to_num(0, 0, 0) * is_finite
+        best.scatter_reduce_(1, objects.index.expand(3, -1), seen, "amax")
         own, other, present = best
         self.by_object.index_add_(1, numbers.clamp(min=0), torch.stack((own - other, present)) * present)
 

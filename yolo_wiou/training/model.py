@@ -73,10 +73,12 @@ class BoxLossModel(Model):
             kwargs["loss"] = loss
         if audit is not None:
             kwargs["audit"] = audit
+        file = cfg2dict(check_yaml(kwargs["cfg"])) if kwargs.get("cfg") else {}
         try:
-            trainer = trainer_for(trainer or self._smart_load("trainer"))  # the trainer resolves and checks the loss
+            trainer = trainer_for(trainer or self._smart_load("trainer"))
+            if config := take_loss({**file, **kwargs}):  # as the trainer does, whose errors `data=[a, b]` swallows
+                trainer.check_loss(config)
         except ConfigError as error:
-            file = cfg2dict(check_yaml(kwargs["cfg"])) if kwargs.get("cfg") else {}
             if "audit" in {*file, *kwargs} or any(map(belongs_to_loss, (*file, *kwargs))):
                 raise
             LOGGER.warning(f"yolo-wiou: {error} This run is Ultralytics' own.")

@@ -1,5 +1,6 @@
 """A run's folder: where its checkpoint lies, and written by one process at a time."""
 
+import contextlib
 from argparse import Namespace
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -27,8 +28,11 @@ def folder_of(checkpoint: Path) -> Path:
     return weights.parent
 
 
-def make_folder(args: Namespace) -> Path:
+def make_folder(args: Namespace) -> tuple[Path, list[Path]]:
     """Make the folder that Ultralytics gives a new run; two that start at once get two, unless both ask for one.
+
+    Returns:
+        It, and which folders had to be made for it, itself first.
 
     Raises:
         ConfigError: it cannot be made.
@@ -36,13 +40,23 @@ def make_folder(args: Namespace) -> Path:
     is_shared = bool(args.exist_ok or getattr(args, "save_dir", None))
     while True:
         folder = Path(get_save_dir(args))
+        new = [path for path in (folder, *folder.parents) if not path.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=is_shared)
         except OSError as error:
             if isinstance(error, FileExistsError) and not is_shared:
                 continue  # another process has made it just now; Ultralytics counts on
             raise ConfigError(f"the run's folder '{folder}' cannot be made: {error.strerror}.") from error
-        return folder
+        return folder, new
+
+
+def unmake(folders: list[Path]) -> None:
+    """Remove folders that `make_folder` has made for a run that did not begin, unless something is in them by now."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            if {path.name for path in folder.iterdir()} <= {LOCK}:
+                (folder / LOCK).unlink(missing_ok=True)
+            folder.rmdir()
 
 
 def claimed(folder: Path) -> AbstractContextManager[None]:

@@ -15,8 +15,8 @@ from yolo_wiou.losses import LossConfig, RunningMean, load_config
 from yolo_wiou.losses.presets import as_plain, take_loss
 from yolo_wiou.losses.running_mean import broadcast_from_rank0, reduce_over_ranks
 from yolo_wiou.training.audited import AuditMixin, take_audit
-from yolo_wiou.training.checkpoint import memories_of, read_state, restore_state, write_state
-from yolo_wiou.training.compatibility import check_contract
+from yolo_wiou.training.checkpoint import forget_memory, memories_of, read_state, restore_state, write_state
+from yolo_wiou.training.compatibility import check_contract, check_torchvision
 from yolo_wiou.training.crash_safety import checkpoint_to_resume
 from yolo_wiou.training.criterion import Heads, criterion_of, install, is_installed, unwrap
 from yolo_wiou.training.logbook import Logbook, draw
@@ -157,6 +157,8 @@ class BoxLossMixin(AuditMixin):
             head.box_loss.self_advancing = False
             head.box_loss.to(self.device)  # RT-DETR's criterion does not know its device yet
         self._resolve_momentum(self.epochs)
+        if self.device.type == "cuda":
+            check_torchvision(self.device)
         if self.state:
             restore_state(self.state, self.heads, self.balance)
         self.logbook = Logbook(self.heads, self.save_dir if RANK in {-1, 0} else None)
@@ -240,6 +242,14 @@ class BoxLossMixin(AuditMixin):
         write_state(model, self.config, self.heads, self.balance, bool(self.audit))
         with self._stock_args():
             return super().save_model()
+
+    def final_eval(self) -> None:
+        """Finish the checkpoints; what the run remembers of single labels is not for who gets the weights."""
+        super().final_eval()
+        if self.wants_labels and RANK in {-1, 0}:
+            for file in (self.last, self.best):
+                if file.exists():
+                    forget_memory(file)
 
     def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
         """Go back to a checkpoint, after NaN or to resume: the running means go back with the weights."""
