@@ -12,6 +12,7 @@ from helpers.here import runner
 from helpers.places import places
 from helpers.running import shell
 from ultralytics import YOLO
+from ultralytics.utils import DEFAULT_CFG_PATH
 
 from yolo_wiou.cli import audit
 from yolo_wiou.cli.main import run_command
@@ -31,6 +32,8 @@ MISTAKES = {
     "model=best.pt decisions=d.json": "'decisions' belongs to a corrected copy: fix=FOLDER",
     "model=best.pt fix=a decisions=d.json": "cannot read decisions=d.json",
     "model=best.pt fix=/dev/null": "'fix=/dev/null' is to be a folder",
+    "model=best.pt out=a fix=a": "'out=a' lies in 'fix=a', which is for labels alone",
+    "model=best.pt out=a/b fix=a": "'out=a/b' lies in 'fix=a', which is for labels alone",
     "model=best.pt out=/dev/null": "'out=/dev/null' is to be a folder",
     "model=best.pt model=last.pt": "which of the two?",
     "model=best.pt project=x": "'project' has no place in an audit: out=FOLDER",
@@ -198,6 +201,38 @@ def test_a_file_of_settings_may_have_the_model(
     request = audit.read(["cfg=all.yaml", "split=train", "batch=2"])
     assert (request.options["data"], request.options["split"]) == (str(shapes), "train")
     assert request.arguments["batch"] == 2
+
+
+def test_a_copy_of_all_settings_is_no_hindrance(
+    shapes: Path, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `yolo copy-cfg` makes it: it has a model, a data set and all that the audit decides itself."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(DEFAULT_CFG_PATH, "all.yaml")
+    words = ["cfg=all.yaml", f"data={shapes}", f"model={untrained}", "imgsz=64", "workers=0", "verbose=true"]
+    assert run_command(["audit", *words, "split=train"]) == 0
+    assert json.loads(Path("runs/audit/audit.json").read_text())["label_count"] > 12
+
+
+def test_where_the_copy_fails_the_pass_is_not_lost(
+    shapes: Path, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And a decision that is about other labels is said before anything is written."""
+    monkeypatch.chdir(tmp_path)
+    words = ["audit", f"data={shapes}", f"model={untrained}", "fix=fixed", "imgsz=64", "workers=0"]
+    entry = {"image": "elsewhere.png", "cls": 0, "name": "disc", "box": [0, 0, 9, 9], "confidence": 1, "certainty": 1}
+    Path("decisions.json").write_text(json.dumps({"accepted": {"missing": [entry]}}))
+    assert run_command([*words, "decisions=decisions.json"]) == 2
+    assert "the decisions are about other images" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["decisions.json"]
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("yolo_wiou.auditing.report.write_fixed", full)
+    with pytest.raises(OSError, match="No space left"):
+        run_command(words)
+    assert {file.name for file in (tmp_path / "runs" / "audit").iterdir()} >= {"audit.html", "audit.csv", "audit.json"}
 
 
 def test_the_yaml_file_documents_every_default() -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from yolo_wiou.auditing.decisions import Decisions, Findings
 from yolo_wiou.auditing.evidence import Seen
 from yolo_wiou.auditing.findings import FLAGS, AuditedLabel, DuplicateLabels, MissingLabel
-from yolo_wiou.auditing.fix import choose, obstacle, why_no_addition, write_fixed
+from yolo_wiou.auditing.fix import Edits, choose, obstacle, why_no_addition, write_fixed
 from yolo_wiou.auditing.judge import false_alarms
 from yolo_wiou.data.profile import LARGE, SMALL, TINY
 from yolo_wiou.files import as_text, write_json, write_whole
@@ -187,11 +187,20 @@ class Report:
             ConfigError: something else lies in the folder, the decisions are about other labels, or a missing label
                 is to be put in that a box does not make.
         """
+        return self.write_fixed(folder, self.edits(remove=remove, add=add, decisions=decisions))
+
+    def edits(
+        self, *, remove: bool = False, add: bool = False, decisions: Decisions | Path | str | None = None
+    ) -> dict[Path, Edits]:
+        """Return what `fix` changes in each label file; arguments and errors as there. Nothing is written."""
         if not isinstance(decisions, Decisions):
             decisions = Decisions.read(decisions) if decisions else Decisions()
         found = Findings.model_construct(labels=self.labels, missing=self.missing, duplicates=self.duplicates)
         decisions.check(found, self.sizes)
-        edits = choose(found, decisions, self.task, remove=remove, add=add, no_addition=self.no_addition)
+        return choose(found, decisions, self.task, remove=remove, add=add, no_addition=self.no_addition)
+
+    def write_fixed(self, folder: Path | str, edits: Mapping[Path, Edits]) -> Path:
+        """Write a copy of the labels that has such changes; returns its data.yaml."""
         return write_fixed(Path(folder), self.description, self.split, edits, self.sizes)
 
     @property

@@ -76,13 +76,14 @@ def audit_labels(argv: list[str]) -> None:
         request = read([word for word in argv if word not in {"audit", "--json"}])
         options, places = request.options, {}
         report = judge(request)
-        if folder := options["fix"]:  # first, for a decision may turn out to be about other labels
-            changes = {key: options[f"fix.{key}"] for key in ("remove", "add")}
-            places["corrected"] = report.fix(folder, **changes, decisions=request.decisions)
+        changes = {key: options[f"fix.{key}"] for key in ("remove", "add")}
+        edits = report.edits(**changes, decisions=request.decisions)  # before anything is written
         out = Path(options["out"])
-        places["results"] = save(report, out)
+        places["results"] = save(report, out)  # first: whatever fails then, the pass is not lost
         for file in export(report, out, request.formats):
             places.setdefault(file.stem.partition("_")[0], file)
+        if folder := options["fix"]:
+            places["corrected"] = report.write_fixed(folder, edits)
     lines = [*report.warnings, report.sentence, *filter(None, [of_the_known(report)])]
     print(json.dumps(report.plain(), indent=1) if as_json else "\n".join(lines))
     if not as_json:
@@ -120,7 +121,8 @@ def read(argv: Sequence[str]) -> Request:
     arguments = parse([word for word in argv if word not in own])
     given = {split_argument(word)[0] for word in own}
     options = parse_options(own, defaults)
-    options |= {key: arguments.pop(key) for key in SHARED if key in arguments and key not in given}
+    shared = {key: arguments.pop(key, None) for key in SHARED}
+    options |= {key: value for key, value in shared.items() if value is not None and key not in given}
     if not options["threshold"]:
         raise ConfigError("'threshold' needs to be above 0: at 0 half of all labels would be flagged.")
     for key, why in (FOLDS_REFUSE if options["folds"] else REFUSED).items():
@@ -141,10 +143,12 @@ def read(argv: Sequence[str]) -> Request:
     out_folder(options["out"])
     if options["fix"]:
         check_relabelled(Path(options["fix"]), "fix")
+        if Path(options["out"]).resolve().is_relative_to(Path(options["fix"]).resolve()):
+            raise ConfigError(f"'out={options['out']}' lies in 'fix={options['fix']}', which is for labels alone.")
     decisions = Decisions.read(options["decisions"]) if options["decisions"] else Decisions()
     loss = take_loss(arguments) if options["folds"] else None
-    shared = {key: options[key] for key in ("data", "split") if options[key]}
-    check_arguments({**arguments, **shared}, {**KNOWN, **defaults})
+    of_data = {key: options[key] for key in ("data", "split") if options[key]}
+    check_arguments({**arguments, **of_data}, {**KNOWN, **defaults})
     if not options["folds"]:
         check_checkpoint(options["model"])
     model = find_model(str(options["model"]), arguments.pop("task", None))
