@@ -165,3 +165,16 @@ def test_what_is_decided_is_saved_as_fix_reads_it(view: Any, shapes: Path, tmp_p
     assert decisions.rejected.duplicates == report.duplicates
     view.reload()
     assert view.locator("#count").inner_text() == "4"  # it remembers
+
+
+@pytest.mark.needs("playwright")
+def test_no_key_accepts_what_cannot_be_put_right(browser: Any, shapes: Path, tmp_path: Path) -> None:
+    page = browser.new_page()
+    page.goto(write_page(replace(a_report(shapes), task="segment"), tmp_path).as_uri())
+    page.locator(".card").first.focus()
+    page.keyboard.press("a")  # a loose outline
+    page.keyboard.press("r")
+    page.keyboard.press("a")  # a class
+    assert page.locator(".card.accepted").count() == page.locator(".card.rejected").count() == 1
+    assert page.locator("#count").inner_text() == "2"
+    page.close()

@@ -86,6 +86,29 @@ def test_a_model_of_other_classes_is_refused(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("fix=fixed fix.add=true single_cls=true", "cannot be added: with single_cls it is not known of which class"),
+        ("fix=.", "'fix=.' is the folder that you are in"),
+    ],
+)
+def test_a_copy_that_cannot_be_is_refused_before_the_pass(
+    words: str,
+    message: str,
+    shapes: Path,
+    untrained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(audit, "audit", pytest.fail)
+    assert run_command(["audit", f"data={shapes}", f"model={untrained}", *words.split()]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_tables_and_a_corrected_copy(
     shapes: Path, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

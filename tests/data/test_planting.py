@@ -140,6 +140,18 @@ def test_what_cannot_be_planted_in_is_named(lines: dict[str, Any], classes: int,
         plant_errors(lines, classes, PlantConfig())
 
 
+def test_no_file_has_boxes_and_outlines(clean: dict[str, list[str]]) -> None:
+    """Ultralytics leaves its image out; a data set may have files of both kinds."""
+    files = dict(clean)
+    for name in list(files)[::2]:
+        files[name] = [f"{label.cls} .1 .1 .4 .1 .4 .4 .1 .4" for label in parse(files[name])]
+    new, _ = plant_errors(files, 5, MANY.model_copy(update={"spurious": 1.0}))
+    kinds = [{len(label.values) for label in parse(text)} for text in new.values()]
+    assert all(len(kind) <= 1 for kind in kinds)
+    assert {4} in kinds
+    assert {8} in kinds
+
+
 def test_what_is_no_text_stays_as_it_is_and_is_told(
     shapes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -67,7 +67,7 @@ def audit(
         data, model = data or of_data, model or of_model
     detector = load_detector(model)
     data = data or known_data(detector)
-    is_single = bool(arguments.get("single_cls", detector.overrides.get("single_cls")))
+    is_single = reads_one_class(detector, arguments)
     description = check(data, detector, split, is_single)
     labels, seen, imgsz = look(detector, data, split, **arguments)
     past = recall(run, labels) if run and split == "train" and (Path(run) / LABELS).is_file() else None
@@ -202,6 +202,11 @@ def check_checkpoint(model: Path | str) -> None:
         raise ConfigError(f"'model={model}' is no checkpoint: an audit needs trained weights, a file .pt.")
     if is_untrained(model):
         raise ConfigError(f"'model={model}' cannot judge labels: it was not trained on a data set's classes.")
+
+
+def reads_one_class(detector: Any, arguments: Mapping[str, Any]) -> bool:
+    """Whether all classes are read as one: as an argument says, or the training that a checkpoint is of."""
+    return bool(arguments.get("single_cls", detector.overrides.get("single_cls")))
 
 
 def check(data: Any, detector: Any, split: str, is_single: bool) -> dict[str, Any]:

@@ -68,8 +68,8 @@ def choose(
     Raises:
         ConfigError: something is to be added that a box alone does not make.
     """
-    if add and no_addition:
-        raise ConfigError(f"a missing object cannot be added: {no_addition}.")
+    if add:
+        check_addition(no_addition)
     accepted, rejected = decisions.accepted, decisions.rejected
     warn_of_obstacles(accepted, task, no_addition)
     additions = [] if no_addition else unmatched(accepted.missing, found.labels)  # some may have got a label since
@@ -142,6 +142,16 @@ def why_no_addition(task: str, description: Mapping[str, Any] | None = None, is_
     if is_single and len(description.get("names", ())) > 1:
         return "with single_cls it is not known of which class it is"
     return ""
+
+
+def check_addition(no_addition: str) -> None:
+    """Refuse to add labels where that cannot be.
+
+    Raises:
+        ConfigError: says why.
+    """
+    if no_addition:
+        raise ConfigError(f"a missing object cannot be added: {no_addition}.")
 
 
 def warn_of_obstacles(accepted: Findings, task: str, no_addition: str) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.utils import LOGGER
 
-from yolo_wiou.auditing.audit import audit, check_checkpoint, check_task, of_run
+from yolo_wiou.auditing.audit import audit, check_checkpoint, check_task, known_data, of_run, reads_one_class
 from yolo_wiou.auditing.decisions import Decisions
 from yolo_wiou.auditing.export.formats import check_formats, export
-from yolo_wiou.auditing.fix import why_no_addition
+from yolo_wiou.auditing.fix import check_addition, why_no_addition
 from yolo_wiou.auditing.report import Report
 from yolo_wiou.auditing.truth import of_the_known
 from yolo_wiou.cli.arguments import KNOWN, check_arguments, find_model, out_folder, parse, parse_options
@@ -27,6 +27,7 @@ from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import CFG, read_mapping
 from yolo_wiou.losses import LossConfig
 from yolo_wiou.losses.presets import take_loss
+from yolo_wiou.training.preflight import describe
 
 SHARED = ("data", "model", "split")
 """Settings that are arguments of `val` too, so that a file of them (`cfg=`) may have them."""
@@ -154,6 +155,7 @@ def read(argv: Sequence[str]) -> Request:
     model = find_model(str(options["model"]), arguments.pop("task", None))
     check_task(model)
     check_formats(formats, model.task)
-    if options["fix.add"] and (why := why_no_addition(model.task)):
-        raise ConfigError(f"fix.add=true cannot add anything: {why}.")
+    if options["fix.add"]:
+        data = options["data"] or known_data(model)
+        check_addition(why_no_addition(model.task, describe(data) if data else {}, reads_one_class(model, arguments)))
     return Request(model, options, arguments, decisions, formats, loss)

@@ -160,10 +160,12 @@ def plant_errors(
         new[image][place] = None if kind == "dropped" else Label(0, cls, values).text
         errors.append((image, place, kind, label.cls, centred(old)))
 
-    images = list(lines)
+    outlined = {image: is_outline(label.values, dims) for image, label in labels}
+    alike = {kind: [image for image in lines if outlined.get(image, kind) is kind] for kind in (False, True)}
     for _ in range(round(config.spurious * len(labels))):
         template = labels[int(rng.integers(len(labels)))][1]
         old = edges(template.values, dims)
+        images = alike[is_outline(template.values, dims)]  # Ultralytics reads no file that has outlines and boxes
         image, box = free_place(rng, old[1] - old[0], images, new, dims)
         new[image].append(Label(0, template.cls, moved(template.values, old, box, dims)).text)
         errors.append((image, len(new[image]) - 1, "spurious", None, []))
