@@ -248,7 +248,7 @@ def test_what_was_accepted_and_cannot_be_done_is_left_out_with_a_warning(
     file = found.fix(tmp_path / "fixed", decisions=Decisions(accepted=Findings(labels=rows, missing=[gone])))
     assert len(corrected(file, image)) == len(lines) - len(rows) + 1
     (warning,) = caplog.messages
-    assert f"{2 if task == 'segment' else 1} accepted changes are left out: " in warning
+    assert f"{2 if task == 'segment' else 1} of the accepted changes cannot be made: " in warning
     assert (corrected(file, image)[0] == lines[0]) == (task == "segment")
 
 

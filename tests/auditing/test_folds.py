@@ -106,4 +106,4 @@ def test_labels_that_are_no_text_count_as_none(shapes: Path, tmp_path: Path, cap
     images = images_of(describe(data), "train")
     label_file(images[0]).write_bytes("0 .5 .5 .1 .1".encode("utf-16"))
     assert sorted(image for part in parts(str(data), 2) for image in part) == images
-    assert "1 label files cannot be read" in caplog.text
+    assert "1 of the label files cannot be read" in caplog.text

@@ -37,7 +37,10 @@ def test_the_command_says_what_was_planted_and_where(
         ("data={shapes} out=there seed=x", "'seed' needs one whole number"),
         ("data={shapes} out=there split=test", "has no split 'test'. Valid: train, val"),
         ("data=nowhere.yaml out=there", "nowhere.yaml"),
-        ("data={shapes} out={folder}", "which is not of an earlier copy or was changed since"),
+        (
+            "data={shapes} out={folder}",
+            "'out={folder}' holds 'data.yaml', which is not of an earlier copy or was changed since",
+        ),
     ],
 )
 def test_mistakes(
@@ -51,6 +54,6 @@ def test_mistakes(
     monkeypatch.chdir(tmp_path)
     before = sorted(path.name for path in shapes.parent.iterdir())
     assert run_command(["plant", *words.format(shapes=shapes, folder=shapes.parent).split()]) == 2
-    assert message in capsys.readouterr().err
+    assert message.format(folder=shapes.parent) in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
     assert sorted(path.name for path in shapes.parent.iterdir()) == before

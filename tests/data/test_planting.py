@@ -163,5 +163,5 @@ def test_what_is_no_text_stays_as_it_is_and_is_told(
     assert (copy.parent / "labels" / "train" / label_file(first).name).read_bytes() == content
     assert {error.image for error in errors} <= {*others}
     (warning,) = caplog.messages
-    assert "1 label files cannot be read and stay as they are; Ultralytics leaves their images out" in warning
+    assert "1 of the label files cannot be read and stay as they are; Ultralytics leaves their images out" in warning
     assert str(label_file(first)) in warning

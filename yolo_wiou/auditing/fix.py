@@ -159,7 +159,7 @@ def warn_of_obstacles(accepted: Findings, task: str, no_addition: str) -> None:
     findings: list[AuditedLabel | MissingLabel] = [*accepted.labels, *accepted.missing]
     if reasons := [why for finding in findings if (why := obstacle(finding, task, no_addition))]:
         why = "; ".join(dict.fromkeys(reasons))
-        LOG.warning(f"yolo-wiou: {len(reasons)} accepted changes are left out: {why}. Correct them in another tool.")
+        LOG.warning(f"yolo-wiou: {len(reasons)} of the accepted changes cannot be made: {why}.")
 
 
 def write_fixed(

@@ -28,7 +28,7 @@ def plant_labels(argv: list[str]) -> None:
     except ValidationError as error:
         raise ConfigError(explain(error, PlantConfig, "plant").replace("plant.", "")) from error
     folder, split = out_folder(options["out"]), options["split"]
-    check_relabelled(folder)
+    check_relabelled(folder, "out")
     if not (data := describe(options["data"])):
         raise ConfigError(f"'data={options['data']}' has no label files to plant errors in: give a data set's YAML.")
     images = images_of(data, split)

@@ -165,9 +165,10 @@ def warn_of_shared(images: Sequence[Path]) -> None:
     first: dict[Path, Path] = {}
     shared = [(one, image) for image in images if (one := first.setdefault(label_file(image), image)) != image]
     if shared:
+        one, image = shared[0]
         LOG.warning(
-            f"yolo-wiou: '{shared[0][0]}' and '{shared[0][1].name}' have one label file, as {len(shared)} images have "
-            "with another one: what is changed for one of them is changed for both."
+            f"yolo-wiou: '{one}' and '{image.name}' have one label file: what is changed for one of them is changed "
+            f"for both. Images like the second: {len(shared)}."
         )
 
 

@@ -61,8 +61,8 @@ def lines_of(images: Iterable[Path]) -> dict[Path, list[str]]:
             unread.append(label_file(image))
     if unread:
         LOG.warning(
-            f"yolo-wiou: {len(unread)} label files cannot be read and stay as they are; Ultralytics leaves their "
-            f"images out. The first is '{unread[0]}', which is no text in UTF-8."
+            f"yolo-wiou: {len(unread)} of the label files cannot be read and stay as they are; Ultralytics leaves "
+            f"their images out. The first is '{unread[0]}', which is no text in UTF-8."
         )
     return lines
 
