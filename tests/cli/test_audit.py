@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -235,6 +237,23 @@ def test_a_copy_of_all_settings_is_no_hindrance(
     words = ["cfg=all.yaml", f"data={shapes}", f"model={untrained}", "imgsz=64", "workers=0", "verbose=true"]
     assert run_command(["audit", *words, "split=train"]) == 0
     assert json.loads(Path("runs/audit/audit.json").read_text())["label_count"] > 12
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the file systems of others take no such names")
+def test_names_that_are_no_text_are_written_and_printed(
+    shapes: Path, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As archives of other systems leave them; one of the images is broken, and so its name is told."""
+    monkeypatch.chdir(tmp_path)
+    data = shutil.copytree(shapes.parent, tmp_path / "set") / "data.yaml"
+    odd = [
+        image.rename(os.fsdecode(os.fsencode(image) + b"\xb0.png"))
+        for image in sorted(data.parent.glob("images/train/*"))[:2]
+    ]
+    odd[0].write_bytes(b"")
+    assert run_command(["audit", f"data={data}", f"model={untrained}", "imgsz=64", "workers=0"]) == 0
+    assert r"\udcb0.png" in capsys.readouterr().out
+    assert {file.suffix for file in (tmp_path / "runs" / "audit").iterdir()} == {".csv", ".json", ".html"}
 
 
 def test_where_the_copy_fails_the_pass_is_not_lost(

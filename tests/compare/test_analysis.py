@@ -304,6 +304,23 @@ def test_another_optimizer_and_another_ground_truth_are_told(copy: Path) -> None
     assert "ground truth" in found
 
 
+@pytest.mark.parametrize("names", [["disc", "square"], ["disc", "box", "star"], ["disc"]])
+def test_classes_that_were_renamed_or_added_between_runs_are_told(names: list[str], tmp_path: Path) -> None:
+    """As data.yaml may be edited before a study goes on: each class is compared where both runs have it."""
+    write_study(tmp_path, {"ciou": 0.0, "closer": -0.05, "looser": 0.1}, seeds=2, images=3)
+    for file in tmp_path.glob("runs/shapes/*/seed0/truth.json"):
+        if "looser" not in file.parts:
+            write_json(
+                file, {**read_json(file), "categories": [{"id": i, "name": name} for i, name in enumerate(names)]}
+            )
+    found = findings(tmp_path)
+    assert "ground truth" in " ".join(found.data["shapes"].warnings)
+    closer = found.data["shapes"].comparisons[0].exploratory
+    assert closer
+    assert closer.by_class["disc"].mean is not None
+    assert "disc" in page(found, ended_runs(tmp_path))
+
+
 def crowded(folder: Path, objects: int, **arguments: Any) -> Findings:
     """A study whose first image holds that many objects of a class, and is detected as before."""
     write_study(folder, {"ciou": 0.0, "closer": -0.05}, seeds=2, images=3)

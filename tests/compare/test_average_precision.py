@@ -13,7 +13,8 @@ from helpers.synthetic import detect, ground_truth
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from yolo_wiou.compare.average_precision import average_precision, quality, redraw
+from yolo_wiou.compare import average_precision as average_precision_module
+from yolo_wiou.compare.average_precision import ClassMatches, average_precision, quality, redraw
 from yolo_wiou.compare.evaluation import evaluate, metrics_of
 
 
@@ -117,6 +118,30 @@ def test_quality_by_hand(tmp_path: Path) -> None:
     false, faint = [0, 90, 90, 10, 10, 0.9, 0], [1, 10, 10, 40, 40, 0.2, 0]
     classes = evaluated(tmp_path, truth, np.array([close, false, faint], np.float32)).matches
     np.testing.assert_allclose(quality(classes), [0.5 * 2 / 3, 0])  # F1 of 1 hit, 2 detections, 1 object; not seen
+
+
+def test_many_detections_of_a_class_are_redrawn_in_smaller_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would not fit into memory otherwise, and make no difference."""
+    rng, images, detections = np.random.default_rng(0), 50, 60_000
+    score, hit = np.sort(rng.random(detections))[::-1], rng.random((10, detections)) < 0.01
+    objects = np.full(images, 20)
+    found = [ClassMatches(rng.integers(0, images, detections), score, hit, objects)]
+    weights = redraw(images, 60)
+
+    def peak(most: int) -> tuple[Any, int]:
+        monkeypatch.setattr(average_precision_module, "MOST", most)
+        tracemalloc.start()
+        ap = average_precision(found, weights)
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return ap, size
+
+    default = average_precision_module.MOST
+    (at_once, much), (in_steps, little), (one_by_one, _) = (peak(most) for most in (10**9, default, 1))
+    assert (in_steps == at_once).all()
+    assert (one_by_one == at_once).all()
+    assert little < 0.7 * much
+    assert little < 30 * default  # bytes
 
 
 def test_many_classes_need_no_memory_for_each_in_every_image(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from helpers.synthetic import detect, ground_truth
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from yolo_wiou.compare import rotated
 from yolo_wiou.compare.detections import compact, detections, truth
 from yolo_wiou.compare.evaluation import evaluate, metrics_of
 from yolo_wiou.compare.rotated import rotated_iou
@@ -41,6 +42,21 @@ def test_iou_by_hand(box: list[float], others: list[list[float]], ious: list[flo
 def test_nothing_has_no_iou() -> None:
     assert rotated_iou([], []).shape == (0, 0)
     assert rotated_iou([[0, 0, 1, 1, 0]], []).shape == (1, 0)
+
+
+def test_the_fewer_boxes_are_taken_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a detector's hundreds and a person's few, whichever comes first."""
+    counts = []
+    area = rotated._area_within
+
+    def counted(corners: Any, *half: float) -> Any:
+        counts.append(len(corners))
+        return area(corners, *half)
+
+    monkeypatch.setattr(rotated, "_area_within", counted)
+    few, many = [[0, 0, 4, 2, 0.5]], [[i, 0, 4, 2, 0.1] for i in range(9)]
+    assert rotated_iou(few, many) == pytest.approx(rotated_iou(many, few).T)
+    assert counts == [9, 9]
 
 
 number = some.floats(0, 30)

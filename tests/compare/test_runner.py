@@ -218,6 +218,13 @@ def test_killed_at_any_moment_only_what_was_running_is_lost(tmp_path: Path, monk
     assert STUDY.runs()[0].result(tmp_path) == first
 
 
+def test_long_names_are_no_hindrance(tmp_path: Path) -> None:
+    """A folder's name takes 255 bytes, of which a data set and a loss of 200 each leave none."""
+    study = STUDY.model_copy(update={"data": {"細胞" * 30: "/a.yaml"}, "losses": {"損失" * 30: "ciou"}, "seeds": (0,)})
+    (run,) = train(study.runs(), tmp_path, fake)
+    assert run.is_finished(tmp_path)
+
+
 def test_what_outlives_its_study_spoils_nothing(tmp_path: Path) -> None:
     """A process that goes on writing after its study was killed has no folder that counts."""
     STUDY.save(tmp_path)

@@ -100,11 +100,13 @@ def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
         "0 0 0 2 0 2 2",
     )
     beyond = [write(tmp_path, f"odd{i}", f"0 0.5 0.5 0.2 0.2\n{line}\n") for i, line in enumerate(odd)]
+    bomb = write(tmp_path, "bomb", "0 0.5 0.5 0.2 0.2\n")
+    Image.new("1", (20_000, 10_000)).save(bomb)  # above Pillow's limit
     empty, without = write(tmp_path, "empty", ""), write(tmp_path, "without", "0 0.5 0.5 0 0.2\n")
     (tmp_path / "labels" / "empty.txt").unlink()
-    found = profile([good, words, broken, empty, without, *beyond], "detect", 640)
+    found = profile([good, words, broken, bomb, empty, without, *beyond], "detect", 640)
     assert found.counts.tolist() == [1, 0, 0]
-    assert [path.stem for path in found.unread] == ["words", "broken", *(f"odd{i}" for i in range(len(odd)))]
+    assert [path.stem for path in found.unread] == ["words", "broken", "bomb", *(f"odd{i}" for i in range(len(odd)))]
     assert not len(profile([empty], "detect", 640).sides)
 
 

@@ -23,7 +23,7 @@ from yolo_wiou.cli.output import stdout_free
 from yolo_wiou.cli.places import where
 from yolo_wiou.cli.values import as_list, split_argument
 from yolo_wiou.data.relabelled import check_relabelled
-from yolo_wiou.errors import ConfigError
+from yolo_wiou.errors import ConfigError, visible
 from yolo_wiou.files import CFG, read_mapping
 from yolo_wiou.losses import LossConfig
 from yolo_wiou.losses.presets import take_loss
@@ -86,7 +86,7 @@ def audit_labels(argv: list[str]) -> None:
         if folder := options["fix"]:
             places["corrected"] = report.write_fixed(folder, edits)
     lines = [*report.warnings, report.sentence, *filter(None, [of_the_known(report)])]
-    print(json.dumps(report.plain(), indent=1) if as_json else "\n".join(lines))
+    print(json.dumps(report.plain(), indent=1) if as_json else visible("\n".join(lines)))
     if not as_json:
         print(where(**places))
 

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 CONFIDENCE = 0.25
 """Below this score a person does not see a detection: Ultralytics' own choice for `predict`."""
-BLOCK = 50
-"""Draws at a time: all of them by all detections would not fit into memory."""
+MOST = 2_000_000
+"""Draws at a time, by detections of a class: all of them would not fit into memory."""
 RECALLS = np.linspace(0, 1, 101)
 """COCO's."""
 
@@ -44,7 +44,8 @@ def average_precision(classes: list[ClassMatches], weights: ArrayLike) -> Floats
         (B, T); NaN for a draw without any object. With weights of 1 this is COCO's AP.
     """
     weights = np.asarray(weights)
-    blocks = (weights[start : start + BLOCK].astype(float) for start in range(0, len(weights), BLOCK))
+    step = max(MOST // max(1, *(len(matches.score) for matches in classes)), 1)
+    blocks = (weights[start : start + step].astype(float) for start in range(0, len(weights), step))
     return np.concatenate([_mean_of_classes(np.stack([_of_class(c, block) for c in classes])) for block in blocks])
 
 

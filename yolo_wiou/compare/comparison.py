@@ -145,7 +145,7 @@ def _explore(pairs: Sequence[Pair]) -> Exploratory:
     return Exploratory(
         metrics=differences_by(METRICS, getattr),
         by_threshold=differences_by(first.by_threshold, lambda metrics, key: metrics.by_threshold[key]),
-        by_class=differences_by(first.by_class, lambda metrics, key: metrics.by_class[key]),
+        by_class=differences_by(first.by_class, lambda metrics, key: metrics.by_class.get(key)),
     )
 
 

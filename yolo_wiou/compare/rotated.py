@@ -20,6 +20,8 @@ def rotated_iou(boxes: ArrayLike, objects: ArrayLike) -> Floats:
         (D, G) float64.
     """
     found, held = (np.asarray(rows, np.float64).reshape(-1, 5) for rows in (boxes, objects))
+    if len(found) < len(held):  # one after the other are taken of those that are fewer
+        return rotated_iou(held, found).T
     corners = corners_of(found)
     overlap = np.empty((len(found), len(held)))
     for column, (x, y, w, h, angle) in enumerate(held):

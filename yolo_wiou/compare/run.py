@@ -195,12 +195,13 @@ class Record:
 
     @cached_property
     def fingerprint(self) -> str:
-        """CRC of the ground truth: names and sizes of the images, and boxes, wherever they lie."""
+        """CRC of the ground truth: names and sizes of the images, boxes, and classes, wherever the images lie."""
         truth = self.truth
         images = [[Path(i["file_name"]).name, i["width"], i["height"]] for i in truth["images"]]
         rows = truth["annotations"]
         boxes = [[a["image_id"], a["category_id"], a["bbox"], *([a["angle"]] if "angle" in a else [])] for a in rows]
-        return f"{zlib.crc32(json.dumps([images, boxes]).encode()):08x}"
+        classes = [[c["id"], c["name"]] for c in truth["categories"]]
+        return f"{zlib.crc32(json.dumps([images, boxes, classes]).encode()):08x}"
 
     @cached_property
     def history(self) -> dict[str, list[float]]:

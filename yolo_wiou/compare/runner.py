@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from yolo_wiou.compare.run import LOG, RUNNING, Run
-from yolo_wiou.files import write_json
+from yolo_wiou.files import file_name, write_json
 
 WORKER = "yolo_wiou.compare.worker"
 ROOT = Path(__file__).parents[2]
@@ -126,7 +126,7 @@ def run_job(file: str, content: Any, study: Path, name: str, runner: Runner) -> 
 
 def scratch(study: Path, name: str) -> Path:
     """Make a folder for a job, which no other process has."""
-    folder = study / RUNNING / f"{name}-{os.getpid()}"
+    folder = study / RUNNING / f"{file_name(name)}-{os.getpid()}"
     folder.mkdir(parents=True)
     return folder
 

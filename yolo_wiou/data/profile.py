@@ -22,6 +22,8 @@ CROWDED = 0.3
 """IoU with another object of its image from which on an object stands in a crowd."""
 BEYOND = 0.01
 """How far outside of the image a coordinate may lie: Ultralytics leaves out an image with one further away."""
+UNREADABLE = (OSError, ValueError, Image.DecompressionBombError, ImportError)
+"""What reading an image or its labels raises; the last where Ultralytics' own Image.open would have to install more."""
 Floats: TypeAlias = NDArray[np.float64]
 
 
@@ -115,11 +117,7 @@ def profile(images: Iterable[Path], task: str, imgsz: int) -> Profile:
         try:
             size = image_size(image)
             labels = read_labels(file, task)
-        except (
-            OSError,
-            ValueError,
-            ImportError,
-        ):  # the last of Ultralytics' own Image.open, of a kind it has to install
+        except UNREADABLE:
             unread.append(file if image.is_file() and file.is_file() else image)
             continue
         scale = size * (imgsz / size.max())

@@ -70,7 +70,7 @@ def load_history(run: Path | str) -> LabelHistory:
     folder = Path(run)
     if not (folder / LABELS).is_file() or not (folder / HISTORY).is_file():
         raise ConfigError(f"'{folder}' is no run that recorded its labels: train with audit=true.")
-    with (folder / LABELS).open(newline="", encoding="utf-8") as stream:
+    with (folder / LABELS).open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
         rows = list(csv.DictReader(stream))
     records = read_epochs(folder / HISTORY, len(rows))
 

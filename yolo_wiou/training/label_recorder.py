@@ -39,7 +39,7 @@ class LabelRecorder:
         self.start_epoch()
         if folder:
             table, file = index_of(label_ids), folder / LABELS
-            if epochs and file.is_file() and labels_of(file.read_text(encoding="utf-8")) != labels_of(table):
+            if epochs and file.is_file() and labels_of(file.read_text("utf-8", "surrogateescape")) != labels_of(table):
                 LOGGER.warning("yolo-wiou: the labels are not those that the run has recorded; the record begins anew.")
                 (folder / HISTORY).unlink(missing_ok=True)
             write_whole(file, table)

@@ -133,7 +133,11 @@ def classes(data: DataFindings, palette: _Palette) -> Any:
     for i, (loss, by_class) in enumerate(found.items()):
         offset = (0.5 - (i + 0.5) / len(found)) * 0.7
         shown: dict[str, Any] = {"legendgroup": loss, "visible": True if loss in palette.first else "legendonly"}
-        known = [(row + offset, by_class[name]) for row, name in enumerate(names) if by_class[name].mean is not None]
+        known = [
+            (row + offset, by_class[name])
+            for row, name in enumerate(names)
+            if name in by_class and by_class[name].mean is not None
+        ]
         for row, difference in known:
             _bar(figure, difference.interval or (), row, palette.colours[loss], 3, showlegend=False, **shown)
         said = [f"{loss}: {points(d.mean)} {interval(d.interval)}" for _, d in known]
