@@ -336,13 +336,16 @@ def test_decisions_about_other_labels_are_refused(shapes: Path, tmp_path: Path) 
 
 
 def test_of_two_labels_one_is_removed_whichever_fits_better_now(shapes: Path, tmp_path: Path) -> None:
-    image = images(shapes)[0]
-    lines = read_lines(label_file(image))
+    shutil.copytree(shapes.parent, tmp_path / "set")
+    data = tmp_path / "set" / "data.yaml"
+    image = images(data)[0]
+    lines = ["0 .25 .25 .25 .25", "0 .25 .265625 .25 .265625", "1 .8 .8 .1 .1"]
+    label_file(image).write_text("\n".join(lines))
     box, other = label(image).box, (8.0, 8.0, 16.0, 17.0)
     pair = DuplicateLabels(str(image), 1, 2, 0, "disc", box, other, 0.9)
     turned = replace(pair, line=2, duplicate=1, box=other, duplicate_box=box)
     rows = [label(image, is_sure=False), label(image, 2, box=other, is_sure=False)]
-    found = report(shapes, labels=rows, duplicates=[turned])
+    found = report(data, labels=rows, duplicates=[turned])
     file = found.fix(tmp_path / "fixed", remove=True, decisions=Decisions(accepted=Findings(duplicates=[pair])))
     assert corrected(file, image) == [lines[0], *lines[2:]]
     kept = found.fix(tmp_path / "kept", remove=True, decisions=Decisions(rejected=Findings(duplicates=[pair])))
