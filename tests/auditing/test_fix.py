@@ -350,8 +350,6 @@ def test_of_two_labels_one_is_removed_whichever_fits_better_now(shapes: Path, tm
     assert corrected(file, image) == [lines[0], *lines[2:]]
     kept = found.fix(tmp_path / "kept", remove=True, decisions=Decisions(rejected=Findings(duplicates=[pair])))
     assert corrected(kept, image) == lines
-    alike = report(
-        shapes, labels=rows[:1], duplicates=[replace(pair, duplicate_box=box)]
-    )  # letter for letter: read once
+    alike = report(data, labels=rows[:1], duplicates=[replace(pair, duplicate_box=box)])  # letter for letter: read once
     file = alike.fix(tmp_path / "alike", decisions=Decisions(accepted=Findings(duplicates=alike.duplicates)))
     assert corrected(file, image) == [lines[0], *lines[2:]]
