@@ -56,7 +56,7 @@ def test_what_was_seen_of_another_label_does_not_count(tmp_path: Path) -> None:
     assert past.loc == pytest.approx([0.75, float("nan"), float("nan")], nan_ok=True)
     assert past.cls == pytest.approx([-0.5, float("nan"), float("nan")], nan_ok=True)
     assert past.changed == 2
-    assert changed(past) == ["2 labels have changed since the training: what it saw of them then does not count."]
+    assert changed(past) == ["Since the training 2 labels changed: what it saw of them then does not count."]
     assert changed(Past(past.loc, past.cls)) == changed(None) == []
 
 

@@ -15,6 +15,7 @@ from yolo_wiou.auditing.judge import KNOWN, Judgement, judge
 from yolo_wiou.auditing.labels import Labels, collect
 from yolo_wiou.auditing.report import ClassSummary, Report
 from yolo_wiou.compare.detections import detections, record
+from yolo_wiou.compare.report.text import count
 from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.files import read_mapping
 from yolo_wiou.training.families import is_untrained
@@ -274,7 +275,7 @@ def changed(past: Past | None) -> list[str]:
     """Say how many labels have changed since the training that is asked about them, if any."""
     if not past or not past.changed:
         return []
-    return [f"{past.changed} labels have changed since the training: what it saw of them then does not count."]
+    return [f"Since the training {count(past.changed, 'label')} changed: what it saw of them then does not count."]
 
 
 def left_out(images: Sequence[Path], seen: Sequence[Path]) -> list[str]:
