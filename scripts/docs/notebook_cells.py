@@ -52,7 +52,7 @@ data = DATA or "planted/data.yaml"
 # ## Train
 #
 # `yolo_wiou.YOLO` is `ultralytics.YOLO` with one more argument, `loss`. `trust`, this package's own, counts a label less the worse it has fitted over the epochs; whether it helps on
-# your data, the comparison below finds out. It is made for fine-tuning a pretrained network, and has not been judged from scratch, as this small demo trains. `audit=True` also records how well every label fitted, epoch by epoch.
+# your data, the comparison below finds out. It is made for fine-tuning a pretrained network; from scratch, as this small demo trains, the study could tell neither help nor harm. `audit=True` also records how well every label fitted, epoch by epoch.
 
 # %%
 from yolo_wiou import YOLO
@@ -172,7 +172,7 @@ print(f"AP on the validation images: {100 * before.box.map:.1f} with the labels 
 
 # %% [markdown]
 # One run of each again, of a short training from scratch: an example and no proof, whichever way it points, as seeds alone move the result. Over six seeds, fine-tuned, correcting brought a third to more than
-# half of what the errors cost back: [what the audit is worth](../docs/audit.md).
+# half of what the errors cost back: [what the audit is worth](../docs/audit-study.md).
 #
 # ## Take it away
 #

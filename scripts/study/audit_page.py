@@ -1,4 +1,4 @@
-"""Write the tables of docs/audit.md, from what audit.py, loop.py and audit_real.py found.
+"""Write the tables of docs/audit-study.md, from what audit.py, loop.py and audit_real.py found.
 
     python scripts/study/audit_page.py [FILE.json ...] [--check]
 
@@ -23,7 +23,7 @@ from yolo_wiou.compare.statistics import sign_flip_interval
 from yolo_wiou.files import read_json
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGE = DOCS / "audit.md"
+PAGE = DOCS / "audit-study.md"
 Results: TypeAlias = list[dict[str, Any]]
 SETS = {"shapes": "rendered", "bccd": "BCCD"}
 METHODS = {

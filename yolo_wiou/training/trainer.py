@@ -29,8 +29,8 @@ OWN_KEYS = ("loss", "audit")
 """Arguments of ours among a run's `args`; Ultralytics' validator and stock releases refuse them."""
 
 NOT_ASKED = (
-    "yolo-wiou: no 'loss=', so this is Ultralytics' own. In our studies 'trust' did better where some boxes are loose, "
-    "lost at most 0.3 AP points where all are exact, and did not help where all are a little off "
+    "yolo-wiou: no 'loss=', so this is Ultralytics' own. In our studies of fine-tuned networks 'trust' did better "
+    "where some boxes are loose, and did not help where all are exact or a little off "
     "(https://yolo-wiou.github.io/yolo-wiou/study/); 'yolo-wiou compare' tries it on your data."
 )
 UNREACHED = (
