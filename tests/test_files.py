@@ -116,6 +116,14 @@ def test_a_file_has_the_mode_that_a_plain_open_gives(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [plain, file]
 
 
+def test_a_copy_that_was_moved_aside_is_no_leftover(tmp_path: Path) -> None:
+    """Whoever was killed just then has it nowhere else."""
+    (tmp_path / f".corrected.1{DRAFT}").mkdir()
+    (tmp_path / f".last.pt.1{DRAFT}").touch()
+    forget_drafts(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [f".corrected.1{DRAFT}"]
+
+
 def test_a_planted_link_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither at a name that can be guessed, nor at the one that is used."""
     victim, file = tmp_path / "victim", tmp_path / "results.json"

@@ -194,7 +194,8 @@ def draft_of(file: Path) -> Iterator[Path]:
 def forget_drafts(folder: Path) -> None:
     """Remove what killed writers left in a folder in which nobody else writes."""
     for draft in folder.glob(f".*{DRAFT}"):
-        draft.unlink(missing_ok=True)
+        if not draft.is_dir():  # a folder is a copy of labels that was moved aside, and may be the only one
+            draft.unlink(missing_ok=True)
 
 
 def read_json(file: Path) -> Any:

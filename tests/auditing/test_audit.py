@@ -93,7 +93,8 @@ def seen(shapes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             elif number == 1:
                 table[0, 5] = 1 - table[0, 5]
             elif number == 2:
-                table = np.vstack([table, [-60, -60, 20, 20, 0.9, 1]])
+                outside = [-60, -60, 20, 20, 0.95, 1]  # as a rotated box may lie, of which no label can be made
+                table = np.vstack([table, [0, 0, 4, 4, 0.9, 1], outside])
             detections.append((label["im_file"], table.astype(np.float32)))
         found = YOLODataset(**where, classes=classes).labels
         args = SimpleNamespace(single_cls=False, imgsz=64, classes=classes)

@@ -88,6 +88,16 @@ def test_a_model_of_other_classes_is_refused(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_copy_is_not_corrected_in_its_own_place(
+    shapes: Path, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["plant", f"data={shapes}", "out=copy"]) == 0
+    monkeypatch.setattr(audit, "audit", pytest.fail)
+    assert run_command(["audit", "data=copy/data.yaml", f"model={untrained}", "fix=copy"]) == 2
+    assert "'fix=copy' holds the data set that is read" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

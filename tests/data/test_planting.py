@@ -152,6 +152,19 @@ def test_no_file_has_boxes_and_outlines(clean: dict[str, list[str]]) -> None:
     assert {8} in kinds
 
 
+def test_an_image_without_labels_gets_one_kind_and_a_file_of_both_its_own(clean: dict[str, list[str]]) -> None:
+    outline = "0 .1 .1 .4 .1 .4 .4 .1 .4"
+    files = {name: [outline] if index % 2 else text for index, (name, text) in enumerate(clean.items())}
+    files |= {f"empty{index}": [] for index in range(40)}
+    for seed in range(5):
+        new, _ = plant_errors(files, 5, MANY.model_copy(update={"spurious": 1.0, "seed": seed}))
+        assert all(len({len(label.values) for label in parse(text)}) <= 1 for text in new.values())
+    new, _ = plant_errors({"mixed": [outline, "0 .5 .5 .1 .1"]}, 5, MANY.model_copy(update={"spurious": 1.0}))
+    assert len(new["mixed"]) >= 2
+    new, _ = plant_errors({"a": [outline] * 9, "empty": []}, 5, MANY.model_copy(update={"spurious": 1.0}))
+    assert any(len(label.values) == 8 for label in parse(new["empty"]))
+
+
 def test_what_is_no_text_stays_as_it_is_and_is_told(
     shapes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

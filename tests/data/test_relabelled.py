@@ -114,6 +114,26 @@ def test_what_was_changed_in_a_copy_is_never_lost(name: str, content: str | None
     assert contents(folder) == before
 
 
+def test_what_file_managers_leave_is_no_change_and_no_name_is_too_odd(shapes: Path, tmp_path: Path) -> None:
+    data = describe(shutil.copytree(shapes.parent, tmp_path / "set") / "data.yaml")
+    image = images_of(data, "train")[0]
+    odd = image.rename(image.with_name(f"two\nlines{image.suffix}"))
+    label_file(image).rename(label_file(odd))
+    images = [odd, *images_of(data, "train")[1:3]]
+    write_relabelled(tmp_path / "copy", data, "train", images, {})
+    (tmp_path / "copy" / ".DS_Store").touch()
+    (tmp_path / "copy" / "labels" / "Thumbs.db").touch()
+    assert write_relabelled(tmp_path / "copy", data, "train", images, {}).is_file()
+
+
+def test_a_folder_that_is_no_copy_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold a whole data set."""
+    (tmp_path / "images").mkdir()
+    monkeypatch.setattr("yolo_wiou.data.relabelled.inventory", pytest.fail)
+    with pytest.raises(ConfigError, match=r"holds 'images'"):
+        check_relabelled(tmp_path, "fix")
+
+
 def test_a_link_to_a_folder_is_followed(shapes: Path, tmp_path: Path) -> None:
     data = describe(shapes)
     images = images_of(data, "train")

@@ -173,6 +173,9 @@ def test_a_new_run_in_an_old_one_s_folder_keeps_no_record_of_it(shapes: Path, tm
     assert load_history(tmp_path / "run")
     YOLO(DETECT).train(loss="wiou3", **arguments)
     assert not {LABELS, HISTORY} & {file.name for file in (tmp_path / "run").iterdir()}
+    (tmp_path / "run" / LABELS).write_text("a table of the user's own")
+    YOLO(DETECT).train(loss="wiou3", **arguments)
+    assert (tmp_path / "run" / LABELS).read_text() == "a table of the user's own"
 
 
 def test_recording_costs_some_operators_and_no_wait_for_the_device(shapes: Path, tmp_path: Path) -> None:

@@ -238,6 +238,21 @@ def test_a_mistake_that_ultralytics_finds_last_leaves_no_folder(shapes: Path, tm
     assert content(tmp_path).keys() - {tmp_path / "new" / "runs" / "mine" / LOCK} == before.keys()
 
 
+def test_who_is_refused_leaves_the_other_run_s_folder(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which may have been made, and claimed, after this one looked whether it was there."""
+
+    def is_held(folder: Path) -> NoReturn:
+        (folder / LOCK).touch()
+        raise ConfigError("another process is training there")
+
+    monkeypatch.setattr("yolo_wiou.training.crash_safety.claimed", is_held)
+    with pytest.raises(ConfigError, match="another process"):
+        YOLO(MODEL).train(data=shapes, project=tmp_path, name="run", **{**TINY, "exist_ok": True})
+    assert (tmp_path / "run" / LOCK).is_file()
+
+
 @pytest.mark.parametrize("error", [OSError("no locks here"), NotImplementedError("flock")])
 def test_where_there_are_no_locks_nobody_is_stopped(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,7 +19,7 @@ from yolo_wiou.compare.report.text import count
 from yolo_wiou.errors import ConfigError, choices
 from yolo_wiou.files import read_mapping
 from yolo_wiou.training.families import is_untrained
-from yolo_wiou.training.label_history import LABELS
+from yolo_wiou.training.label_history import HISTORY
 from yolo_wiou.training.model import YOLO
 from yolo_wiou.training.preflight import check_split, describe, images_of, no_split
 
@@ -71,7 +71,7 @@ def audit(
     is_single = reads_one_class(detector, arguments)
     description = check(data, detector, split, is_single)
     labels, seen, imgsz = look(detector, data, split, **arguments)
-    past = recall(run, labels) if run and split == "train" and (Path(run) / LABELS).is_file() else None
+    past = recall(run, labels) if run and split == "train" and (Path(run) / HISTORY).is_file() else None
     about = {
         "data": str(data),
         "model": str(model if isinstance(model, (str, Path)) else detector.ckpt_path or detector.model_name),

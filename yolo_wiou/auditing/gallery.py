@@ -71,8 +71,8 @@ def cards(report: Report) -> Iterator[Card]:
         neighbours.setdefault(label.image, []).append(label)
     findings: list[Finding] = [*labels, *missing, *duplicates]
     for finding in findings:
-        size, labels = report.sizes[finding.image], neighbours.get(finding.image, [])
-        yield card(finding, size, labels, report.obstacle(finding))
+        size, near = report.sizes[finding.image], neighbours.get(finding.image, [])
+        yield card(finding, size, near, report.obstacle(finding))
 
 
 def card(finding: Finding, size: tuple[int, int], labels: list[AuditedLabel], obstacle: str) -> Card:

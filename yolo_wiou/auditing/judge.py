@@ -212,7 +212,9 @@ def missing(
     for of, found in by_image(images, seen.image):
         overlap[found] = iou(boxes[of], seen.box[found]).max(0)
     certainty = seen.confidence / typical[seen.cls]
-    is_free = (overlap < UNLABELLED) & (certainty >= CONFIDENT)
+    middle = centre(seen.box)
+    is_inside = ((middle >= 0) & (middle <= labels.sizes[seen.image])).all(1)
+    is_free = (overlap < UNLABELLED) & (certainty >= CONFIDENT) & is_inside
     is_free[explained[explained >= 0]] = False
     rows: list[MissingLabel] = []
     taken: dict[int, list[int]] = {}

@@ -143,9 +143,11 @@ def read(argv: Sequence[str]) -> Request:
     check_formats(formats := as_list(options["export"]))
     out_folder(options["out"])
     if options["fix"]:
-        check_relabelled(Path(options["fix"]), "fix")
-        if Path(options["out"]).resolve().is_relative_to(Path(options["fix"]).resolve()):
+        fix = check_relabelled(Path(options["fix"]), "fix")
+        if Path(options["out"]).resolve().is_relative_to(fix):
             raise ConfigError(f"'out={options['out']}' lies in 'fix={options['fix']}', which is for labels alone.")
+        if options["data"] and Path(options["data"]).resolve().is_relative_to(fix):
+            raise ConfigError(f"'fix={options['fix']}' holds the data set that is read: take another folder.")
     decisions = Decisions.read(options["decisions"]) if options["decisions"] else Decisions()
     loss = take_loss(arguments) if options["folds"] else None
     of_data = {key: options[key] for key in ("data", "split") if options[key]}

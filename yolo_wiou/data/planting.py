@@ -161,11 +161,15 @@ def plant_errors(
         errors.append((image, place, kind, label.cls, centred(old)))
 
     outlined = {image: is_outline(label.values, dims) for image, label in labels}
-    alike = {kind: [image for image in lines if outlined.get(image, kind) is kind] for kind in (False, True)}
+    is_one_kind = len({*outlined.values()}) == 1  # else nothing is added to an image without labels, which has no kind
+    alike = {
+        kind: [image for image in lines if outlined.get(image, kind if is_one_kind else None) is kind]
+        for kind in (False, True)
+    }
     for _ in range(round(config.spurious * len(labels))):
-        template = labels[int(rng.integers(len(labels)))][1]
+        owner, template = labels[int(rng.integers(len(labels)))]
         old = edges(template.values, dims)
-        images = alike[is_outline(template.values, dims)]  # Ultralytics reads no file that has outlines and boxes
+        images = alike[is_outline(template.values, dims)] or [owner]  # no file may have outlines and boxes
         image, box = free_place(rng, old[1] - old[0], images, new, dims)
         new[image].append(Label(0, template.cls, moved(template.values, old, box, dims)).text)
         errors.append((image, len(new[image]) - 1, "spurious", None, []))

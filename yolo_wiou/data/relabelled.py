@@ -27,6 +27,8 @@ MANIFEST = ".yolo-wiou-written"
 """What we wrote into a folder: only a folder that is still like that is replaced."""
 DESCRIBED = ("path", "yaml_file", "download", "train", "val", "test", "minival")
 """Keys of a data.yaml that say where things are."""
+IGNORED = {MANIFEST, ".DS_Store", "Thumbs.db", "desktop.ini"}
+"""What is no part of a copy: our own list of it, and what file managers leave."""
 TEXTS, CACHES = (".csv", ".txt", ".yaml"), (".cache", ".npy")
 """Endings of what may be edited by hand, and of what Ultralytics leaves beside labels and images."""
 
@@ -67,7 +69,9 @@ def check_relabelled(folder: Path, option: str = "") -> Path:
 def strangers(folder: Path) -> list[str]:
     """Return the files of a folder that are not, or no longer, as `write_relabelled` wrote them."""
     file = folder / MANIFEST
-    written = file.read_text("utf-8", "surrogateescape").split("\n")[:-1] if file.is_file() else []
+    if not file.is_file():  # not ours, however large: nothing of it is read
+        return sorted(path.name for path in folder.iterdir() if path.name not in IGNORED)
+    written = file.read_text("utf-8", "surrogateescape").split("\n")[:-1]
     return sorted(line.partition(" ")[2] for line in {*written} ^ {*inventory(folder)})
 
 
@@ -76,10 +80,10 @@ def inventory(folder: Path) -> list[str]:
     lines = []
     for path in sorted(folder.rglob("*")):
         is_file = path.is_symlink() or not path.is_dir()
-        if is_file and path.suffix not in CACHES and path != folder / MANIFEST:
+        if is_file and path.suffix not in CACHES and path.name not in IGNORED:
             is_text = path.suffix in TEXTS and not path.is_symlink()
             mark = f"{zlib.crc32(path.read_bytes()):08x}" if is_text else path.lstat().st_size
-            lines.append(f"{mark} {path.relative_to(folder).as_posix()}")
+            lines.append(f"{mark} {'?'.join(path.relative_to(folder).as_posix().splitlines())}")
     return lines
 
 

@@ -101,8 +101,9 @@ class AuditMixin(CrashSafeMixin):
 
     def run_callbacks(self, event: str) -> None:
         """Do our part of an event, then let all other callbacks run."""
-        if event == "on_pretrain_routine_end" and not self.resume and RANK in {-1, 0}:
-            for name in (LABELS, HISTORY):  # of a run that was in this folder before
+        is_new = event == "on_pretrain_routine_end" and not self.resume and RANK in {-1, 0}
+        if is_new and (self.save_dir / HISTORY).is_file():  # of a run that was in this folder before; else not ours
+            for name in (LABELS, HISTORY):
                 (self.save_dir / name).unlink(missing_ok=True)
         if event == "on_pretrain_routine_end" and self.audit and self.label_ids:
             head = next(head for path, head in self.heads.items() if not suffix(path))  # the one that predicts

@@ -65,8 +65,8 @@ class CrashSafeMixin(BaseTrainer):
         try:
             super().__init__(*args)
         except BaseException:  # what Ultralytics checks last, a device that is not there say
+            unmake(self.made)  # while it is held, or another process could have taken it
             self.claim.close()
-            unmake(self.made)
             raise
 
     def check_resume(self, overrides: dict[str, Any]) -> None:
@@ -102,11 +102,9 @@ class CrashSafeMixin(BaseTrainer):
             ConfigError: another process trains there, or it cannot be made.
         """
         if RANK in {-1, 0}:
-            if self.resume:
-                folder = Path(self.args.save_dir)
-            else:
-                folder, self.made = make_folder(self.args)
+            folder, made = (Path(self.args.save_dir), []) if self.resume else make_folder(self.args)
             self.claim.enter_context(claimed(folder))
+            self.made = made  # who is refused has nothing to remove: the folder is another's by now
             self.args.save_dir = str(folder)
 
     def train(self) -> Any:
