@@ -227,6 +227,14 @@ def test_the_part_of_the_data_that_is_trained_on_is_looked_at(mine: Path) -> Non
         check(mine, fraction=1 / 3)
 
 
+@pytest.mark.parametrize("classes", ["disc", 9, -1, [0, "disc"]])
+def test_classes_that_the_data_set_has_not_are_told(classes: object, mine: Path) -> None:
+    """Of which Ultralytics trains on no label."""
+    with pytest.raises(ConfigError, match=r"'classes=(disc|9|-1)' is no class of .*', which has 0 \(disc\), 1 \(box\)"):
+        check(mine, classes=classes)
+    check(mine, classes=[0, 1])
+
+
 ENCODINGS = [("gbk", "圆盘"), ("cp1252", "Größe"), ("utf-8-sig", "disc"), ("utf-16", "disc"), ("utf-8", "di\x01sc")]
 
 

@@ -21,7 +21,7 @@ from yolo_wiou.files import read_mapping
 from yolo_wiou.training.families import is_untrained
 from yolo_wiou.training.label_history import HISTORY
 from yolo_wiou.training.model import YOLO
-from yolo_wiou.training.preflight import check_split, describe, images_of, no_split
+from yolo_wiou.training.preflight import check_classes, check_split, describe, images_of, no_split
 
 TASKS = ("detect", "obb", "pose", "segment")
 CONFIDENCE = 0.01
@@ -70,6 +70,7 @@ def audit(
     data = data or known_data(detector)
     is_single = reads_one_class(detector, arguments)
     description = check(data, detector, split, is_single)
+    check_classes(arguments.get("classes"), description)
     labels, seen, imgsz = look(detector, data, split, **arguments)
     past = recall(run, labels) if run and split == "train" and (Path(run) / HISTORY).is_file() else None
     about = {

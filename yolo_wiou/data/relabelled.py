@@ -61,7 +61,7 @@ def check_relabelled(folder: Path, option: str = "") -> Path:
     if strange := strangers(folder):
         raise ConfigError(
             f"'{name}' holds '{strange[0]}', which is not of an earlier copy or was changed since, and stays as it is. "
-            "Take another folder, or remove this one."
+            "Take another folder."
         )
     return folder
 

@@ -6,6 +6,7 @@ The user's files are read by Ultralytics' own functions, so that what it takes i
 import inspect
 import os
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,7 @@ def check_data(args: Any) -> None:
     validation = args.split if TAKES_SPLIT else "val" if data.get("val") else "test"
     if args.task == "pose" and "kpt_shape" not in data:
         raise ConfigError(f"'{data['yaml_file']}' has no key points, which task pose needs: no 'kpt_shape' is in it.")
+    check_classes(args.classes, data)
     if args.single_cls:
         data["names"] = {0: "item"}  # as in Ultralytics' trainer
     shares = args.fraction if isinstance(args.fraction, list) else [args.fraction]
@@ -178,6 +180,24 @@ def read_labels(data: dict[str, Any], split: str, task: str, **settings: Any) ->
 def no_split(name: str, split: str, data: dict[str, Any]) -> ConfigError:
     """Return what is to be said of a split that a data set does not have."""
     return ConfigError(f"'{name}' has no split '{split}'. {choices(split, filter(data.get, ('train', 'val', 'test')))}")
+
+
+def check_classes(classes: Any, data: Mapping[str, Any]) -> None:
+    """See that `classes=` asks for classes of the data set, which Ultralytics takes for granted.
+
+    Args:
+        classes: a number or several; None for all.
+        data: Ultralytics' description of the data set.
+
+    Raises:
+        ConfigError: one is none, a name say.
+    """
+    names = data["names"]
+    for asked in classes if isinstance(classes, (list, tuple)) else [] if classes is None else [classes]:
+        if not isinstance(asked, int) or asked not in names:
+            known = ", ".join(f"{number} ({name})" for number, name in [*names.items()][:20])
+            more = ", ..." if len(names) > 20 else ""
+            raise ConfigError(f"'classes={asked}' is no class of '{data['yaml_file']}', which has {known}{more}.")
 
 
 def check_split(split: str, data: dict[str, Any], task: str, **settings: Any) -> None:
