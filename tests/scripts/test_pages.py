@@ -74,6 +74,15 @@ def test_readme_quotes_the_figures_of_the_study() -> None:
     assert all((bold == "**") == (low[0] == high[0]) for bold, _, low, high in quoted)
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/audit.md"])
+def test_what_the_audit_flags_is_quoted_from_its_study(page: str) -> None:
+    """Of planted errors, `1,095 of 1,800`; the study has both in a row."""
+    rows = [line for line in (ROOT / "docs" / "audit-study.md").read_text(encoding="utf-8").splitlines() if "|" in line]
+    quoted = re.findall(r"(\d,\d{3}) of (\d,\d{3})", (ROOT / page).read_text(encoding="utf-8"))
+    assert len(quoted) == 2
+    assert all(any(f" {flagged} |" in row and f" {wrong} |" in row for row in rows) for flagged, wrong in quoted)
+
+
 PROMISED = """iou giou diou ciou eiou siou alpha-iou alpha-ciou mpdiou shape-iou piou piou2 nwd uiou
 interpiou d-interpiou inner-iou inner-ciou inner-siou inner-shape-iou focaler-iou focaler-ciou inner-focaler-ciou
 focal-eiou focal-l1 wiou1 wiou2 wiou3 ciou-v3 siou-v3 inner-wiou3 iou-balanced iou-balanced-cls iou-balanced-loc alwa"""

@@ -192,12 +192,13 @@ def check_classes(classes: Any, data: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: one is none, a name say.
     """
-    names = data["names"]
-    for asked in classes if isinstance(classes, (list, tuple)) else [] if classes is None else [classes]:
-        if not isinstance(asked, int) or asked not in names:
-            known = ", ".join(f"{number} ({name})" for number, name in [*names.items()][:20])
-            more = ", ..." if len(names) > 20 else ""
-            raise ConfigError(f"'classes={asked}' is no class of '{data['yaml_file']}', which has {known}{more}.")
+    if classes is None:
+        return
+    asked, names = classes if isinstance(classes, (list, tuple)) else [classes], data["names"]
+    if strange := [number for number in asked if number not in names]:
+        known = [f"{number} ({name})" for number, name in names.items()]
+        listed = ", ".join([*known[:20], *["..."] * (len(known) > 20)])
+        raise ConfigError(f"'classes={strange[0]}' is no class of '{data['yaml_file']}', which has {listed}.")
 
 
 def check_split(split: str, data: dict[str, Any], task: str, **settings: Any) -> None:
