@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 CONFIDENCE = 0.25
 """Below this score a person does not see a detection: Ultralytics' own choice for `predict`."""
 MOST = 2_000_000
-"""Draws at a time, by detections of a class: all of them would not fit into memory."""
+"""Draws at a time, by images or by detections of a class: all of them would not fit into memory."""
 RECALLS = np.linspace(0, 1, 101)
 """COCO's."""
 
@@ -44,16 +44,18 @@ def average_precision(classes: list[ClassMatches], weights: ArrayLike) -> Floats
         (B, T); NaN for a draw without any object. With weights of 1 this is COCO's AP.
     """
     weights = np.asarray(weights)
-    step = max(MOST // max(1, *(len(matches.score) for matches in classes)), 1)
+    step = max(MOST // max(1, weights.shape[1], *(len(matches.score) for matches in classes)), 1)
     blocks = (weights[start : start + step].astype(float) for start in range(0, len(weights), step))
-    return np.concatenate([_mean_of_classes(np.stack([_of_class(c, block) for c in classes])) for block in blocks])
+    return np.concatenate([_mean_of_classes(classes, block) for block in blocks])
 
 
-def _mean_of_classes(ap: Floats) -> Floats:
-    """Mean over the classes that have objects in a draw, (K, B, T) -> (B, T)."""
-    is_known = ~np.isnan(ap)
-    count = is_known.sum(0)
-    return np.where(count > 0, np.where(is_known, ap, 0).sum(0) / np.maximum(count, 1), np.nan)
+def _mean_of_classes(classes: list[ClassMatches], weights: Floats) -> Floats:
+    """Mean over the classes that have objects in a draw, (B, T); one class at a time, as there may be thousands."""
+    total = known = np.zeros(())
+    for matches in classes:
+        ap = _of_class(matches, weights)
+        total, known = total + np.nan_to_num(ap), known + ~np.isnan(ap)
+    return np.where(known > 0, total / np.maximum(known, 1), np.nan)
 
 
 def _of_class(matches: ClassMatches, weights: Floats) -> Floats:
