@@ -70,7 +70,10 @@ SECTIONS = {
         "SIGKILL to one rank or both after the first batch of the second epoch. Who is left has to end with an error, "
         "and the run has to go on from the first epoch.",
     ),
-    "thousand-classes": ("Many classes", "The report of `compare`; half a gigabyte more than for a single image is allowed."),
+    "thousand-classes": (
+        "Many classes",
+        "The report of `compare`; half a gigabyte more than for a single image is allowed.",
+    ),
     "two-hundred-epochs": (
         "Memory and descriptors over many epochs",
         "Slope of the resident memory by Theil and Sen with its 95 % interval, beside stock Ultralytics on the same "
