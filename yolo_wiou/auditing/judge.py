@@ -27,7 +27,11 @@ SOMETHING = 0.05
 NOTHING = 0.07
 """Confidence, over the typical one, times IoU, below which nothing is where a label says that something is."""
 KNOWN = 0.5
-"""Share of a class's labels whose object is found, from which it says something that nothing is found."""
+"""Share of a class's labels whose object is found, from which the detector knows the class.
+
+Below it, that nothing is found says nothing, and no label is changed unasked: another class may be named because the
+detector has not learnt this one, and a rare class must not vanish by that.
+"""
 FAR = 0.4
 """Distance of the centres, in sides of the better box, from which a label is shifted rather than loose."""
 SAME_OBJECT = 0.55
@@ -123,7 +127,7 @@ class Verdicts:
         threshold: float,
     ) -> None:
         """Judge."""
-        self.labels, self.seen, self.evidence = labels, seen, evidence
+        self.labels, self.seen, self.evidence, self.is_known = labels, seen, evidence, is_known
         confidence = np.append(seen.confidence / typical[seen.cls], 0.0)  # the last is for -1
         boxes = np.concatenate([seen.box, np.zeros((1, labels.box.shape[1]))])
         nearest, rival = evidence.nearest, evidence.rival
@@ -183,7 +187,7 @@ class Verdicts:
             proposed_name=names.get(better_cls, str(better_cls)),
             proposed_box=plain(better),
             iou=round(float(iou(box[None], better[None])[0, 0]), 3),
-            is_sure=bool(is_sure),
+            is_sure=bool(is_sure and self.is_known[index]),
         )
 
 
