@@ -66,8 +66,9 @@ def test_every_label_of_a_task_has_a_row(
     plain = json.loads((tmp_path / "out" / "audit.json").read_text(), parse_constant=pytest.fail)  # NaN is no JSON
     assert {row["confidence"] for row in plain["classes"]} == {None}
     assert ("angle" in table[0]) == (task == "obb")
-    assert len(report.warnings) == 1
-    assert "finds less than half" in report.warnings[0]
+    of_size, of_classes = report.warnings
+    assert "trained at imgsz=640" in of_size
+    assert "finds less than half" in of_classes
 
 
 @pytest.fixture
@@ -207,6 +208,12 @@ def test_an_image_that_a_list_names_twice_is_judged_once(seen: Path, tmp_path: P
 def test_other_names_are_warned_of(seen: Path) -> None:
     (said,) = audit(seen, detector(names={0: "disc", 1: "ball"})).warnings
     assert "ball for box" in said
+
+
+@pytest.mark.parametrize(("trained", "is_told"), [(64, False), ([32, 64], False), (None, False), (640, True)])
+def test_images_at_another_size_than_the_trainings_are_warned_of(trained: Any, is_told: bool, seen: Path) -> None:
+    told = " ".join(audit(seen, detector(overrides={"imgsz": trained} if trained else {})).warnings)
+    assert ("trained at imgsz=640 and saw the images at imgsz=64" in told) == is_told
 
 
 def test_classes_that_labels_and_model_disagree_about_are_warned_of(

@@ -71,6 +71,7 @@ def audit(
     is_single = reads_one_class(detector, arguments)
     description = check(data, detector, split, is_single)
     check_classes(arguments.get("classes"), description)
+    trained_imgsz = detector.overrides.get("imgsz")
     labels, seen, imgsz = look(detector, data, split, **arguments)
     past = recall(run, labels) if run and split == "train" and (Path(run) / HISTORY).is_file() else None
     about = {
@@ -82,11 +83,18 @@ def audit(
         "description": description,
         "single_cls": is_single,
     }
-    return conclude(labels, seen, threshold, past, detector.names, **about)
+    notes = [*changed(past), *another_size(trained_imgsz, imgsz)]
+    return conclude(labels, seen, threshold, past, detector.names, notes, **about)
 
 
 def conclude(
-    labels: Labels, seen: Seen, threshold: float, past: Past | None, model_names: Mapping[int, str], **about: Any
+    labels: Labels,
+    seen: Seen,
+    threshold: float,
+    past: Past | None,
+    model_names: Mapping[int, str],
+    notes: Sequence[str] = (),
+    **about: Any,
 ) -> Report:
     """Judge labels; returns the report.
 
@@ -96,6 +104,7 @@ def conclude(
         threshold: as `audit` has it.
         past: what the training saw of the labels, where that is known.
         model_names: what the detector calls the classes.
+        notes: warnings that are known already.
         **about: of the report: `data`, `model`, `split`, `task`, `imgsz`, `description`, `single_cls`.
     """
     names = {int(key): str(name) for key, name in about["description"]["names"].items()}
@@ -111,7 +120,7 @@ def conclude(
         classes=(classes := summaries(judgement, names)),
         warnings=[
             *left_out(images_of(about["description"], about["split"]), labels.files),
-            *changed(past),
+            *notes,
             *warnings(classes, judgement.agreement, model_names, names),
         ],
         sizes={str(file): (int(w), int(h)) for file, (w, h) in zip(labels.files, labels.sizes, strict=True)},
@@ -260,7 +269,7 @@ def warnings(
     if blind := [entry.name for entry in classes if entry.found < KNOWN]:
         said.append(
             f"The model finds less than half of the labelled objects of {', '.join(blind)}: what is said of them "
-            "counts little. Train longer, or with a larger imgsz."
+            "counts little, and no such label is changed unasked. Train longer, or with a larger imgsz."
         )
     if agreement < CLEAR:
         said.append(
@@ -277,6 +286,16 @@ def changed(past: Past | None) -> list[str]:
     if not past or not past.changed:
         return []
     return [f"Since the training {count(past.changed, 'label')} changed: what it saw of them then does not count."]
+
+
+def another_size(trained: Any, imgsz: int) -> list[str]:
+    """Say that the images were shown at another size than the detector was trained at, where that is known."""
+    if trained is None or int(np.max(trained)) == imgsz:
+        return []
+    return [
+        f"The model was trained at imgsz={int(np.max(trained))} and saw the images at imgsz={imgsz}, where it may "
+        "find less and place boxes worse. Without imgsz= the training's is taken."
+    ]
 
 
 def left_out(images: Sequence[Path], seen: Sequence[Path]) -> list[str]:
