@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NoReturn
 
@@ -13,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from yolo_wiou import ConfigError
-from yolo_wiou.files import DRAFT, RESERVED, file_name, forget_drafts, read_mapping, write_whole
+from yolo_wiou.files import DRAFT, RESERVED, check_folder, file_name, forget_drafts, read_mapping, write_whole
 
 LAUGHS = "a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha]\n"
 LAUGHS += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
@@ -165,3 +166,14 @@ def test_drafts_of_killed_writers_are_forgotten(tmp_path: Path, monkeypatch: pyt
     assert len(list(tmp_path.iterdir())) == 2
     forget_drafts(tmp_path)
     assert list(tmp_path.iterdir()) == [tmp_path / ".mine"]
+
+
+def test_a_folder_that_can_be_made_leaves_no_trace_of_the_trial(tmp_path: Path) -> None:
+    check_folder(tmp_path / "a" / "b", "out=a/b")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_a_folder_where_modes_permit_what_the_system_refuses_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"'out=/proc/x' cannot be made: nothing can be written in '/proc' \("):
+        check_folder(Path("/proc/x"), "out=/proc/x")

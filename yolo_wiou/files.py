@@ -123,8 +123,18 @@ def check_folder(folder: Path, option: str) -> None:
     existing = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not existing.is_dir():
         raise ConfigError(f"'{option}' is to be a folder, and '{existing}' is a file.")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise ConfigError(f"'{option}' cannot be made: you may not write in '{existing}'.")
+    if why := why_not_writable(existing):
+        raise ConfigError(f"'{option}' cannot be made: {why}.")
+
+
+def why_not_writable(folder: Path) -> str:
+    """Say why nothing can be made in a folder; empty where it can. It is tried: modes do not tell, for root least."""
+    try:
+        (trial := folder / f".{secrets.token_hex(8)}{DRAFT}").mkdir()
+        trial.rmdir()
+    except OSError as error:
+        return f"nothing can be written in '{folder}' ({error.strerror})"
+    return ""
 
 
 def from_common_folder(files: Sequence[Path], above: int = 0) -> list[Path]:

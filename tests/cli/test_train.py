@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 import yaml
+from helpers.places import not_permitted
 from helpers.running import shell
 
 from yolo_wiou import YOLO, available_losses
@@ -103,6 +104,7 @@ MISTAKES = {
     "task=foo": "'task=foo' is unknown. Valid: ",
     "task=segment": "'model=yolo11n.yaml' is a model of task detect, not segment.",
     "imgsz=[640": "imgsz=[640",
+    "batch=1.5": "'batch=1.5' is not a batch size",
     "loss.gain.delta=[1": "loss.gain.delta=[1",
     "loss=ciou,wiou3": "a training has one loss. To compare several: yolo-wiou compare losses=ciou,wiou3",
     "losses=ciou,wiou3": "'losses' belongs to compare: yolo-wiou compare",
@@ -192,9 +194,9 @@ def test_other_mistakes(
 def test_where_nothing_may_be_written_is_told_at_once(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    monkeypatch.setattr(os, "mkdir", not_permitted)  # root may write everywhere
     assert run_command(command.split()) == 2
-    assert "there' cannot be made: you may not write in" in capsys.readouterr().err
+    assert "there' cannot be made: nothing can be written in" in capsys.readouterr().err
     assert "this is the demo" not in caplog.text
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from helpers.labels import contents
+from helpers.places import not_permitted
 from ultralytics.data.dataset import YOLODataset
 from ultralytics.data.utils import check_det_dataset, img2label_paths
 
@@ -159,8 +160,9 @@ def test_a_folder_that_cannot_be_replaced_is_refused_before(tmp_path: Path, monk
         with pytest.raises(ConfigError, match=r"'fix=.*folder' is a file system of its own"):
             check_relabelled(folder, "fix")
     with monkeypatch.context() as changes:
-        changes.setattr(os, "access", lambda path, _: path != tmp_path)
-        with pytest.raises(ConfigError, match="you may not write in"):
+        mkdir = os.mkdir
+        changes.setattr(os, "mkdir", lambda path, *mode: (not_permitted if path.parent == tmp_path else mkdir)(path))
+        with pytest.raises(ConfigError, match=rf"cannot be replaced: nothing can be written in '{tmp_path}'"):
             check_relabelled(folder, "fix")
     assert check_relabelled(folder) == folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 import ultralytics
 import yaml
+from helpers.places import not_permitted
 from helpers.running import MODEL, MODELS, TINY, argv_of
 from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg, parse_key_value_pair
 
@@ -297,9 +299,12 @@ def test_what_is_in_the_way_of_a_run_s_folder_is_told(
             assert message in capsys.readouterr().err
         with pytest.raises(ConfigError, match=message):
             YOLO(MODEL).train(data=mine, **arguments)
-    monkeypatch.setattr("os.access", lambda path, mode: False)
+    monkeypatch.setattr(os, "mkdir", not_permitted)
     assert run_command(["train", *argv_of(model=MODEL, data=mine, project=tmp_path)]) == 2
-    assert f"'project={tmp_path}' cannot be made: you may not write in '{tmp_path}'" in capsys.readouterr().err
+    assert (
+        f"'project={tmp_path}' cannot be made: nothing can be written in '{tmp_path}' (Permission denied)"
+        in capsys.readouterr().err
+    )
     assert sorted(tmp_path.rglob("*")) == before
 
 

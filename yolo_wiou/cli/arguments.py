@@ -161,6 +161,12 @@ def check_arguments(arguments: dict[str, Any], known: Mapping[str, Any] = KNOWN)
     for size in imgsz if isinstance(imgsz, list | tuple) else [imgsz]:
         if type(size) is not int or size <= 0:
             raise ConfigError(f"'imgsz={imgsz}' is not an image size: pixels as a whole number, e.g. imgsz=640.")
+    batch = arguments.get("batch", 16)
+    if not (type(batch) is int or (isinstance(batch, float) and 0 < batch < 1)):
+        raise ConfigError(
+            f"'batch={batch}' is not a batch size: images as a whole number, e.g. batch=16; a training takes -1 too, "
+            "and a share of the GPU's memory, e.g. batch=0.7."
+        )
     for data in as_list(arguments.get("data"), separator=None):
         if data.endswith((".yaml", ".yml")):
             check_data_file(data)

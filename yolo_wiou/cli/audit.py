@@ -153,6 +153,8 @@ def read(argv: Sequence[str]) -> Request:
     of_data = {key: options[key] for key in ("data", "split") if options[key]}
     check_arguments({**arguments, **of_data}, {**KNOWN, **defaults})
     if not options["folds"]:
+        if arguments.get("batch", 1) < 1:
+            raise ConfigError(f"'batch={arguments['batch']}' is no number of images, which an audit needs: 1 or above.")
         check_checkpoint(options["model"])
     model = find_model(str(options["model"]), arguments.pop("task", None))
     check_task(model)

@@ -18,7 +18,7 @@ import yaml
 
 from yolo_wiou.data.yolo_format import label_file
 from yolo_wiou.errors import ConfigError
-from yolo_wiou.files import DRAFT, check_folder, from_common_folder
+from yolo_wiou.files import DRAFT, check_folder, from_common_folder, why_not_writable
 
 LOG = logging.getLogger(__name__)
 HEAD = "# The images of another data set, with labels of their own. Written by yolo-wiou."
@@ -56,8 +56,8 @@ def check_relabelled(folder: Path, option: str = "") -> Path:
     if os.path.ismount(folder) or Path.cwd().is_relative_to(folder):
         kind = "a file system of its own" if os.path.ismount(folder) else "the folder that you are in"
         raise ConfigError(f"'{name}' is {kind}, which no new folder can take the place of. {other}")
-    if not os.access(folder.parent, os.W_OK | os.X_OK):
-        raise ConfigError(f"'{name}' cannot be replaced: you may not write in '{folder.parent}'. {other}")
+    if why := why_not_writable(folder.parent):
+        raise ConfigError(f"'{name}' cannot be replaced: {why}. {other}")
     if strange := strangers(folder):
         raise ConfigError(
             f"'{name}' holds '{strange[0]}', which is not of an earlier copy or was changed since, and stays as it is. "
