@@ -21,8 +21,9 @@ MANY_IMAGES = 2000
 TASKS = ("detect", "segment", "pose", "obb")
 LOOSE = """\
 Label files do not say whether boxes are loose; `yolo-wiou audit` looks for that. If yours are, and you fine-tune: in
-our studies trust was better than ciou on rendered and on real images, and on rendered ones iou-balanced and alpha-ciou
-were better too, wiou2 and wiou3 worse. From scratch no loss was better (https://yolo-wiou.github.io/yolo-wiou/study/)."""
+our studies trust was better than ciou on rendered and on real images. On rendered ones iou-balanced and alpha-ciou were
+better too, which real ones did not show, and wiou2 and wiou3 worse. From scratch no loss was better
+(https://yolo-wiou.github.io/yolo-wiou/study/)."""
 OUTLINES = "  labels       have outlines; this is for task {task}. If you train another: task=segment or task=obb"
 NOTHING = "Nothing about these boxes asks for another loss than ciou, Ultralytics' own."
 MADE_FOR = "Worth a comparison with ciou, as their formulas are made for this; no study has shown that they help:"
