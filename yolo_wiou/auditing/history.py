@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo_wiou.auditing.labels import SAME, Labels
+from yolo_wiou.auditing.labels import Labels
 from yolo_wiou.auditing.overlap import Floats
+from yolo_wiou.data.label_lines import SAME
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.training.label_history import load_history
 

@@ -12,11 +12,8 @@ from numpy.typing import NDArray
 
 from yolo_wiou.auditing.overlap import Boxes, Floats
 from yolo_wiou.compare.detections import asked_classes, rotated_box
-from yolo_wiou.data.yolo_format import Label, label_file, parse, read_lines
-from yolo_wiou.errors import ConfigError
-
-SAME = 1e-5
-"""Two normalised coordinates that differ by less are one: Ultralytics computes in float32."""
+from yolo_wiou.data.label_lines import around, find_lines
+from yolo_wiou.data.yolo_format import Label
 
 
 @dataclass(frozen=True)
@@ -60,11 +57,11 @@ class Labels:
         return image[order], np.concatenate([self.box, boxes])[order]
 
 
-def collect(found: Sequence[dict[str, Any]], task: str, settings: Mapping[str, Any]) -> Labels:
+def collect(read: Sequence[dict[str, Any]], task: str, settings: Mapping[str, Any]) -> Labels:
     """Return the labels that a data set of Ultralytics has read.
 
     Args:
-        found: of the data set: `im_file`, `shape` (height, width), `cls` (n, 1), `bboxes` (n, 4) xywh in shares of the
+        read: of the data set: `im_file`, `shape` (height, width), `cls` (n, 1), `bboxes` (n, 4) xywh in shares of the
             image; for task obb also `segments`, the corners.
         task: detect, segment, pose or obb.
         settings: that it was read by: `single_cls`, whether all classes were read as one, and `classes`.
@@ -77,100 +74,29 @@ def collect(found: Sequence[dict[str, Any]], task: str, settings: Mapping[str, A
     box: list[list[float]] = []
     repeated: list[tuple[int, int, int]] = []
     unasked: list[tuple[int, list[float]]] = []
-    for number, label in enumerate(found):
+    for number, label in enumerate(read):
         size = np.array(label["shape"][::-1], np.float64)
-        rows = np.column_stack([label["cls"].reshape(-1), label["bboxes"].reshape(-1, 4)]).astype(np.float64)
-        stored = read(file := label_file(Path(label["im_file"])))
-        try:
-            places, copies = match(rows, readings(stored, is_single=bool(settings.get("single_cls"))))
-        except LookupError as error:
-            raise ConfigError(
-                f"'{file}' does not hold the labels that were read: it has changed since, or an older Ultralytics "
-                f"goes by its '{file.parent.with_suffix('.cache')}', which has to be removed. Audit again."
-            ) from error
-        image += [number] * len(rows)
-        line += [stored[place].line for place in places]
-        repeated += [(number, stored[copy].line, stored[first].line) for copy, first in copies.items()]
-        others = set(range(len(stored))) - {*places, *copies}
-        unasked += [(number, box_of(stored[place], task, size)) for place in sorted(others)]
+        found = find_lines(label, is_single=bool(settings.get("single_cls")))
+        image += [number] * len(found.lines)
+        line += found.lines
+        repeated += [(number, *pair) for pair in found.repeated]
+        unasked += [(number, box_of(other, task, size)) for other in found.unread]
         if task == "obb":
             box += [rotated_box(np.asarray(corners, np.float64) * size) for corners in label["segments"]]
         else:
-            box += in_pixels(rows[:, 1:], size).tolist()
+            box += in_pixels(label["bboxes"].reshape(-1, 4).astype(np.float64), size).tolist()
     return Labels(
-        files=tuple(Path(label["im_file"]) for label in found),
-        sizes=np.array([label["shape"][::-1] for label in found], np.int64).reshape(-1, 2),
+        files=tuple(Path(label["im_file"]) for label in read),
+        sizes=np.array([label["shape"][::-1] for label in read], np.int64).reshape(-1, 2),
         image=np.array(image, np.int64),
         line=np.array(line, np.int64),
-        cls=np.concatenate([np.zeros(0), *(label["cls"].reshape(-1) for label in found)]).astype(np.int64),
+        cls=np.concatenate([np.zeros(0), *(label["cls"].reshape(-1) for label in read)]).astype(np.int64),
         box=np.array(box, np.float64).reshape(-1, 5 if task == "obb" else 4),
-        bbox=np.concatenate([np.zeros((0, 4)), *(label["bboxes"].reshape(-1, 4) for label in found)]),
+        bbox=np.concatenate([np.zeros((0, 4)), *(label["bboxes"].reshape(-1, 4) for label in read)]),
         repeated=tuple(repeated),
         asked=asked_classes(settings),
         unasked=tuple(unasked),
     )
-
-
-def read(file: Path) -> list[Label]:
-    """Return the labels of a file that have a box."""
-    return [label for label in parse(read_lines(file)) if len(label.values) >= 4]
-
-
-def readings(stored: Sequence[Label], is_single: bool) -> Floats:
-    """Return class and box of labels, (M, 2, 5): as one that begins with its box, and as the box about an outline.
-
-    Which of them a label is, depends on the task, on the other lines and on Ultralytics' release.
-    """
-    rows = [
-        [[0 if is_single else label.cls, *box] for box in (label.values[:4], around(label.values))] for label in stored
-    ]
-    return np.array(rows, np.float64).reshape(-1, 2, 5)
-
-
-def match(rows: Floats, stored: Floats) -> tuple[list[int], dict[int, int]]:
-    """Find the label in a file that each row which Ultralytics has read comes from.
-
-    Its order is the file's, unless it leaves some out: copies, and what `classes=` does not ask for.
-
-    Args:
-        rows: (N, 5) class and box.
-        stored: (M, 2, 5) of the file, as `readings` has them.
-
-    Returns:
-        The place of each row in the file; and of each label that stands there twice and was read once, the place of
-        the one that was.
-
-    Raises:
-        LookupError: a row is not there.
-    """
-    if len(rows) == len(stored) and (misfit(stored, rows[:, None]) < SAME).all():
-        return list(range(len(rows))), {}
-    places: list[int] = []
-    free = np.ones(len(stored), bool)
-    for row in rows:
-        fits = np.where(free, misfit(stored, row), np.inf)
-        if fits.min(initial=np.inf) >= SAME:
-            raise LookupError(row)
-        places.append(int(fits.argmin()))
-        free[places[-1]] = False
-    copies = {}
-    for copy in np.flatnonzero(free).tolist():
-        firsts = [place for place in places if np.abs(stored[place] - stored[copy]).max() < SAME]
-        copies.update({copy: firsts[0]} if firsts else {})
-    return places, copies
-
-
-def misfit(stored: Floats, row: Floats) -> Floats:
-    """Return how far labels (..., 2, 5) are from a row, in the reading that is nearer."""
-    nearest: Floats = np.abs(stored - row).max(-1).min(-1)
-    return nearest
-
-
-def around(outline: Sequence[float]) -> list[float]:
-    """Return the box about an outline: cx, cy, w, h."""
-    points = np.reshape(outline[: len(outline) // 2 * 2], (-1, 2))
-    low, high = points.min(0), points.max(0)
-    return [*((low + high) / 2).tolist(), *(high - low).tolist()]
 
 
 def box_of(label: Label, task: str, size: Floats) -> list[float]:

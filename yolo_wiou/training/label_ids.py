@@ -15,10 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from ultralytics.data.dataset import YOLODataset
-from ultralytics.data.utils import img2label_paths
 from ultralytics.models.rtdetr.val import RTDETRDataset
-from ultralytics.utils.ops import segments2boxes
 
+from yolo_wiou.data.label_lines import find_lines
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.losses.positives import Objects
 
@@ -76,6 +75,7 @@ class LabelIds:
         if type(dataset) not in NUMBERED:
             raise ConfigError(f"the labels of a {type(dataset).__name__} cannot be told apart, only a YOLODataset's.")
         self.rows: list[dict[str, Any]] = dataset.labels  # not the images that the data set may hold
+        self.is_single = bool(dataset.single_cls)
         self.classes = torch.from_numpy(np.concatenate([row["cls"] for row in self.rows]).astype(np.float32)[:, 0])
         self.copies: dict[torch.device, Tensor] = {}
         if len(self) > MOST or len(dataset.data["names"]) > FIRST:
@@ -124,35 +124,9 @@ class LabelIds:
         return np.concatenate([np.zeros((0, 4), np.float32), *(row["bboxes"] for row in self.rows)])
 
     def lines(self) -> list[tuple[str, int]]:
-        """Return where each label stands: its image's path, and the line of its label file, from 1."""
-        images = [row["im_file"] for row in self.rows]
-        rows = zip(images, img2label_paths(images), self.rows, strict=True)
-        return [(image, line) for image, file, row in rows for line in lines_of(file, row)]
+        """Return where each label stands: its image's path, and the line of its label file, from 1.
 
-
-def lines_of(file: str, row: dict[str, Any]) -> list[int]:
-    """Return the line of each label of an image.
-
-    Ultralytics leaves out a line that another one repeats, and classes that are not asked for, and may sort the rest:
-    the labels are then looked up by their boxes and classes.
-    """
-    count = len(row["cls"])
-    if not count:
-        return []
-    with open(file, encoding="utf-8-sig") as stream:
-        words = {number: line.split() for number, line in enumerate(stream, start=1) if line.strip()}
-    if len(words) == count:
-        return list(words)
-    found = []
-    for cls, box in zip(row["cls"][:, 0], row["bboxes"], strict=True):
-        fit = {number: (misfit(line[1:], box), float(line[0]) != cls, number) for number, line in words.items()}
-        found.append(min(fit, key=fit.__getitem__))  # with single_cls every class is 0
-        del words[found[-1]]
-    return found
-
-
-def misfit(words: list[str], box: NDArray[np.float32]) -> float:
-    """Return how far a line's box is from another one; a line may begin with its box, or be an outline."""
-    values = np.array(words, dtype=np.float32)
-    boxes = [values[:4], *(segments2boxes([values.reshape(-1, 2)]) if len(values) % 2 == 0 else [])]
-    return min(round(float(np.abs(box - other).max()), 5) for other in boxes)
+        Raises:
+            ConfigError: a label is not in its file.
+        """
+        return [(row["im_file"], line) for row in self.rows for line in find_lines(row, self.is_single).lines]
