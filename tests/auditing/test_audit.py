@@ -179,6 +179,17 @@ def test_a_data_set_that_is_not_here_is_not_downloaded_unasked(data: str, monkey
         audit(None, detector(overrides={"data": data}))
 
 
+@pytest.mark.parametrize("data", ["coco.yaml", "/gone/data.yaml"])
+def test_nor_is_that_of_a_run(data: str, seen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ultralytics.data.utils.safe_download", pytest.fail)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "best.pt").touch()
+    (tmp_path / "args.yaml").write_text(f"data: {data}\n")
+    with pytest.raises(ConfigError, match=rf"was trained on '{data}', which is not here: data=my.yaml"):
+        audit(run=tmp_path, model=detector())
+    assert audit(seen, run=tmp_path, model=detector()).data == str(seen)
+
+
 def test_labels_of_the_classes_that_were_asked_for_are_judged_alone(seen: Path) -> None:
     """What else is detected is neither missing nor anybody's to judge by; that a label is of another class is seen."""
     whole, some = audit(seen, detector()), audit(seen, detector(), classes=0)

@@ -64,8 +64,8 @@ def audit(
         ConfigError: the data set, the split or the model is not there, or they do not fit one another.
     """
     if run:
-        of_data, of_model = of_run(Path(run))
-        data, model = data or of_data, model or of_model
+        data, weights = of_run(Path(run), data)
+        model = model or weights
     detector = load_detector(model)
     data = data or known_data(detector)
     is_single = reads_one_class(detector, arguments)
@@ -150,11 +150,16 @@ def look(detector: Any, data: Path | str, split: str, **arguments: Any) -> tuple
     return labels, Seen.of(detections(recorder.found, found, is_rotated=task == "obb")), int(np.max(used.imgsz))
 
 
-def of_run(folder: Path) -> tuple[str | None, str]:
+def of_run(folder: Path, given: Path | str | None = None) -> tuple[Path | str | None, str]:
     """Return the data set of a training and its checkpoint: the best one, or the last where there is no best.
 
+    Args:
+        folder: the training's.
+        given: a data set to take in place of the training's own.
+
     Raises:
-        ConfigError: it is no run's folder, or has no checkpoint.
+        ConfigError: it is no run's folder, has no checkpoint, or its data set is not here: nobody has asked for a
+            download.
     """
     if folder.is_file():
         raise ConfigError(f"'run={folder}' is a file: run= takes the folder of a training, model= a checkpoint.")
@@ -162,7 +167,15 @@ def of_run(folder: Path) -> tuple[str | None, str]:
     weights = [file for name in ("best", "last") if (file := folder / "weights" / f"{name}.pt").is_file()]
     if not weights:
         raise ConfigError(f"'run={folder}' has no checkpoint yet.")
-    return settings.get("data"), str(weights[0])
+    own = None if given else settings.get("data")
+    try:
+        if own:
+            describe(own, autodownload=False)
+    except ConfigError as error:
+        raise ConfigError(
+            f"'run={folder}' was trained on '{own}', which is not here: data=my.yaml. ({error})"
+        ) from error
+    return given or own, str(weights[0])
 
 
 def known_data(detector: Any) -> Any:

@@ -136,8 +136,8 @@ def read(argv: Sequence[str]) -> Request:
     if options["folds"]:
         check_folds(options)
     elif options["run"]:
-        data, weights = of_run(Path(options["run"]))
-        options |= {"data": options["data"] or data, "model": options["model"] or weights}
+        data, weights = of_run(Path(options["run"]), options["data"])
+        options |= {"data": data, "model": options["model"] or weights}
     if not options["model"]:
         raise ConfigError("which model? model=best.pt, or run=runs/detect/train for a training's own.")
     check_formats(formats := as_list(options["export"]))
