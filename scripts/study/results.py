@@ -18,6 +18,7 @@ from yolo_wiou.compare.findings import Comparison, Difference, Spread
 from yolo_wiou.compare.run import Record, ended_runs
 from yolo_wiou.compare.statistics import fewest_seeds, spread
 from yolo_wiou.compare.study import Study
+from yolo_wiou.files import read_json
 
 OUT = Path(__file__).parents[2] / "docs" / "study"
 METRICS = ("AP", "AP50", "AP75", "AP90")
@@ -44,11 +45,15 @@ class Results:
     Attributes:
         rows: of the CSV, every run and checkpoint.
         runs: metrics by data set, loss and seed.
+        images: 95 % interval of AP over seeds and images, by data set, loss, and what it is compared with; where known.
     """
 
     def __init__(self, file: Path) -> None:
         """Read the CSV."""
         self.rows = read_rows(file) if file.exists() else []
+        table = images_file(file)
+        rows = read_rows(table) if table.exists() else []
+        self.images = {(row["data"], row["loss"], row["against"]): (row["low"], row["high"]) for row in rows}
         self.runs: dict[Arm, dict[int, dict[str, float]]] = {}
         for row in self.rows:
             if row["checkpoint"] == QUOTED:
@@ -83,6 +88,11 @@ class Results:
             mean_gain=float(np.mean([of_arm[seed]["gain"] for seed in done])) if done else None,
         )
 
+    def with_images(self, data: str, loss: str, base: str) -> str:
+        """The 95 % interval of AP, in points, for other seeds and other images; a dash where it is not known."""
+        interval = self.images.get((data, loss, base))
+        return "{:+.2f} to {:+.2f}".format(*(100 * float(end) for end in interval)) if interval else "–"
+
     def compare(self, study: Study, data: str) -> list[Contrast]:
         """Compare every loss of a study with its baseline on one of its data sets, the best first."""
         rivals = [loss for loss in study.losses if loss != study.baseline]
@@ -95,6 +105,33 @@ def read_rows(file: Path) -> list[dict[str, str]]:
     """Read a CSV of runs."""
     with file.open(newline="", encoding="utf-8") as text:
         return list(csv.DictReader(text))
+
+
+def images_file(file: Path) -> Path:
+    """Where the intervals over seeds and images lie, beside the CSV of the runs: they need every detection."""
+    return file.with_name(f"{file.stem}-images.csv")
+
+
+def publish_images(name: str, folder: Path, parts: Iterable[str]) -> None:
+    """Add the intervals over seeds and images of a study's parts that are over, from the reports of `compare`."""
+    file = images_file(OUT / f"{name}.csv")
+    known = {(row["data"], row["loss"], row["against"]): row for row in (read_rows(file) if file.exists() else [])}
+    for part in parts:
+        report = folder / part / "report.json"
+        findings = read_json(report) if report.is_file() else {"data": {}}
+        for data, found in findings["data"].items():
+            pairs = [(findings["baseline"], comparison) for comparison in found["comparisons"]]
+            controls = [comparison["control"] for _, comparison in pairs if comparison.get("control")]
+            for base, comparison in [*pairs, *((control["name"], control["comparison"]) for control in controls)]:
+                interval = comparison.get("seeds_and_images")
+                if interval and not comparison["seeds_waiting"]:
+                    low, high = (f"{end:.6f}" for end in interval)
+                    row = {"data": data, "loss": comparison["loss"], "against": base, "low": low, "high": high}
+                    known[data, comparison["loss"], base] = row
+    with file.open("w", newline="", encoding="utf-8") as text:
+        writer = csv.DictWriter(text, ["data", "loss", "against", "low", "high"])
+        writer.writeheader()
+        writer.writerows(known[key] for key in sorted(known))
 
 
 def number(text: str | None) -> float:

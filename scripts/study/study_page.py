@@ -17,14 +17,15 @@ import bccd
 import noise
 import real
 import rendered
-from results import OUT, VERSIONS, Results, publish
-from tables import answers, beside, by_size, heavier, levels, mechanism
-from trust_tables import against, harm, ideas
+from results import OUT, VERSIONS, Results, publish, publish_images
+from tables import answers, beside, by_size, heavier, levels, mechanism, points
+from trust_tables import against, costs, harm, ideas
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from markdown import render, write_or_check
 
 from yolo_wiou.cli.arguments import parse_options
+from yolo_wiou.compare.findings import Difference
 from yolo_wiou.errors import ConfigError
 from yolo_wiou.files import read_json
 
@@ -35,6 +36,10 @@ PLANS = {
     "rendered": rendered.studies(Path("rendered")),
     "real": real.studies(Path("real"), Path("weights")),
 }
+JUDGED = ("rendered", "real")
+"""Studies of `trust`."""
+RIVALS = (("real", "loose"), ("rendered", "jitter40"), ("rendered", "clean"))
+"""Where `trust` is held against `iou-balanced`."""
 TITLES = {
     "noise": {
         "wise": "Wise-IoU on {data}",
@@ -67,8 +72,10 @@ def page() -> str:
         Path(__file__).with_name("study.md.j2"),
         levels={name: levels(results) for name, results in studies.items()},
         answers={name: answers(studies[name], PLANS[name], titles) for name, titles in TITLES.items()},
-        against={name: against(studies[name], PLANS[name]) for name in ("rendered", "real")},
-        harm={name: harm(studies[name], PLANS[name]) for name in ("rendered", "real")},
+        rivals={data: points(rival(studies[name], data)) for name, data in RIVALS},
+        costs={name: costs(studies[name], PLANS[name]) for name in JUDGED},
+        against={name: against(studies[name], PLANS[name]) for name in JUDGED},
+        harm={name: harm(studies[name], PLANS[name]) for name in JUDGED},
         ideas=ideas(OUT / "ideas.csv"),
         heavier=heavier(studies["noise"], PLANS["noise"]),
         by_size=by_size(studies["bccd"], "jitter30", ("wiou1", "wiou3", "iou-balanced-loc")),
@@ -76,6 +83,12 @@ def page() -> str:
         mechanism=mechanism(read_json(OUT / "why.json")),
         versions=", ".join(f"{name} {' and '.join(versions(name, studies.values()))}" for name in VERSIONS),
     )
+
+
+def rival(results: Results, data: str) -> Difference:
+    """The AP of `trust` less that of `iou-balanced`, on a data set."""
+    arm, base = (data, "trust"), (data, "iou-balanced")
+    return results.against(arm, base, sorted(results.runs[arm])).by_metric["AP"]
 
 
 def versions(package: str, studies: Iterable[Results]) -> list[str]:
@@ -93,6 +106,8 @@ def main(argv: list[str]) -> int:
     for name in PLANS:
         if folders[name]:
             publish(name, Path(folders[name]), PLANS[name])
+            if name in JUDGED:
+                publish_images(name, Path(folders[name]), PLANS[name])
     return write_or_check(PAGE, page())
 
 
