@@ -129,11 +129,13 @@ def check_folder(folder: Path, option: str) -> None:
 
 def why_not_writable(folder: Path) -> str:
     """Say why nothing can be made in a folder; empty where it can. It is tried: modes do not tell, for root least."""
+    trial = folder / f".{secrets.token_hex(8)}{DRAFT}"
     try:
-        (trial := folder / f".{secrets.token_hex(8)}{DRAFT}").mkdir()
-        trial.rmdir()
+        os.mkdir(trial)
     except OSError as error:
         return f"nothing can be written in '{folder}' ({error.strerror})"
+    with contextlib.suppress(OSError):  # a virus scanner may hold it
+        os.rmdir(trial)
     return ""
 
 

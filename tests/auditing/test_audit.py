@@ -185,7 +185,7 @@ def test_nor_is_that_of_a_run(data: str, seen: Path, tmp_path: Path, monkeypatch
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "best.pt").touch()
     (tmp_path / "args.yaml").write_text(f"data: {data}\n")
-    with pytest.raises(ConfigError, match=rf"was trained on '{data}', which is not here: data=my.yaml"):
+    with pytest.raises(ConfigError, match=rf"was trained on '{data}', which cannot be read from here"):
         audit(run=tmp_path, model=detector())
     assert audit(seen, run=tmp_path, model=detector()).data == str(seen)
 
@@ -225,6 +225,12 @@ def test_other_names_are_warned_of(seen: Path) -> None:
 def test_images_at_another_size_than_the_trainings_are_warned_of(trained: Any, is_told: bool, seen: Path) -> None:
     told = " ".join(audit(seen, detector(overrides={"imgsz": trained} if trained else {})).warnings)
     assert ("trained at imgsz=640 and saw the images at imgsz=64" in told) == is_told
+
+
+@pytest.mark.parametrize("batch", [0, -1, 0.5])
+def test_a_batch_size_that_is_none_is_refused(batch: float, seen: Path) -> None:
+    with pytest.raises(ConfigError, match=f"'batch={batch}' is no number of images"):
+        audit(seen, detector(), batch=batch)
 
 
 def test_classes_that_labels_and_model_disagree_about_are_warned_of(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.audits import World
 
-from yolo_wiou import ConfigError
 from yolo_wiou.auditing.audit import changed
 from yolo_wiou.auditing.evidence import Seen, weigh
 from yolo_wiou.auditing.history import Past, recall
@@ -60,10 +60,31 @@ def test_what_was_seen_of_another_label_does_not_count(tmp_path: Path) -> None:
     assert changed(Past(past.loc, past.cls)) == changed(None) == []
 
 
-def test_a_record_of_other_labels_is_refused(tmp_path: Path) -> None:
+def test_where_all_classes_are_read_as_one_a_class_is_no_change(tmp_path: Path) -> None:
+    write(
+        tmp_path, [f"{place},2,.5,.5,.1,.1" for place in ("a.jpg,1", "a.jpg,3", "b.jpg,1")], [[0.25] * 3], [[0.5] * 3]
+    )
+    assert recall(tmp_path, labels(), is_single=True).changed == 0
+    assert recall(tmp_path, labels()).changed == 3
+
+
+def test_images_that_were_moved_since_are_known_by_their_place_in_the_set(tmp_path: Path) -> None:
+    write(tmp_path, ["/then/x/a.jpg,1,0,.5,.5,.1,.1", "/then/y/a.jpg,1,0,.5,.5,.1,.1"], [[0.25, 0.5]], [[0.5, 1]])
+    files = (tmp_path / "now" / "x" / "a.jpg", tmp_path / "now" / "y" / "a.jpg")
+    past = recall(tmp_path, replace(labels(), files=files))
+    assert past.loc == pytest.approx([0.75, float("nan"), 0.5], nan_ok=True)
+    assert past.changed == 0
+
+
+def test_a_record_of_other_labels_does_not_count(tmp_path: Path) -> None:
     write(tmp_path, ["c.jpg,1,0,.5,.5,.1,.1"], [[0.5]], [[0.5]])
-    with pytest.raises(ConfigError, match="recorded other labels"):
-        recall(tmp_path, labels())
+    past = recall(tmp_path, labels())
+    assert past.is_empty
+    assert changed(past) == [
+        "The training saw other labels, or had no epoch to see these in: what it saw does not count."
+    ]
+    evidence = weigh(labels(), Seen.of(np.array([[0, 10, 10, 10, 10, 0.9, 0]], np.float32)))
+    assert (score(labels(), evidence, past) == score(labels(), evidence)).all()
 
 
 def test_what_the_training_saw_raises_the_score_of_what_the_pass_misses() -> None:

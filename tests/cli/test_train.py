@@ -105,6 +105,7 @@ MISTAKES = {
     "task=segment": "'model=yolo11n.yaml' is a model of task detect, not segment.",
     "imgsz=[640": "imgsz=[640",
     "batch=1.5": "'batch=1.5' is not a batch size",
+    "batch=0": "'batch=0' is not a batch size",
     "loss.gain.delta=[1": "loss.gain.delta=[1",
     "loss=ciou,wiou3": "a training has one loss. To compare several: yolo-wiou compare losses=ciou,wiou3",
     "losses=ciou,wiou3": "'losses' belongs to compare: yolo-wiou compare",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -161,8 +162,14 @@ def test_a_folder_that_cannot_be_replaced_is_refused_before(tmp_path: Path, monk
             check_relabelled(folder, "fix")
     with monkeypatch.context() as changes:
         mkdir = os.mkdir
-        changes.setattr(os, "mkdir", lambda path, *mode: (not_permitted if path.parent == tmp_path else mkdir)(path))
-        with pytest.raises(ConfigError, match=rf"cannot be replaced: nothing can be written in '{tmp_path}'"):
+
+        def not_beside(path: Path) -> None:
+            not_permitted(path) if path.parent == tmp_path else mkdir(path)
+
+        changes.setattr(os, "mkdir", not_beside)
+        with pytest.raises(
+            ConfigError, match=rf"cannot be replaced: nothing can be written in '{re.escape(str(tmp_path))}'"
+        ):
             check_relabelled(folder, "fix")
     assert check_relabelled(folder) == folder
 

@@ -71,9 +71,10 @@ def audit(
     is_single = reads_one_class(detector, arguments)
     description = check(data, detector, split, is_single)
     check_classes(arguments.get("classes"), description)
+    check_batch(arguments.get("batch"))
     trained_imgsz = detector.overrides.get("imgsz")
     labels, seen, imgsz = look(detector, data, split, **arguments)
-    past = recall(run, labels) if run and split == "train" and (Path(run) / HISTORY).is_file() else None
+    past = recall(run, labels, is_single) if run and split == "train" and (Path(run) / HISTORY).is_file() else None
     about = {
         "data": str(data),
         "model": str(model if isinstance(model, (str, Path)) else detector.ckpt_path or detector.model_name),
@@ -173,7 +174,8 @@ def of_run(folder: Path, given: Path | str | None = None) -> tuple[Path | str | 
             describe(own, autodownload=False)
     except ConfigError as error:
         raise ConfigError(
-            f"'run={folder}' was trained on '{own}', which is not here: data=my.yaml. ({error})"
+            f"'run={folder}' was trained on '{own}', which cannot be read from here: {error}. data=FILE.yaml says "
+            "where it is now."
         ) from error
     return given or own, str(weights[0])
 
@@ -226,6 +228,16 @@ def check_checkpoint(model: Path | str) -> None:
         raise ConfigError(f"'model={model}' is no checkpoint: an audit needs trained weights, a file .pt.")
     if is_untrained(model):
         raise ConfigError(f"'model={model}' cannot judge labels: it was not trained on a data set's classes.")
+
+
+def check_batch(batch: Any) -> None:
+    """Refuse a batch size that is no number of images; a training takes others, for what fits into memory.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if batch is not None and (type(batch) is not int or batch < 1):
+        raise ConfigError(f"'batch={batch}' is no number of images, which an audit needs: 1 or above.")
 
 
 def reads_one_class(detector: Any, arguments: Mapping[str, Any]) -> bool:
@@ -295,7 +307,9 @@ def warnings(
 
 
 def changed(past: Past | None) -> list[str]:
-    """Say how many labels have changed since the training that is asked about them, if any."""
+    """Say how many labels are not those that the training saw which is asked about them, if any."""
+    if past and past.is_empty:
+        return ["The training saw other labels, or had no epoch to see these in: what it saw does not count."]
     if not past or not past.changed:
         return []
     return [f"Since the training {count(past.changed, 'label')} changed: what it saw of them then does not count."]

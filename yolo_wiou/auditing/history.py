@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from yolo_wiou.auditing.labels import Labels
 from yolo_wiou.auditing.overlap import Floats
 from yolo_wiou.data.label_lines import SAME
-from yolo_wiou.errors import ConfigError
-from yolo_wiou.training.label_history import load_history
+from yolo_wiou.files import from_common_folder
+from yolo_wiou.training.label_history import LabelHistory, load_history
 
 
 @dataclass(frozen=True)
@@ -30,26 +31,33 @@ class Past:
     cls: Floats
     changed: int = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known of any label."""
+        return bool(np.isnan(self.loc).all() and np.isnan(self.cls).all())
 
-def recall(run: Path | str, labels: Labels) -> Past:
-    """Read what a run that was trained with `audit=true` recorded of labels.
+
+def recall(run: Path | str, labels: Labels, is_single: bool = False) -> Past:
+    """Read what a run that was trained with `audit=true` recorded of labels, also where their images were moved since.
 
     Args:
         run: its folder.
         labels: of the split that it was trained on.
+        is_single: whether all classes were read as one, so that they do not tell whether a label has changed.
 
     Raises:
-        ConfigError: it recorded nothing, or other labels.
+        ConfigError: it recorded nothing.
     """
     history = load_history(run)
-    places = {place: row for row, place in enumerate(zip(history.image.tolist(), history.line.tolist(), strict=True))}
-    files = [str(file) for file in labels.files]
-    wanted = zip(labels.image.tolist(), labels.line.tolist(), strict=True)
-    rows = np.array([places.get((files[image], line), -1) for image, line in wanted], np.int64)
-    if len(rows) and (rows < 0).all():
-        raise ConfigError(f"'run={run}' recorded other labels: it was not trained on these images.")
+    rows = rows_of(history, labels, [str(file) for file in labels.files], history.image.tolist())
+    if (rows < 0).all():
+        images = list(dict.fromkeys(history.image.tolist()))
+        moved = dict(zip(images, below(images), strict=True))
+        rows = rows_of(history, labels, below(labels.files), [moved[image] for image in history.image.tolist()])
     is_known = rows >= 0
-    is_same = is_known & (history.cls[rows] == labels.cls) & (np.abs(history.box[rows] - labels.bbox).max(1) < SAME)
+    is_same = is_known & (np.abs(history.box[rows] - labels.bbox).max(1, initial=0) < SAME)
+    if not is_single:
+        is_same &= history.cls[rows] == labels.cls
 
     def late(values: NDArray[np.float32]) -> Floats:
         with warnings.catch_warnings():
@@ -58,3 +66,22 @@ def recall(run: Path | str, labels: Labels) -> Past:
         return np.where(is_same, means[rows], np.nan)
 
     return Past(loc=1 - late(history.iou), cls=-late(history.margin), changed=int((is_known & ~is_same).sum()))
+
+
+def rows_of(history: LabelHistory, labels: Labels, files: list[str], recorded: list[str]) -> NDArray[np.int64]:
+    """Return the row of each label in a history, (N,); -1 where it has none.
+
+    Args:
+        history: what was recorded.
+        labels: to look up.
+        files: what the images of the labels are called.
+        recorded: what the image of each row is called.
+    """
+    places = {place: row for row, place in enumerate(zip(recorded, history.line.tolist(), strict=True))}
+    wanted = zip(labels.image.tolist(), labels.line.tolist(), strict=True)
+    return np.array([places.get((files[image], line), -1) for image, line in wanted], np.int64)
+
+
+def below(files: Sequence[Path | str]) -> list[str]:
+    """Return the paths of images from the folder that holds them all."""
+    return [file.as_posix() for file in from_common_folder([Path(file) for file in files])] if files else []

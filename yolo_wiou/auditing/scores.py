@@ -34,7 +34,7 @@ def score(labels: Labels, evidence: Evidence, past: Past | None = None) -> Float
         return robust_z(robust_z(values, labels.cls, FLOOR), quartile(evidence.size))
 
     loc, cls = unusual(evidence.loc), CLASS * evidence.odds
-    if past:
+    if past and not past.is_empty:
         loc, cls = (
             np.where(np.isnan(then), now, (now + unusual(np.nan_to_num(then, nan=np.nanmedian(then)))) / 2)
             for now, then in ((loc, past.loc), (cls, past.cls))

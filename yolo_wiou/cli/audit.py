@@ -11,7 +11,15 @@ from typing import Any
 from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.utils import LOGGER
 
-from yolo_wiou.auditing.audit import audit, check_checkpoint, check_task, known_data, of_run, reads_one_class
+from yolo_wiou.auditing.audit import (
+    audit,
+    check_batch,
+    check_checkpoint,
+    check_task,
+    known_data,
+    of_run,
+    reads_one_class,
+)
 from yolo_wiou.auditing.decisions import Decisions
 from yolo_wiou.auditing.export.formats import check_formats, export
 from yolo_wiou.auditing.fix import check_addition, why_no_addition
@@ -151,10 +159,10 @@ def read(argv: Sequence[str]) -> Request:
     decisions = Decisions.read(options["decisions"]) if options["decisions"] else Decisions()
     loss = take_loss(arguments) if options["folds"] else None
     of_data = {key: options[key] for key in ("data", "split") if options[key]}
+    if not options["folds"]:
+        check_batch(arguments.get("batch"))
     check_arguments({**arguments, **of_data}, {**KNOWN, **defaults})
     if not options["folds"]:
-        if arguments.get("batch", 1) < 1:
-            raise ConfigError(f"'batch={arguments['batch']}' is no number of images, which an audit needs: 1 or above.")
         check_checkpoint(options["model"])
     model = find_model(str(options["model"]), arguments.pop("task", None))
     check_task(model)

@@ -26,7 +26,8 @@ class Found:
     Attributes:
         lines: of each label that was read.
         repeated: line, and that of the first, of labels that stand twice, of which one was read.
-        unread: the others, of classes that were not asked for.
+        unread: the others: of classes that were not asked for, or left out by an older release for the box that an
+            outline shares with another.
     """
 
     lines: list[int]
@@ -46,20 +47,29 @@ def find_lines(read: Mapping[str, Any], is_single: bool) -> Found:
     """
     file = label_file(Path(read["im_file"]))
     rows = np.column_stack([read["cls"].reshape(-1), read["bboxes"].reshape(-1, 4)]).astype(np.float64)
-    stored = [label for label in parse(read_lines(file)) if len(label.values) >= 4]
     try:
-        places, copies = match(rows, readings(stored, is_single))
-    except LookupError as error:
+        stored = [label for label in parse(read_lines(file)) if len(label.values) >= 4]
+        places = match(rows, readings(stored, is_single))
+    except (LookupError, ValueError) as error:
         raise ConfigError(
-            f"'{file}' does not hold the labels that were read: it has changed since, or an older Ultralytics "
-            f"goes by its '{file.parent.with_suffix('.cache')}', which has to be removed. Start again."
+            f"'{file}' does not hold the labels that were read: it has changed since, or an older Ultralytics goes by "
+            "the .cache beside the folder of labels, which has to be removed. Start again."
         ) from error
-    known = {*places, *copies}
-    return Found(
-        lines=[stored[place].line for place in places],
-        repeated=[(stored[copy].line, stored[first].line) for copy, first in copies.items()],
-        unread=[label for place, label in enumerate(stored) if place not in known],
-    )
+    others = [stored[place] for place in sorted(set(range(len(stored))) - set(places))]
+    found = Found([stored[place].line for place in places], [], [])
+    for other in others:
+        first = next((stored[place].line for place in places if is_copy(stored[place], other)), None)
+        if first is None:
+            found.unread.append(other)
+        else:
+            found.repeated.append((other.line, first))
+    return found
+
+
+def is_copy(label: Label, other: Label) -> bool:
+    """Whether two labels are one, of which Ultralytics reads the first."""
+    alike = label.cls == other.cls and len(label.values) == len(other.values)
+    return alike and bool(np.abs(np.subtract(label.values, other.values)).max() < SAME)
 
 
 def readings(stored: Sequence[Label], is_single: bool) -> Floats:
@@ -73,7 +83,7 @@ def readings(stored: Sequence[Label], is_single: bool) -> Floats:
     return np.array(rows, np.float64).reshape(-1, 2, 5)
 
 
-def match(rows: Floats, stored: Floats) -> tuple[list[int], dict[int, int]]:
+def match(rows: Floats, stored: Floats) -> list[int]:
     """Find the label in a file that each row which Ultralytics has read comes from.
 
     Its order is the file's, unless it leaves some out: copies, and what `classes=` does not ask for.
@@ -83,14 +93,13 @@ def match(rows: Floats, stored: Floats) -> tuple[list[int], dict[int, int]]:
         stored: (M, 2, 5) of the file, as `readings` has them.
 
     Returns:
-        The place of each row in the file; and of each label that stands there twice and was read once, the place of
-        the one that was.
+        The place of each row in the file.
 
     Raises:
         LookupError: a row is not there.
     """
     if len(rows) == len(stored) and (misfit(stored, rows[:, None]) < SAME).all():
-        return list(range(len(rows))), {}
+        return list(range(len(rows)))
     places: list[int] = []
     free = np.ones(len(stored), bool)
     for row in rows:
@@ -99,11 +108,7 @@ def match(rows: Floats, stored: Floats) -> tuple[list[int], dict[int, int]]:
             raise LookupError(row)
         places.append(int(fits.argmin()))
         free[places[-1]] = False
-    copies = {}
-    for copy in np.flatnonzero(free).tolist():
-        firsts = [place for place in places if np.abs(stored[place] - stored[copy]).max() < SAME]
-        copies.update({copy: firsts[0]} if firsts else {})
-    return places, copies
+    return places
 
 
 def misfit(stored: Floats, row: Floats) -> Floats:
