@@ -69,7 +69,7 @@ def test_readme_quotes_the_figures_of_the_study() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     quoted = re.findall(rf"(\**)({number})\** \(({number}) to ({number})\)", readme)
     study = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
-    assert len(quoted) == 19
+    assert len(quoted) == 22
     assert [figures for _, *figures in quoted if "{} ({} to {})".format(*figures) not in study] == []
     assert all((bold == "**") == (low[0] == high[0]) for bold, _, low, high in quoted)
 

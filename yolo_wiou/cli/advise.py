@@ -22,8 +22,8 @@ TASKS = ("detect", "segment", "pose", "obb")
 LOOSE = """\
 Label files do not say whether boxes are loose; `yolo-wiou audit` looks for that. If some of yours are, and you
 fine-tune: in our studies trust and iou-balanced were better than ciou, and than an equally heavy one, on rendered
-images. On real ones trust was better than ciou, not detectably than an equally heavy one, and for iou-balanced no
-difference was detected. From scratch no loss was better (https://yolo-wiou.github.io/yolo-wiou/study/)."""
+images. On real ones trust was better than ciou with two networks, and than an equally heavy one with one of them; for
+iou-balanced no difference was detected. From scratch no loss was better (https://yolo-wiou.github.io/yolo-wiou/study/)."""
 OUTLINES = "  labels       have outlines; this is for task {task}. If you train another: task=segment or task=obb"
 NOTHING = "Nothing about these boxes asks for another loss than ciou, Ultralytics' own."
 MADE_FOR = "Worth a comparison with ciou, as their formulas are made for this; no study has shown that they help:"

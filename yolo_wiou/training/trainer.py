@@ -30,8 +30,8 @@ OWN_KEYS = ("loss", "audit")
 
 NOT_ASKED = (
     "yolo-wiou: no 'loss=', so this is Ultralytics' own: in our studies no other was better everywhere. 'trust' was "
-    "where some boxes are loose, though on real images it is not shown that by more than weight, and on exact ones it "
-    "cost 0.1 points of AP (https://yolo-wiou.github.io/yolo-wiou/study/); 'yolo-wiou compare' tries it on your data."
+    "where some boxes are loose; where all are a little off it did not help, and on exact ones it cost up to 0.1 "
+    "points of AP (https://yolo-wiou.github.io/yolo-wiou/study/). 'yolo-wiou compare' tries it on your data."
 )
 UNREACHED = (
     "yolo-wiou: no box reached '{}' in this epoch, or none with a finite loss. Either the data has no boxes, or "
