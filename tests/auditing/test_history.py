@@ -79,6 +79,8 @@ def test_images_that_were_moved_since_are_known_by_their_place_in_the_set(tmp_pa
 def test_a_record_of_other_labels_does_not_count(tmp_path: Path) -> None:
     write(tmp_path, ["c.jpg,1,0,.5,.5,.1,.1"], [[0.5]], [[0.5]])
     past = recall(tmp_path, labels())
+    write(tmp_path, [], np.zeros((1, 0)).tolist(), np.zeros((1, 0)).tolist())
+    assert recall(tmp_path, labels()).is_empty
     assert past.is_empty
     assert changed(past) == [
         "The training saw other labels, or had no epoch to see these in: what it saw does not count."

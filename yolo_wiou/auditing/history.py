@@ -49,6 +49,8 @@ def recall(run: Path | str, labels: Labels, is_single: bool = False) -> Past:
         ConfigError: it recorded nothing.
     """
     history = load_history(run)
+    if not len(history.line):  # of a training without a label
+        return Past(*np.full((2, len(labels)), np.nan))
     rows = rows_of(history, labels, [str(file) for file in labels.files], history.image.tolist())
     if (rows < 0).all():
         images = list(dict.fromkeys(history.image.tolist()))

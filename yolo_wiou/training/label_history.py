@@ -93,5 +93,5 @@ def read_epochs(file: Path, labels: int) -> NDArray[Any]:
     """Return the records of all whole epochs, (E, labels); what a killed process left of another is none."""
     records = np.fromfile(file, dtype=np.uint8)
     size = labels * RECORD.itemsize
-    whole = len(records) // size * size if size else 0
-    return records[:whole].view(RECORD).reshape(-1, labels)
+    whole = len(records) // size if size else 0
+    return records[: whole * size].view(RECORD).reshape(whole, labels)
