@@ -11,8 +11,12 @@ from typing import Any
 from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.utils import LOGGER
 
-from yolo_wiou.auditing.audit import (
-    audit,
+from yolo_wiou.auditing.audit import audit
+from yolo_wiou.auditing.decisions import Decisions
+from yolo_wiou.auditing.export.formats import check_formats, export
+from yolo_wiou.auditing.fix import check_addition, why_no_addition
+from yolo_wiou.auditing.report import Report
+from yolo_wiou.auditing.subject import (
     check_batch,
     check_checkpoint,
     check_task,
@@ -20,10 +24,6 @@ from yolo_wiou.auditing.audit import (
     of_run,
     reads_one_class,
 )
-from yolo_wiou.auditing.decisions import Decisions
-from yolo_wiou.auditing.export.formats import check_formats, export
-from yolo_wiou.auditing.fix import check_addition, why_no_addition
-from yolo_wiou.auditing.report import Report
 from yolo_wiou.auditing.truth import of_the_known
 from yolo_wiou.cli.arguments import KNOWN, check_arguments, find_model, out_folder, parse, parse_options
 from yolo_wiou.cli.folds import check_folds, out_of_fold
