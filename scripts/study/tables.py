@@ -42,11 +42,16 @@ def points(difference: Difference) -> str:
     return f"{100 * (difference.mean or 0):+.2f}{known}"
 
 
-def lost(results: Results, data: str) -> dict[str, float]:
-    """What the noise of a data set cost CIoU; nothing where exact data is not known, or is what is asked for."""
+def exact_of(results: Results, data: str) -> str:
+    """What a data set is called whose boxes are exact, from the same start; itself, where there is none."""
     start = data.rpartition("-")[0]
     names = (f"{start}-{name}" if start else name for name in EXACT)
-    exact = next((name for name in names if (name, "ciou") in results.runs), data)
+    return next((name for name in names if (name, "ciou") in results.runs), data)
+
+
+def lost(results: Results, data: str) -> dict[str, float]:
+    """What the noise of a data set cost CIoU; nothing where exact data is not known, or is what is asked for."""
+    exact = exact_of(results, data)
     if data == exact or (data, "ciou") not in results.runs:
         return {}
     clean, noisy = (results.level((name, "ciou")) for name in (exact, data))

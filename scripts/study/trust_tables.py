@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from results import METRICS, Contrast, Results, read_rows
 from scipy import stats
-from tables import LEAST, points
+from tables import LEAST, exact_of, points
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from markdown import table
@@ -24,24 +24,13 @@ MARGIN = 0.003
 
 def costs(results: Results, plan: Mapping[str, Study]) -> str:
     """What other boxes than exact ones cost the baseline, under the seeds of both."""
-    rows = []
+    rows = {}
     for study in plan.values():
         for data in study.data:
-            exact, noisy = (results.runs.get((name, study.baseline), {}) for name in (exact_of(results, data), data))
-            if exact is noisy or not set(exact) & set(noisy):
-                continue
-            both = (exact_of(results, data), study.baseline), (data, study.baseline)
-            cost = results.against(*both, study.seeds)
-            row = [data, str(len(cost.seeds)), *(points(cost.by_metric[name]) for name in METRICS)]
-            rows += [row] * (row not in rows)
-    return table(["boxes", "seeds", *METRICS], rows) if rows else ""
-
-
-def exact_of(results: Results, data: str) -> str:
-    """What a data set is called whose boxes are exact, from the same start."""
-    start = data.rpartition("-")[0]
-    names = (f"{start}-exact" if start else "exact", "clean")
-    return next((name for name in names if (name, "ciou") in results.runs), data)
+            cost = results.against((exact_of(results, data), study.baseline), (data, study.baseline), study.seeds)
+            if exact_of(results, data) != data and cost.seeds:
+                rows[data] = [data, str(len(cost.seeds)), *(points(cost.by_metric[name]) for name in METRICS)]
+    return table(["boxes", "seeds", *METRICS], list(rows.values())) if rows else ""
 
 
 def control_of(study: Study, loss: str) -> str:

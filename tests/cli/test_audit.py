@@ -53,8 +53,8 @@ MISTAKES = {
     "model=best.pt jobs=2": "'jobs' belongs to trainings: folds=N",
     "run=missing": "cannot read 'missing/args.yaml'",
     "model=best.pt imgsz=big": "'imgsz=big' is not",
-    "model=best.pt batch=0": "'batch=0' is no number of images, which an audit needs: 1 or above",
-    "model=best.pt batch=1.5": "'batch=1.5' is no number of images",
+    "model=best.pt batch=0": "'batch=0' is not a batch size",
+    "model=best.pt batch=1.5": "'batch=1.5' is not a batch size",
     "model=best.pt device=99": "Invalid CUDA 'device=99' requested",
 }
 

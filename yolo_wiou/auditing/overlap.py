@@ -1,4 +1,4 @@
-"""Intersection over union of boxes, upright ones or rotated ones."""
+"""Boxes, upright ones or rotated ones: their intersection over union, their centres, and how they are written down."""
 
 from typing import TypeAlias
 
@@ -41,3 +41,13 @@ def xyxy(boxes: Boxes) -> Boxes:
 def corners(box: Box) -> Floats:
     """Corners of a box, upright or rotated, in order around it: (4, 2)."""
     return np.asarray(corners_of(np.array([[*box, 0.0][:5]]))[0])
+
+
+def centre(boxes: Boxes) -> Floats:
+    """Centres, (N, 2)."""
+    return boxes[:, :2] + boxes[:, 2:4] / 2
+
+
+def plain(box: NDArray[np.float64]) -> Box:
+    """A box as a tuple, in hundredths of a pixel; an angle in 1/10,000 of a radian."""
+    return (*(round(value, 2) for value in box[:4].tolist()), *(round(value, 4) for value in box[4:].tolist()))

@@ -162,7 +162,8 @@ def check_arguments(arguments: dict[str, Any], known: Mapping[str, Any] = KNOWN)
         if type(size) is not int or size <= 0:
             raise ConfigError(f"'imgsz={imgsz}' is not an image size: pixels as a whole number, e.g. imgsz=640.")
     batch = arguments.get("batch", 16)
-    if not (batch >= 1 or batch == -1 if type(batch) is int else isinstance(batch, float) and 0 < batch < 1):
+    is_number = type(batch) is int and (batch >= 1 or batch == -1)
+    if not (is_number or (isinstance(batch, float) and 0 < batch < 1)):
         raise ConfigError(
             f"'batch={batch}' is not a batch size: images as a whole number, e.g. batch=16; a training takes -1 too, "
             "and a share of the GPU's memory, e.g. batch=0.7."

@@ -17,7 +17,6 @@ from yolo_wiou.auditing.export.formats import check_formats, export
 from yolo_wiou.auditing.fix import check_addition, why_no_addition
 from yolo_wiou.auditing.report import Report
 from yolo_wiou.auditing.subject import (
-    check_batch,
     check_checkpoint,
     check_task,
     known_data,
@@ -159,8 +158,6 @@ def read(argv: Sequence[str]) -> Request:
     decisions = Decisions.read(options["decisions"]) if options["decisions"] else Decisions()
     loss = take_loss(arguments) if options["folds"] else None
     of_data = {key: options[key] for key in ("data", "split") if options[key]}
-    if not options["folds"]:
-        check_batch(arguments.get("batch"))
     check_arguments({**arguments, **of_data}, {**KNOWN, **defaults})
     if not options["folds"]:
         check_checkpoint(options["model"])
