@@ -46,6 +46,7 @@ class Results:
         rows: of the CSV, every run and checkpoint.
         runs: metrics by data set, loss and seed.
         images: 95 % interval of AP over seeds and images, by data set, loss, and what it is compared with; where known.
+        weights: constant gain of every control, by data set and name.
     """
 
     def __init__(self, file: Path) -> None:
@@ -54,6 +55,7 @@ class Results:
         table = images_file(file)
         rows = read_rows(table) if table.exists() else []
         self.images = {(row["data"], row["loss"], row["against"]): (row["low"], row["high"]) for row in rows}
+        self.weights = {(row["data"], row["against"]): row["weight"] for row in rows if row["weight"]}
         self.runs: dict[Arm, dict[int, dict[str, float]]] = {}
         for row in self.rows:
             if row["checkpoint"] == QUOTED:
@@ -113,7 +115,10 @@ def images_file(file: Path) -> Path:
 
 
 def publish_images(name: str, folder: Path, parts: Iterable[str]) -> None:
-    """Add the intervals over seeds and images of a study's parts that are over, from the reports of `compare`."""
+    """Add the intervals over seeds and images of a study's parts that are over, and the weights of their controls.
+
+    They are taken from the reports of `compare`.
+    """
     file = images_file(OUT / f"{name}.csv")
     known = {(row["data"], row["loss"], row["against"]): row for row in (read_rows(file) if file.exists() else [])}
     for part in parts:
@@ -122,14 +127,16 @@ def publish_images(name: str, folder: Path, parts: Iterable[str]) -> None:
         for data, found in findings["data"].items():
             pairs = [(findings["baseline"], comparison) for comparison in found["comparisons"]]
             controls = [comparison["control"] for _, comparison in pairs if comparison.get("control")]
+            weights = {control["name"]: f"{control['weight']:.2f}" for control in controls}
             for base, comparison in [*pairs, *((control["name"], control["comparison"]) for control in controls)]:
                 interval = comparison.get("seeds_and_images")
                 if interval and not comparison["seeds_waiting"]:
                     low, high = (f"{end:.6f}" for end in interval)
                     row = {"data": data, "loss": comparison["loss"], "against": base, "low": low, "high": high}
+                    row["weight"] = weights.get(base, "")
                     known[data, comparison["loss"], base] = row
     with file.open("w", newline="", encoding="utf-8") as text:
-        writer = csv.DictWriter(text, ["data", "loss", "against", "low", "high"])
+        writer = csv.DictWriter(text, ["data", "loss", "against", "low", "high", "weight"])
         writer.writeheader()
         writer.writerows(known[key] for key in sorted(known))
 

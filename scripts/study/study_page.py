@@ -17,7 +17,7 @@ import bccd
 import noise
 import real
 import rendered
-from results import OUT, VERSIONS, Results, publish, publish_images
+from results import OUT, VERSIONS, Contrast, Results, publish, publish_images
 from tables import answers, beside, by_size, heavier, levels, mechanism, points
 from trust_tables import against, costs, harm, ideas
 
@@ -73,6 +73,7 @@ def page() -> str:
         levels={name: levels(results) for name, results in studies.items()},
         answers={name: answers(studies[name], PLANS[name], titles) for name, titles in TITLES.items()},
         rivals={data: points(rival(studies[name], data)) for name, data in RIVALS},
+        detectable=f"{100 * (against_control(studies['real'], 'loose').detectable or 0):.2f}",
         costs={name: costs(studies[name], PLANS[name]) for name in JUDGED},
         against={name: against(studies[name], PLANS[name]) for name in JUDGED},
         harm={name: harm(studies[name], PLANS[name]) for name in JUDGED},
@@ -89,6 +90,12 @@ def rival(results: Results, data: str) -> Difference:
     """The AP of `trust` less that of `iou-balanced`, on a data set."""
     arm, base = (data, "trust"), (data, "iou-balanced")
     return results.against(arm, base, sorted(results.runs[arm])).by_metric["AP"]
+
+
+def against_control(results: Results, data: str) -> Contrast:
+    """What `trust` does against an equally heavy CIoU, on a data set."""
+    arm, control = (data, "trust"), (data, "ciou as heavy as trust")
+    return results.against(arm, control, sorted(results.runs[control]))
 
 
 def versions(package: str, studies: Iterable[Results]) -> list[str]:

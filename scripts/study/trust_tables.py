@@ -49,7 +49,9 @@ def against(results: Results, plan: Mapping[str, Study]) -> str:
                     contrast = results.against((data, arm), (data, base), study.seeds)
                     if not contrast.seeds_waiting:
                         won = recovered(results, data, contrast) if base == study.baseline else "–"
-                        rows.append(row_of(contrast, data, base, won, results.with_images(data, arm, base)))
+                        weight = results.weights.get((data, base))
+                        named = f"{base} ({weight})" if weight else base
+                        rows.append(row_of(contrast, data, named, won, results.with_images(data, arm, base)))
     metrics = [f"Δ{name}" for name in METRICS]
     heads = ["boxes", "loss", "against", "seeds", *metrics, "recovery, %", "p", "ΔAP with other images", "seeds for it"]
     return table(heads, rows) if rows else ""
